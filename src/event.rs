@@ -1,0 +1,497 @@
+//! What a scan says while it runs: objects begun, findings, gaps and notes.
+//!
+//! A gap is the heart of the promise: a part that was not examined has a path, a reason and a detail, and no layer
+//! may turn it into silence. The reasons are a closed set (design: what is a gap), so each layer matches them whole.
+#![forbid(unsafe_code)]
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::ObjectPath;
+
+/// One thing that a scan has to say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Event {
+    /// Work on an object began; one for each file or member that is matched.
+    Scanning(ObjectPath),
+    /// A signature holds.
+    Finding(Finding),
+    /// A part was not examined.
+    Gap(Gap),
+    /// Something worth knowing that is no gap.
+    Note(Note),
+}
+
+/// Listens to a scan.
+pub trait Sink {
+    /// Takes one event; `Break` ends the scan of this item at its next step.
+    fn event(&mut self, event: Event) -> ControlFlow<()>;
+}
+
+impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        self(event)
+    }
+}
+
+/// The word in front of a signature's name that says which kind of signature it is (design: names that users see).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum EngineWord {
+    /// A rule in CyberSoft's description language.
+    Cvdl,
+    /// No signature: a gap that the policy reports as a finding.
+    Gap,
+    /// A whole-object MD5.
+    Md5,
+    /// A whole-object SHA-1.
+    Sha1,
+    /// A whole-object SHA-256.
+    Sha256,
+}
+
+impl fmt::Display for EngineWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cvdl => "CVDL",
+            Self::Gap => "GAP",
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+        })
+    }
+}
+
+/// A signature's name as it is reported: `CVDL EICAR-Test-File`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct SignatureName {
+    /// The kind of signature.
+    pub engine: EngineWord,
+    /// The name without the engine word; never holds ` : `, CR or LF.
+    pub name: String,
+}
+
+impl SignatureName {
+    /// Takes over a name that somebody wrote, without what would break a line protocol.
+    pub fn new(engine: EngineWord, name: &str) -> Self {
+        let one_line: String = name
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        Self {
+            engine,
+            name: one_line.replace(" : ", " - ").trim().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for SignatureName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.engine, self.name)
+    }
+}
+
+/// Where in the object a signature held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Place {
+    /// The rule holds because something is absent.
+    Absence,
+    /// A digest of the whole object.
+    Digest,
+    /// Bytes from the start of the object to the end of the match that decided.
+    End(u64),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absence => f.write_str("by what is absent"),
+            Self::Digest => f.write_str("whole object"),
+            Self::End(at) => write!(f, "end at {at}"),
+        }
+    }
+}
+
+/// A signature that holds on an object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// Which signature.
+    pub signature: SignatureName,
+    /// On which object.
+    pub path: ObjectPath,
+    /// Where in it.
+    pub place: Place,
+}
+
+/// A part that was not examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// Which object, or the container of what could not be named.
+    pub path: ObjectPath,
+    /// Why.
+    pub reason: Reason,
+    /// For people: which value, which method, which error. One line.
+    pub detail: String,
+}
+
+/// Why a part was not examined. Its text form, `limit/depth`, is what users and peers see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Reason {
+    /// Not decodable after everything decodable was matched.
+    Corrupt,
+    /// The worker ended on it.
+    Crashed,
+    /// The item's time was over.
+    Deadline,
+    /// Encrypted, and no password opened it.
+    Encrypted,
+    /// The request itself left it out.
+    Excluded(Exclusion),
+    /// A limit of the configuration.
+    Limit(Limit),
+    /// The operating system refused it.
+    Unreadable(Errno),
+    /// A recognised format or method that nothing here decodes, by its name.
+    Unsupported(String),
+}
+
+impl Reason {
+    /// The word by which a policy names it.
+    pub fn class(&self) -> ReasonClass {
+        match self {
+            Self::Corrupt => ReasonClass::Corrupt,
+            Self::Crashed => ReasonClass::Crashed,
+            Self::Deadline => ReasonClass::Deadline,
+            Self::Encrypted => ReasonClass::Encrypted,
+            Self::Excluded(_) => ReasonClass::Excluded,
+            Self::Limit(_) => ReasonClass::Limit,
+            Self::Unreadable(_) => ReasonClass::Unreadable,
+            Self::Unsupported(_) => ReasonClass::Unsupported,
+        }
+    }
+
+    /// The error name for protocols that know no reasons.
+    pub fn fault(&self) -> Fault {
+        match self {
+            Self::Crashed => Fault::Internal,
+            Self::Deadline => Fault::Again,
+            Self::Unreadable(errno) => errno.fault(),
+            Self::Corrupt
+            | Self::Encrypted
+            | Self::Excluded(_)
+            | Self::Limit(_)
+            | Self::Unsupported(_) => Fault::NotSupported,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Corrupt => f.write_str("corrupt"),
+            Self::Crashed => f.write_str("crashed"),
+            Self::Deadline => f.write_str("deadline"),
+            Self::Encrypted => f.write_str("encrypted"),
+            Self::Excluded(why) => write!(f, "excluded/{}", why.word()),
+            Self::Limit(which) => write!(f, "limit/{}", which.word()),
+            Self::Unreadable(errno) => write!(f, "unreadable/{errno}"),
+            Self::Unsupported(what) => write!(f, "unsupported/{what}"),
+        }
+    }
+}
+
+/// The first word of a [`Reason`], which is what a policy speaks of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ReasonClass {
+    /// [`Reason::Corrupt`]
+    Corrupt,
+    /// [`Reason::Crashed`]
+    Crashed,
+    /// [`Reason::Deadline`]
+    Deadline,
+    /// [`Reason::Encrypted`]
+    Encrypted,
+    /// [`Reason::Excluded`]
+    Excluded,
+    /// [`Reason::Limit`]
+    Limit,
+    /// [`Reason::Unreadable`]
+    Unreadable,
+    /// [`Reason::Unsupported`]
+    Unsupported,
+}
+
+impl ReasonClass {
+    /// Every class with its word.
+    pub const ALL: [(Self, &'static str); 8] = [
+        (Self::Corrupt, "corrupt"),
+        (Self::Crashed, "crashed"),
+        (Self::Deadline, "deadline"),
+        (Self::Encrypted, "encrypted"),
+        (Self::Excluded, "excluded"),
+        (Self::Limit, "limit"),
+        (Self::Unreadable, "unreadable"),
+        (Self::Unsupported, "unsupported"),
+    ];
+
+    /// The class of this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, w)| *w == word).map(|(c, _)| *c)
+    }
+}
+
+/// What a request can leave out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Exclusion {
+    /// A device.
+    Device,
+    /// A path that an EXCLUDE option names.
+    Exclude,
+    /// A container whose expander the request switched off.
+    Expand,
+    /// A named pipe.
+    Fifo,
+    /// A symbolic link inside a folder.
+    Link,
+    /// Deeper than the request's RECURSE.
+    Recurse,
+    /// A socket.
+    Socket,
+}
+
+impl Exclusion {
+    /// Its word in the text form.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Exclude => "exclude",
+            Self::Expand => "expand",
+            Self::Fifo => "fifo",
+            Self::Link => "link",
+            Self::Recurse => "recurse",
+            Self::Socket => "socket",
+        }
+    }
+}
+
+/// The limits of the configuration that can hide content (design: defaults of the limits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Limit {
+    /// Depth of containers.
+    Depth,
+    /// Bytes that came out of containers.
+    Expanded,
+    /// Findings of one item.
+    Findings,
+    /// Members of containers.
+    Members,
+    /// Memory of a decoder.
+    Memory,
+    /// Bytes out of containers, per byte of the item.
+    Ratio,
+    /// Temporary disk space.
+    Spool,
+}
+
+impl Limit {
+    /// Its word in the text form and in `--limit-WORD`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Depth => "depth",
+            Self::Expanded => "expanded",
+            Self::Findings => "findings",
+            Self::Members => "members",
+            Self::Memory => "memory",
+            Self::Ratio => "ratio",
+            Self::Spool => "spool",
+        }
+    }
+}
+
+/// The error names of SVSP, worst first: the order in which one gap speaks for all (design: on the wire).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// `EFAULT`
+    Internal,
+    /// `EAGAIN`
+    Again,
+    /// `EACCES`
+    Access,
+    /// `ENOENT`
+    NoEntry,
+    /// `ENOTSUP`
+    NotSupported,
+}
+
+/// An error number of the operating system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// The number inside `error`, or EIO for an error that is not the system's own.
+    pub fn of(error: &std::io::Error) -> Self {
+        Self(error.raw_os_error().unwrap_or(5))
+    }
+
+    /// The name; `None` for a number outside the table.
+    pub fn name(self) -> Option<&'static str> {
+        ERRNOS
+            .iter()
+            .find(|(number, _, _)| *number == self.0)
+            .map(|(_, name, _)| *name)
+    }
+
+    fn fault(self) -> Fault {
+        ERRNOS
+            .iter()
+            .find(|(number, _, _)| *number == self.0)
+            .map_or(Fault::Internal, |(_, _, fault)| *fault)
+    }
+}
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "E{}", self.0),
+        }
+    }
+}
+
+/// Linux's numbers and the SVSP error that each becomes (spec-vfind.md §1.6).
+const ERRNOS: &[(i32, &str, Fault)] = &[
+    (1, "EPERM", Fault::Access),
+    (2, "ENOENT", Fault::NoEntry),
+    (5, "EIO", Fault::Internal),
+    (6, "ENXIO", Fault::NotSupported),
+    (11, "EAGAIN", Fault::Again),
+    (12, "ENOMEM", Fault::Again),
+    (13, "EACCES", Fault::Access),
+    (16, "EBUSY", Fault::Again),
+    (20, "ENOTDIR", Fault::NoEntry),
+    (21, "EISDIR", Fault::NotSupported),
+    (22, "EINVAL", Fault::Internal),
+    (23, "ENFILE", Fault::Again),
+    (24, "EMFILE", Fault::Again),
+    (26, "ETXTBSY", Fault::Again),
+    (28, "ENOSPC", Fault::Again),
+    (36, "ENAMETOOLONG", Fault::NoEntry),
+    (40, "ELOOP", Fault::NoEntry),
+    (75, "EOVERFLOW", Fault::Internal),
+    (110, "ETIMEDOUT", Fault::Again),
+    (116, "ESTALE", Fault::NoEntry),
+];
+
+/// Something worth knowing about an object that was examined.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// Which object.
+    pub path: ObjectPath,
+    /// What kind of thing.
+    pub kind: NoteKind,
+    /// For people. One line.
+    pub detail: String,
+}
+
+/// The kinds of notes (design: words).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoteKind {
+    /// Readers disagree; all readings were matched.
+    Ambiguous(String),
+    /// The file changed while it was read.
+    Changed,
+}
+
+impl fmt::Display for NoteKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ambiguous(what) => write!(f, "ambiguous/{what}"),
+            Self::Changed => f.write_str("changed"),
+        }
+    }
+}
+
+/// What was looked at, in numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Objects matched.
+    pub objects: u64,
+    /// Bytes matched, after expansion.
+    pub bytes: u64,
+    /// Parts not examined.
+    pub gaps: u64,
+    /// Things worth knowing.
+    pub notes: u64,
+}
+
+impl Coverage {
+    /// Adds the counts of another part of the same request.
+    pub fn add(&mut self, other: Coverage) {
+        self.objects = self.objects.saturating_add(other.objects);
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.gaps = self.gaps.saturating_add(other.gaps);
+        self.notes = self.notes.saturating_add(other.notes);
+    }
+}
+
+/// Which signature database an item used from start to end. Text form `number:fingerprint`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Counts the databases of one process, from 1.
+    pub number: u64,
+    /// The first 16 hexadecimal digits of the SHA-256 of all signature sources.
+    pub fingerprint: String,
+}
+
+impl fmt::Display for Epoch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.number, self.fingerprint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_read_as_users_see_them() {
+        let rows = [
+            (Reason::Limit(Limit::Depth), "limit/depth"),
+            (Reason::Unsupported("xz".into()), "unsupported/xz"),
+            (Reason::Unreadable(Errno(13)), "unreadable/EACCES"),
+            (Reason::Unreadable(Errno(999)), "unreadable/E999"),
+            (Reason::Excluded(Exclusion::Recurse), "excluded/recurse"),
+            (Reason::Corrupt, "corrupt"),
+        ];
+        for (reason, text) in rows {
+            assert_eq!(reason.to_string(), text);
+            let (class, word) = ReasonClass::ALL
+                .into_iter()
+                .find(|(class, _)| *class == reason.class())
+                .unwrap();
+            assert!(text.starts_with(word));
+            assert_eq!(ReasonClass::from_word(word), Some(class));
+        }
+    }
+
+    #[test]
+    fn the_worst_fault_sorts_first() {
+        let by_design = [
+            Reason::Crashed,
+            Reason::Deadline,
+            Reason::Unreadable(Errno(1)),
+            Reason::Unreadable(Errno(2)),
+            Reason::Encrypted,
+        ];
+        assert!(by_design.is_sorted_by_key(Reason::fault));
+        assert_eq!(Errno(5).fault(), Fault::Internal);
+        assert_eq!(Errno(24).fault(), Fault::Again);
+    }
+
+    #[test]
+    fn a_name_cannot_break_a_reply_line() {
+        let name = SignatureName::new(EngineWord::Cvdl, "W32 : Bad\r\nOK ");
+        assert_eq!(name.to_string(), "CVDL W32 - Bad  OK");
+    }
+}

@@ -1,0 +1,75 @@
+//! Containers: what is recognised by its content, and how its members are handed out.
+//!
+//! An expander gives each member, in stored order, to a [`Children`], which reads it, pays for it and looks into it. It never
+//! sees a limit, a signature or a verdict. What it cannot decode it says with a gap, and goes on.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read};
+
+use crate::event::{NoteKind, Reason};
+use crate::object::Object;
+
+/// Takes the members of a container; the walk is the one that does.
+pub trait Children {
+    /// Takes one member. `content` is read to its end before this returns, unless the member is unwanted or broken:
+    /// an error while it is read becomes the member's gap, and the expander goes on with the next.
+    ///
+    /// # Errors
+    /// [`Halt::Item`] when nothing more of this item is wanted; the expander passes it on at once.
+    fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt>;
+
+    /// Says that a member (or with `None` a part of the container itself) could not be examined.
+    ///
+    /// # Errors
+    /// As [`Children::child`].
+    fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt>;
+
+    /// Says something worth knowing about the container.
+    ///
+    /// # Errors
+    /// As [`Children::child`].
+    fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt>;
+}
+
+/// The content of a member.
+pub enum Content<'a> {
+    /// It lies in its container as it is.
+    Object(Object),
+    /// It has to be decoded. An error with a number of the operating system is the container's own
+    /// ([`Reason::Unreadable`]); any other means that the member is damaged ([`Reason::Corrupt`]) from there on.
+    Stream(&'a mut dyn Read),
+}
+
+/// Why an expander ends before the end of its container.
+#[derive(Debug)]
+pub enum Halt {
+    /// The container cannot be followed further: the gap [`Reason::Corrupt`], with this detail. What was given before
+    /// stays.
+    Broken(String),
+    /// Reading the container failed.
+    Io(io::Error),
+    /// Nothing more of this item is wanted; why has been said.
+    Item,
+    /// The content only looked like this container: it is no container, and no gap.
+    Unlike,
+}
+
+impl From<io::Error> for Halt {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// One container format.
+pub trait Expander: Sync {
+    /// Its row in [`KINDS`](crate::kind::KINDS), by name.
+    fn kind(&self) -> &'static str;
+
+    /// Gives the members of `object` to `children`. `name` is the container's own name, for formats whose member has
+    /// none.
+    ///
+    /// # Errors
+    /// A [`Halt`], when it ends early.
+    fn expand(&self, object: &Object, name: &[u8], children: &mut dyn Children)
+    -> Result<(), Halt>;
+}

@@ -1,0 +1,63 @@
+//! Protocols: bytes and reports in, bytes and steps out, without any IO.
+//!
+//! A protocol is a state machine; the session driver owns the socket, the pool owns the work.
+#![forbid(unsafe_code)]
+
+pub mod svsp;
+
+use bytes::BytesMut;
+
+use crate::event::{Finding, Gap, Note};
+use crate::path::ObjectPath;
+use crate::request::Request;
+use crate::verdict::Summary;
+
+/// A request's number within its connection, given by the protocol; reports come back with it.
+pub type JobId = u64;
+
+/// One protocol on one connection.
+pub trait Protocol: Send {
+    /// Takes what it can from `input` (complete lines, counted bytes), appends replies to `out` and says what to do next.
+    /// `ended` is true when the peer will send no more than what is in `input`. Called again after every step but
+    /// [`Step::Close`], so each call may do a small part.
+    fn receive(&mut self, input: &mut BytesMut, ended: bool, out: &mut Vec<u8>) -> Step;
+
+    /// Takes a report on a request that it gave out with [`Step::Scan`]. Every request gets exactly one
+    /// [`Report::Ended`], its last.
+    fn report(&mut self, job: JobId, report: &Report, out: &mut Vec<u8>);
+}
+
+/// What a protocol wants next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send `out`, then close.
+    Close,
+    /// More input: all that is complete has been taken. (After `ended`: nothing more will come of the input.)
+    Read,
+    /// A scan; reports are to carry this number.
+    Scan(JobId, Request),
+    /// A report: no input is wanted before one came.
+    Wait,
+}
+
+/// What the pool tells a protocol about a request.
+#[derive(Debug)]
+pub enum Report {
+    /// An object was begun.
+    Scanning(ObjectPath),
+    /// A finding that is to be reported.
+    Finding(Finding),
+    /// A gap, where details were asked for.
+    Gap(Gap),
+    /// A note, where details were asked for.
+    Note(Note),
+    /// The request is complete.
+    Ended(Box<Summary>),
+}
+
+/// What a protocol may tell a peer about the server, as of when the peer connected.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hello {
+    /// Only the signatures that are built in are loaded.
+    pub test_signatures_only: bool,
+}

@@ -1,0 +1,158 @@
+//! The kinds of containers that are known by name: those that are expanded, and those that are only recognised.
+//!
+//! A kind without an expander is no reason for silence: recognised content of it is the gap `unsupported/NAME`. The
+//! names are the wire's (SVSP `ENABLE EXPAND NAME`, in any case) and the gaps'.
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+/// One row of [`KINDS`].
+#[derive(Debug)]
+pub struct Kind {
+    /// The name on the wire and in gaps.
+    pub name: &'static str,
+    /// For people.
+    pub title: &'static str,
+    /// An expander for it is in this build (a test holds this against the table of expanders).
+    pub built: bool,
+    /// On when a request says nothing.
+    pub default: bool,
+}
+
+const fn expanded(name: &'static str, title: &'static str) -> Kind {
+    Kind {
+        name,
+        title,
+        built: true,
+        default: true,
+    }
+}
+
+const fn recognised(name: &'static str, title: &'static str) -> Kind {
+    Kind {
+        name,
+        title,
+        built: false,
+        default: true,
+    }
+}
+
+/// All kinds: first those of the paper, in its order, then ours by name.
+pub static KINDS: &[Kind] = &[
+    expanded("tar", "tape archive"),
+    recognised("Z", "Unix compress"),
+    expanded("gz", "gzip"),
+    recognised("text", "mail and encoded text, all of them"),
+    Kind {
+        name: "HTML",
+        title: "HTML as text",
+        built: false,
+        default: false,
+    },
+    expanded("zip", "PKZIP"),
+    recognised("TNEF", "winmail.dat"),
+    recognised("Hqx8", "BinHex 4"),
+    recognised("RAR", "RAR"),
+    recognised("CAB", "Microsoft cabinet"),
+    recognised("7z", "7-Zip"),
+    recognised("ace", "ACE"),
+    recognised("ar", "Unix archive, Debian package"),
+    recognised("arj", "ARJ"),
+    recognised("bz2", "bzip2"),
+    recognised("chm", "Windows help"),
+    recognised("cpio", "cpio"),
+    recognised("dmg", "Apple disk image"),
+    recognised("iso", "ISO 9660"),
+    recognised("lha", "LHA"),
+    recognised("lz4", "LZ4"),
+    recognised("lzip", "lzip"),
+    recognised("lzma", "LZMA"),
+    recognised("lzop", "lzop"),
+    recognised("mime", "mail with attachments"),
+    recognised("ole2", "OLE2 document"),
+    recognised("onenote", "OneNote"),
+    recognised("pdf", "PDF"),
+    recognised("rpm", "RPM package"),
+    recognised("rtf", "RTF"),
+    recognised("squashfs", "SquashFS image"),
+    recognised("swf", "compressed Flash"),
+    recognised("szdd", "SZDD or KWAJ"),
+    recognised("uu", "uuencoded text"),
+    recognised("wim", "Windows image"),
+    recognised("xar", "XAR"),
+    recognised("xz", "xz"),
+    recognised("zoo", "ZOO"),
+    recognised("zstd", "Zstandard"),
+];
+
+/// The kind of this name, in any case.
+pub fn by_name(name: &[u8]) -> Option<&'static Kind> {
+    KINDS
+        .iter()
+        .find(|kind| kind.name.as_bytes().eq_ignore_ascii_case(name))
+}
+
+/// A set of kinds: which expanders a request wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KindSet(u64);
+
+impl KindSet {
+    /// No kind.
+    pub const NONE: Self = Self(0);
+
+    /// Every kind, also those that are off by default.
+    pub const ALL: Self = Self(u64::MAX);
+
+    /// The default set.
+    pub fn usual() -> Self {
+        let mut set = Self::NONE;
+        for kind in KINDS.iter().filter(|kind| kind.default) {
+            set.insert(kind);
+        }
+        set
+    }
+
+    /// Puts a kind in.
+    pub fn insert(&mut self, kind: &Kind) {
+        self.0 |= bit(kind);
+    }
+
+    /// Takes a kind out.
+    pub fn remove(&mut self, kind: &Kind) {
+        self.0 &= !bit(kind);
+    }
+
+    /// Tells whether a kind is in.
+    pub fn contains(self, kind: &Kind) -> bool {
+        self.0 & bit(kind) != 0
+    }
+}
+
+fn bit(kind: &Kind) -> u64 {
+    let row = KINDS.iter().position(|row| row.name == kind.name);
+    row.map_or(0, |row| 1 << row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_set_has_a_bit_for_every_kind() {
+        assert!(KINDS.len() <= 64);
+        for (row, kind) in KINDS.iter().enumerate() {
+            assert_eq!(bit(kind), 1 << row, "{} stands twice", kind.name);
+            assert_eq!(
+                by_name(kind.name.to_lowercase().as_bytes()).map(|k| k.name),
+                Some(kind.name)
+            );
+        }
+    }
+
+    #[test]
+    fn html_is_off_unless_asked_for() {
+        let html = by_name(b"html").unwrap();
+        assert!(!KindSet::usual().contains(html));
+        assert!(KindSet::ALL.contains(html));
+    }
+}

@@ -1,0 +1,38 @@
+//! Scans content for signatures, and never says "clean" about what it did not look at.
+//!
+//! ```text
+//! socket → server::session → gateway → pool → scan::walk → expand → engine
+//!            ↑______________________ event ______________________↲
+//!
+//! signature files → signature → engine::Database (immutable) → database::Live (swap)
+//! ```
+//!
+//! The modules, in the order of the arrows: each uses only those above it (`tests/it/layering.rs` holds the
+//! table). Words first, then signatures and engine, then content, then what runs it, then the wire and the process.
+
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing
+    )
+)]
+
+pub mod bytes;
+pub mod kind;
+pub mod path;
+pub mod stop;
+
+pub mod event;
+pub mod object;
+
+pub mod budget;
+pub mod policy;
+pub mod request;
+pub mod verdict;
+
+pub mod expand;
+
+pub mod gateway;

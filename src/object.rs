@@ -1,0 +1,231 @@
+//! One content that is matched: bytes in memory, or a range of an open file.
+//!
+//! Files are read, never mapped: somebody else may cut them short. A member that lies in its container as it is (a
+//! stored zip entry, a tar entry) is a slice of the same file, so nothing is copied. Every read looks at the item's
+//! [`Stop`], so that a decoder cannot work on after its time.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::stop::Stop;
+
+/// Bytes of the start that recognition may look at: enough for the volume descriptor of ISO 9660 at 32,769.
+pub const HEAD: usize = 36 * 1024;
+
+/// Bytes of the end that recognition may look at: a zip end record with the longest comment, and its locator.
+pub const TAIL: usize = 66 * 1024;
+
+/// A reader's buffer; also the step in which content is matched, in bytes.
+pub const CHUNK: usize = 128 * 1024;
+
+/// A content with a length and random access. Clones and slices share the bytes.
+#[derive(Debug, Clone)]
+pub struct Object {
+    store: Store,
+    start: u64,
+    length: u64,
+    stop: Stop,
+}
+
+#[derive(Debug, Clone)]
+enum Store {
+    File(Arc<File>),
+    Memory(Bytes),
+}
+
+impl Object {
+    /// Bytes in memory.
+    pub fn memory(bytes: Bytes, stop: Stop) -> Self {
+        Self {
+            length: bytes.len() as u64,
+            store: Store::Memory(bytes),
+            start: 0,
+            stop,
+        }
+    }
+
+    /// The first `length` bytes of an open file. Reading needs no position: the file's own offset is left alone.
+    pub fn file(file: Arc<File>, length: u64, stop: Stop) -> Self {
+        Self {
+            store: Store::File(file),
+            start: 0,
+            length,
+            stop,
+        }
+    }
+
+    /// Its length in bytes, as known when it was made; a file may have been cut short since.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// The part of `length` bytes from `start`, clipped to what there is.
+    pub fn slice(&self, start: u64, length: u64) -> Self {
+        let start = start.min(self.length);
+        Self {
+            store: self.store.clone(),
+            start: self.start.saturating_add(start),
+            length: length.min(self.length - start),
+            stop: self.stop.clone(),
+        }
+    }
+
+    /// Reads into `buffer` from byte `at` and gives the count; 0 at the end or past it.
+    ///
+    /// # Errors
+    /// The system's, or [`io::ErrorKind::TimedOut`] once the item's [`Stop`] says so.
+    pub fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
+        if self.stop.check().is_err() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let left = usize::try_from(self.length.saturating_sub(at)).unwrap_or(usize::MAX);
+        let wanted = buffer.len().min(left);
+        let Some(buffer) = buffer.get_mut(..wanted).filter(|buffer| !buffer.is_empty()) else {
+            return Ok(0);
+        };
+        let at = self.start.saturating_add(at);
+        match &self.store {
+            Store::File(file) => file.read_at(buffer, at),
+            Store::Memory(bytes) => {
+                let from = usize::try_from(at).unwrap_or(usize::MAX);
+                bytes
+                    .get(from..)
+                    .map_or(Ok(0), |mut rest| rest.read(buffer))
+            }
+        }
+    }
+
+    /// The `length` bytes from `at`, or as many as there are. For small things: headers, heads and tails.
+    ///
+    /// # Errors
+    /// As [`Object::read_at`].
+    pub fn bytes_at(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
+        let left = self.length.saturating_sub(at);
+        let mut bytes = Vec::new();
+        self.slice(at, left.min(length as u64))
+            .reader()
+            .read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// A buffered reader from the first byte on, that can seek.
+    pub fn reader(&self) -> BufReader<ObjectReader> {
+        let capacity =
+            usize::try_from(self.length).map_or(CHUNK, |length| length.clamp(512, CHUNK));
+        BufReader::with_capacity(capacity, self.raw_reader())
+    }
+
+    /// A reader without a buffer, for those who read in large steps.
+    pub fn raw_reader(&self) -> ObjectReader {
+        ObjectReader {
+            object: self.clone(),
+            position: 0,
+        }
+    }
+
+    /// What recognition looks at.
+    ///
+    /// # Errors
+    /// As [`Object::read_at`].
+    pub fn probe(&self) -> io::Result<Probe> {
+        Ok(Probe {
+            head: self.bytes_at(0, HEAD)?,
+            tail: self.bytes_at(self.length.saturating_sub(TAIL as u64), TAIL)?,
+            length: self.length,
+        })
+    }
+}
+
+/// Reads an [`Object`] from a position of its own.
+#[derive(Debug)]
+pub struct ObjectReader {
+    object: Object,
+    position: u64,
+}
+
+impl Read for ObjectReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.object.read_at(buffer, self.position)?;
+        self.position = self.position.saturating_add(count as u64);
+        Ok(count)
+    }
+}
+
+impl Seek for ObjectReader {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        let target = match to {
+            SeekFrom::Start(at) => Some(at),
+            SeekFrom::End(by) => self.object.length.checked_add_signed(by),
+            SeekFrom::Current(by) => self.position.checked_add_signed(by),
+        };
+        self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(self.position)
+    }
+}
+
+/// The two ends of an object and its length: all that a format is recognised by.
+#[derive(Debug, Clone, Default)]
+pub struct Probe {
+    /// The first [`HEAD`] bytes, or all.
+    pub head: Vec<u8>,
+    /// The last [`TAIL`] bytes, or all.
+    pub tail: Vec<u8>,
+    /// Bytes in all.
+    pub length: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::Cancel;
+    use std::io::Write;
+    use std::time::Duration;
+
+    fn both(bytes: &[u8]) -> [Object; 2] {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        [
+            Object::memory(Bytes::copy_from_slice(bytes), Stop::never()),
+            Object::file(Arc::new(file), bytes.len() as u64, Stop::never()),
+        ]
+    }
+
+    #[test]
+    fn a_slice_of_a_slice_cannot_leave_it() {
+        for object in both(b"0123456789") {
+            let slice = object.slice(2, 6).slice(1, 100);
+            assert_eq!(slice.length(), 5);
+            assert_eq!(slice.bytes_at(0, 100).unwrap(), b"34567");
+            assert_eq!(slice.bytes_at(4, 100).unwrap(), b"7");
+            assert_eq!(slice.bytes_at(9, 100).unwrap(), b"");
+            assert_eq!(object.slice(50, 1).length(), 0);
+        }
+    }
+
+    #[test]
+    fn the_reader_seeks_within_the_slice() {
+        for object in both(b"0123456789") {
+            let mut reader = object.slice(2, 6).reader();
+            reader.seek(SeekFrom::End(-2)).unwrap();
+            let mut rest = String::new();
+            reader.read_to_string(&mut rest).unwrap();
+            assert_eq!(rest, "67");
+            assert!(reader.seek(SeekFrom::Current(-100)).is_err());
+        }
+    }
+
+    #[test]
+    fn nothing_is_read_after_the_time_is_over() {
+        let stop = Stop::after(Duration::ZERO, Cancel::default());
+        let object = Object::memory(Bytes::from_static(b"abc"), stop);
+        assert_eq!(
+            object.bytes_at(0, 3).unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+    }
+}

@@ -1,0 +1,166 @@
+//! What a peer can ask: a source of content, and the options under which it is scanned.
+#![forbid(unsafe_code)]
+
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+use crate::event::SignatureName;
+use crate::kind::KindSet;
+
+/// One request. It ends in exactly one [`Summary`](crate::verdict::Summary).
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Where the content is.
+    pub source: Source,
+    /// The options as they stood when the request was read.
+    pub options: Arc<Options>,
+    /// The SHA-1 of the file is wanted with the answer.
+    pub sha1: bool,
+    /// Each gap and note is wanted, not only their counts and the worst.
+    pub details: bool,
+}
+
+/// Where the content of a request is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A file or folder, by its absolute path on this machine.
+    Path(Vec<u8>),
+}
+
+/// How deep a request goes into folders and containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recurse {
+    /// Only the named object itself.
+    Off,
+    /// Objects deeper than this are left out; the named object has depth 0, an entry or member one more than its
+    /// folder or container.
+    To(u32),
+    /// As deep as the limits allow.
+    Unlimited,
+}
+
+impl Recurse {
+    /// Tells whether an object at this depth is wanted.
+    pub fn reaches(self, depth: u32) -> bool {
+        match self {
+            Self::Off => depth == 0,
+            Self::To(limit) => depth <= limit,
+            Self::Unlimited => true,
+        }
+    }
+}
+
+/// The options of a request (spec-vfind.md §1.4).
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Names that are not reported, as in INFECTED: `CVDL W32/Nimda.E`.
+    pub ignore: Vec<String>,
+    /// Paths that are not scanned.
+    pub exclude: Exclude,
+    /// The containers that are opened.
+    pub expand: KindSet,
+    /// How deep.
+    pub recurse: Recurse,
+    /// Containers are announced and reported on as well as what is in them.
+    pub original: bool,
+}
+
+impl Default for Options {
+    /// Everything that does not need asking for: a client that sends no option must not miss anything.
+    fn default() -> Self {
+        Self {
+            ignore: Vec::new(),
+            exclude: Exclude::default(),
+            expand: KindSet::usual(),
+            recurse: Recurse::Unlimited,
+            original: false,
+        }
+    }
+}
+
+impl Options {
+    /// Tells whether findings of this signature are not wanted.
+    pub fn ignores(&self, signature: &SignatureName) -> bool {
+        !self.ignore.is_empty() && self.ignore.contains(&signature.to_string())
+    }
+}
+
+/// Paths that are not scanned: each an exact path, the folder of a path, or a pattern with `*`, `?` and `[…]`, where
+/// `*` also crosses `/`.
+#[derive(Debug, Clone, Default)]
+pub struct Exclude {
+    entries: Vec<(Vec<u8>, Option<globset::GlobMatcher>)>,
+}
+
+impl Exclude {
+    /// Adds an entry. Text that is no valid pattern counts as an exact path.
+    pub fn add(&mut self, text: &[u8]) {
+        let glob = std::str::from_utf8(text)
+            .ok()
+            .filter(|text| text.contains(['*', '?', '[']))
+            .and_then(|text| globset::Glob::new(text).ok())
+            .map(|glob| glob.compile_matcher());
+        self.entries.push((text.to_vec(), glob));
+    }
+
+    /// Takes an entry out, by the text that put it in; false if there was none.
+    pub fn remove(&mut self, text: &[u8]) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|(entry, _)| entry != text);
+        self.entries.len() < before
+    }
+
+    /// Takes all out.
+    pub fn clear(&mut self) {
+        self.entries.clear();
+    }
+
+    /// How many entries there are.
+    pub fn count(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Tells whether this path is left out.
+    pub fn covers(&self, path: &[u8]) -> bool {
+        self.entries.iter().any(|(entry, glob)| {
+            let folder = entry.strip_suffix(b"/").unwrap_or(entry);
+            let inside = path
+                .strip_prefix(folder)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
+            let path = std::ffi::OsStr::from_bytes(path);
+            inside || glob.as_ref().is_some_and(|glob| glob.is_match(path))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exclusion_is_a_path_a_folder_or_a_pattern() {
+        let rows: &[(&str, &str, bool)] = &[
+            ("/srv/a", "/srv/a", true),
+            ("/srv/a", "/srv/ab", false),
+            ("/srv/a", "/srv/a/b/c", true),
+            ("/srv/a/", "/srv/a", true),
+            ("*.iso", "/srv/a/x.iso", true),
+            ("/srv/*/tmp", "/srv/a/b/tmp", true),
+            ("/srv/?", "/srv/ab", false),
+            ("/srv/[ab", "/srv/[ab", true),
+        ];
+        for (entry, path, covered) in rows {
+            let mut exclude = Exclude::default();
+            exclude.add(entry.as_bytes());
+            assert_eq!(exclude.covers(path.as_bytes()), *covered, "{entry} {path}");
+            assert!(exclude.remove(entry.as_bytes()) && exclude.count() == 0);
+        }
+    }
+
+    #[test]
+    fn recurse_counts_from_the_named_object() {
+        assert!(Recurse::Off.reaches(0) && !Recurse::Off.reaches(1));
+        assert!(Recurse::To(1).reaches(1) && !Recurse::To(1).reaches(2));
+        assert!(Recurse::Unlimited.reaches(u32::MAX));
+    }
+}

@@ -1,0 +1,327 @@
+//! What a request comes to: the summary of its events, the verdict, and the JSON form that is the same everywhere.
+#![forbid(unsafe_code)]
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{
+    Coverage, EngineWord, Epoch, Event, Fault, Finding, Gap, Place, Reason, SignatureName,
+};
+use crate::path::ObjectPath;
+use crate::policy::{Action, Policy};
+
+/// The answer in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Everything was examined, or what was not is passed by policy, and nothing was found.
+    Clean,
+    /// Nothing was found, but something was not examined.
+    Incomplete,
+    /// Something was found.
+    Infected,
+}
+
+/// The end of a request: one for each, after its last event.
+#[derive(Debug, Clone)]
+pub struct Summary {
+    /// The name that the request gave.
+    pub path: ObjectPath,
+    /// Findings reported.
+    pub findings: u64,
+    /// The gap that makes the verdict incomplete: the first of the worst kind.
+    pub worst: Option<Gap>,
+    /// What was looked at.
+    pub coverage: Coverage,
+    /// The database that was used; the last one, where a reload came between two items. `None` when no item ran.
+    pub epoch: Option<Epoch>,
+    /// The SHA-1 of the file, 40 hexadecimal digits, when it was asked for and the object is one file.
+    pub sha1: Option<String>,
+}
+
+impl Summary {
+    /// An empty summary for a request for `path`.
+    pub fn new(path: ObjectPath) -> Self {
+        Self {
+            path,
+            findings: 0,
+            worst: None,
+            coverage: Coverage::default(),
+            epoch: None,
+            sha1: None,
+        }
+    }
+
+    /// Counts one event under `policy`. The finding that the policy makes of a gap is given back, to be reported (and
+    /// counted) like any other.
+    pub fn count(&mut self, event: &Event, policy: &Policy) -> Option<Finding> {
+        match event {
+            Event::Scanning(_) => {}
+            Event::Finding(_) => self.findings += 1,
+            Event::Note(_) => self.coverage.notes += 1,
+            Event::Gap(gap) => {
+                self.coverage.gaps += 1;
+                match policy.action(&gap.reason) {
+                    Action::Pass => {}
+                    Action::Infected => return Some(as_finding(gap)),
+                    Action::Error => self.blame(gap),
+                }
+            }
+        }
+        None
+    }
+
+    fn blame(&mut self, gap: &Gap) {
+        let fault = gap.reason.fault();
+        if self.fault().is_none_or(|worst| fault < worst) {
+            self.worst = Some(gap.clone());
+        }
+    }
+
+    /// The error name of the worst gap.
+    pub fn fault(&self) -> Option<Fault> {
+        self.worst.as_ref().map(|gap| gap.reason.fault())
+    }
+
+    /// The verdict of all that was counted.
+    pub fn verdict(&self) -> Verdict {
+        if self.findings > 0 {
+            Verdict::Infected
+        } else if self.worst.is_some() {
+            Verdict::Incomplete
+        } else {
+            Verdict::Clean
+        }
+    }
+}
+
+fn as_finding(gap: &Gap) -> Finding {
+    let name = format!("Incomplete/{}", gap.reason);
+    Finding {
+        signature: SignatureName::new(EngineWord::Gap, &name),
+        path: gap.path.clone(),
+        place: Place::Absence,
+    }
+}
+
+/// One request's result as JSON, after docs/schema/verdict-1.json. Fields are only ever added.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The version of the schema: 1.
+    pub version: u32,
+    /// The request's id, if it has one.
+    pub request: Option<String>,
+    /// The answer.
+    pub verdict: Verdict,
+    /// What was asked for.
+    pub path: Vec<Element>,
+    /// What was found.
+    pub findings: Vec<FoundRecord>,
+    /// What was not examined.
+    pub gaps: Vec<PartRecord>,
+    /// What is worth knowing.
+    pub notes: Vec<PartRecord>,
+    /// What was looked at; null from a server that does not tell.
+    pub coverage: Option<Coverage>,
+    /// The signature database, `number:fingerprint`; null as `coverage`.
+    pub epoch: Option<String>,
+    /// When.
+    pub times: Times,
+    /// The SHA-1 of the file, where it was asked for.
+    pub sha1: Option<String>,
+    /// The server's own words when it answered with an error.
+    pub error: Option<String>,
+}
+
+/// A name in a path: text, and the bytes in base64 where they are not UTF-8.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Element {
+    /// The name; with replacement characters where it is not UTF-8.
+    pub text: String,
+    /// The exact bytes, where `text` is not exact.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub base64: Option<String>,
+}
+
+/// A finding in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FoundRecord {
+    /// The engine word: `CVDL`, `MD5`, …
+    pub engine: String,
+    /// The signature's name.
+    pub name: String,
+    /// The object.
+    pub path: Vec<Element>,
+    /// Bytes from the start of the object to the end of the match, where there is such a place.
+    pub offset: Option<u64>,
+}
+
+/// A gap or a note in JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartRecord {
+    /// The reason of the gap or the kind of the note: `limit/depth`, `changed`.
+    pub reason: String,
+    /// The object.
+    pub path: Vec<Element>,
+    /// For people.
+    pub detail: String,
+}
+
+/// When a request was scanned, as seen by the one who asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// Milliseconds since 1970-01-01 UTC when it was asked.
+    pub started_ms: u64,
+    /// Milliseconds until its answer was complete.
+    pub elapsed_ms: u64,
+}
+
+/// A path as JSON elements.
+pub fn elements(path: &ObjectPath) -> Vec<Element> {
+    path.elements()
+        .iter()
+        .map(|name| Element {
+            text: String::from_utf8_lossy(name).into_owned(),
+            base64: std::str::from_utf8(name)
+                .is_err()
+                .then(|| data_encoding::BASE64.encode(name)),
+        })
+        .collect()
+}
+
+impl From<&Finding> for FoundRecord {
+    fn from(finding: &Finding) -> Self {
+        Self {
+            engine: finding.signature.engine.to_string(),
+            name: finding.signature.name.clone(),
+            path: elements(&finding.path),
+            offset: match finding.place {
+                Place::End(at) => Some(at),
+                Place::Absence | Place::Digest => None,
+            },
+        }
+    }
+}
+
+impl PartRecord {
+    /// A part by its path, reason and detail.
+    pub fn new(path: &ObjectPath, reason: String, detail: String) -> Self {
+        Self {
+            reason,
+            path: elements(path),
+            detail,
+        }
+    }
+}
+
+/// How a program ends (design: exit codes); of several, the highest in this order wins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Everything examined, nothing found: 0.
+    Clean,
+    /// Something was not examined: 2.
+    Incomplete,
+    /// No server, or it was lost: 1.
+    NoServer,
+    /// Something was found: 23.
+    Infected,
+    /// Wrong usage, or a general error: 255.
+    Error,
+}
+
+impl Exit {
+    /// The code for the operating system.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::NoServer => 1,
+            Self::Incomplete => 2,
+            Self::Infected => 23,
+            Self::Error => 255,
+        }
+    }
+}
+
+impl From<Verdict> for Exit {
+    fn from(verdict: Verdict) -> Self {
+        match verdict {
+            Verdict::Clean => Self::Clean,
+            Verdict::Incomplete => Self::Incomplete,
+            Verdict::Infected => Self::Infected,
+        }
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
+    }
+}
+
+/// The gap's reason and detail in one line: `limit/depth: more than 32`.
+pub fn describe(reason: &Reason, detail: &str) -> String {
+    if detail.is_empty() {
+        reason.to_string()
+    } else {
+        format!("{reason}: {detail}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Errno, Limit};
+    use crate::policy::Rule;
+
+    fn gap(reason: Reason) -> Event {
+        Event::Gap(Gap {
+            path: ObjectPath::root("/a").member(b"b"),
+            reason,
+            detail: String::new(),
+        })
+    }
+
+    #[test]
+    fn the_first_of_the_worst_gaps_speaks_for_all() {
+        let mut summary = Summary::new(ObjectPath::root("/a"));
+        for reason in [
+            Reason::Corrupt,
+            Reason::Encrypted,
+            Reason::Unreadable(Errno(13)),
+            Reason::Limit(Limit::Depth),
+            Reason::Unreadable(Errno(1)),
+        ] {
+            assert_eq!(summary.count(&gap(reason), &Policy::usual()), None);
+        }
+        assert_eq!(summary.verdict(), Verdict::Incomplete);
+        assert_eq!(summary.worst.unwrap().reason, Reason::Unreadable(Errno(13)));
+        assert_eq!(summary.coverage.gaps, 5);
+    }
+
+    #[test]
+    fn a_policy_can_make_a_finding_of_a_gap() {
+        let mut policy = Policy::usual();
+        "encrypted=infected"
+            .parse::<Rule>()
+            .unwrap()
+            .apply(crate::policy::Listener::Svsp, &mut policy);
+        let mut summary = Summary::new(ObjectPath::root("/a"));
+        let finding = summary.count(&gap(Reason::Encrypted), &policy).unwrap();
+        assert_eq!(finding.signature.to_string(), "GAP Incomplete/encrypted");
+        summary.count(&Event::Finding(finding), &policy);
+        assert_eq!(summary.verdict(), Verdict::Infected);
+    }
+
+    #[test]
+    fn the_highest_exit_wins_in_the_designs_order() {
+        let order = [255, 23, 1, 2, 0];
+        let mut exits = [
+            Exit::Clean,
+            Exit::Infected,
+            Exit::NoServer,
+            Exit::Error,
+            Exit::Incomplete,
+        ];
+        exits.sort_by(|a, b| b.cmp(a));
+        assert_eq!(exits.map(Exit::code), order);
+    }
+}
