@@ -33,6 +33,24 @@ pub mod policy;
 pub mod request;
 pub mod verdict;
 
+pub mod signature;
+
+pub mod engine;
+
+pub mod database;
+
 pub mod expand;
 
+pub mod scan;
+
+pub mod pool;
+
 pub mod gateway;
+
+pub mod config;
+pub mod log;
+
+pub mod local;
+
+pub mod client;
+pub mod server;

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
-    Coverage, EngineWord, Epoch, Event, Fault, Finding, Gap, Place, Reason, SignatureName,
+    Coverage, EngineWord, Epoch, Event, Fault, Finding, Gap, Note, Place, Reason, SignatureName,
 };
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
@@ -101,6 +101,24 @@ fn as_finding(gap: &Gap) -> Finding {
         path: gap.path.clone(),
         place: Place::Absence,
     }
+}
+
+/// A request's number within its connection or program; reports come back with it.
+pub type JobId = u64;
+
+/// What is told about a request while it runs.
+#[derive(Debug, Clone)]
+pub enum Report {
+    /// An object was begun.
+    Scanning(ObjectPath),
+    /// A finding that is to be reported.
+    Finding(Finding),
+    /// A gap, where details were asked for.
+    Gap(Gap),
+    /// A note, where details were asked for.
+    Note(Note),
+    /// The request is complete; the last report.
+    Ended(Box<Summary>),
 }
 
 /// One request's result as JSON, after docs/schema/verdict-1.json. Fields are only ever added.

@@ -1,1 +1,21 @@
-fn main() {}
+//! The command line scanner: the same scan without a daemon.
+
+use std::process::ExitCode;
+
+use vfind::config::ScannerFlags;
+use vfind::verdict::Exit;
+
+fn main() -> ExitCode {
+    let config = match ScannerFlags::read() {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    vfind::log::start(config.common.quiet);
+    match vfind::local::run(config) {
+        Ok(exit) => exit.into(),
+        Err(problem) => {
+            eprintln!("vfind: {problem}");
+            Exit::Error.into()
+        }
+    }
+}

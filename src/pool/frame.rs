@@ -1,0 +1,117 @@
+//! What daemon and worker process say to each other, and how it is framed: a 32-bit little-endian length, then a
+//! postcard message. A descriptor travels beside the length of its message.
+#![forbid(unsafe_code)]
+
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+use crate::database::SourceText;
+use crate::event::Event;
+use crate::scan::{Job, Outcome};
+
+/// To the worker process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum ToWorker {
+    /// First, and once: the signatures, to be compiled.
+    Signatures(Vec<SourceText>),
+    /// An item; its descriptor comes with it.
+    Scan(Box<Job>),
+}
+
+/// From the worker process.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum FromWorker {
+    /// The signatures are compiled: this many.
+    Ready(u64),
+    /// Something about the item.
+    Event(Event),
+    /// The item is done.
+    Ended(Outcome),
+}
+
+/// The most that a worker process may say at once, in bytes: a path of 32 names of 4 KiB and some words.
+pub(super) const FROM_WORKER: usize = 256 * 1024;
+
+/// The most that a daemon says at once, in bytes: all signature sources.
+pub(super) const TO_WORKER: usize = u32::MAX as usize;
+
+/// Sends a message.
+pub(super) fn send(socket: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
+    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    socket.write_all(&length(&body)?)?;
+    socket.write_all(&body)
+}
+
+/// Sends a message with a descriptor.
+pub(super) fn send_with(
+    socket: &mut UnixStream,
+    message: &impl Serialize,
+    descriptor: impl AsFd,
+) -> io::Result<()> {
+    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
+    let length = length(&body)?;
+    let descriptors = [descriptor.as_fd()];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
+        return Err(io::Error::other("no room for a descriptor"));
+    }
+    let sent = sendmsg(&*socket, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)?;
+    socket.write_all(length.get(sent..).unwrap_or(&[]))?;
+    socket.write_all(&body)
+}
+
+fn length(body: &[u8]) -> io::Result<[u8; 4]> {
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
+    Ok(length.to_le_bytes())
+}
+
+/// Receives a message of at most `most` bytes from anything that can be read.
+pub(super) fn receive<M: DeserializeOwned>(socket: &mut impl Read, most: usize) -> io::Result<M> {
+    let mut length = [0; 4];
+    socket.read_exact(&mut length)?;
+    body(socket, length, most)
+}
+
+/// Receives a message and the descriptor that came with it, if one did. `None` when the other side has gone.
+pub(super) fn receive_with<M: DeserializeOwned>(
+    socket: &mut UnixStream,
+    most: usize,
+) -> io::Result<Option<(M, Option<OwnedFd>)>> {
+    let mut length = [0; 4];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut parts = [IoSliceMut::new(&mut length)];
+    let received = recvmsg(&*socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    if received.bytes == 0 {
+        return Ok(None);
+    }
+    let descriptor = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut descriptors) => descriptors.next(),
+        _ => None,
+    });
+    socket.read_exact(length.get_mut(received.bytes..).unwrap_or(&mut []))?;
+    Ok(Some((body(socket, length, most)?, descriptor)))
+}
+
+fn body<M: DeserializeOwned>(socket: &mut impl Read, length: [u8; 4], most: usize) -> io::Result<M> {
+    let length = u32::from_le_bytes(length) as usize;
+    if length > most {
+        return Err(io::Error::other(format!("a message of {length} bytes")));
+    }
+    let mut bytes = Vec::new();
+    socket.take(length as u64).read_to_end(&mut bytes)?;
+    if bytes.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    postcard::from_bytes(&bytes).map_err(io::Error::other)
+}

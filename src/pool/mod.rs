@@ -1,0 +1,154 @@
+//! The pool: requests in, reports out, N workers in between.
+//!
+//! The unit of work is the item, one file. A folder request is a cursor that hands over its next item only while its
+//! client's mailbox has room, so no worker ever waits for a peer, and a peer that does not read slows nobody else.
+//! Clients take turns item by item: one with ten thousand folders delays another's single file by one file's time.
+#![forbid(unsafe_code)]
+
+mod frame;
+mod mailbox;
+mod process;
+mod queue;
+mod request;
+mod worker;
+
+pub use process::{WORKER_ARGUMENT, worker_main};
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use crate::database::Live;
+use crate::policy::Policy;
+use crate::request::Request;
+use crate::scan::Setup;
+use crate::stop::Cancel;
+use crate::verdict::{JobId, Report};
+
+use mailbox::Mailbox;
+use queue::Queue;
+use request::Running;
+
+/// Stack of a thread that scans, in bytes: containers nest in it, and decoders are generous.
+const STACK: usize = 16 * 1024 * 1024;
+
+/// Where the code that looks at content runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Isolation {
+    /// In a process of its own for each worker: a crash is a gap, and the deadline kills.
+    Process,
+    /// In the worker's thread.
+    Thread,
+}
+
+/// What is the same for all items of a pool.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// Limits and folder for temporary files.
+    pub setup: Setup,
+    /// Where content is looked at.
+    pub isolation: Isolation,
+    /// Links inside folders are followed.
+    pub follow_links: bool,
+}
+
+/// The workers and the queue that they share. Dropping it ends them after the items that they have begun.
+pub struct Pool {
+    queue: Arc<Queue>,
+    workers: Vec<JoinHandle<()>>,
+    follow_links: bool,
+}
+
+impl Pool {
+    /// Starts `threads` workers.
+    ///
+    /// # Errors
+    /// The system's, when it grants no more threads.
+    pub fn start(threads: usize, live: Arc<Live>, terms: Terms) -> io::Result<Self> {
+        let queue = Arc::new(Queue::default());
+        let mut pool = Self {
+            queue: Arc::clone(&queue),
+            workers: Vec::new(),
+            follow_links: terms.follow_links,
+        };
+        let terms = Arc::new(terms);
+        for number in 0..threads {
+            let worker = worker::Worker::new(Arc::clone(&queue), Arc::clone(&live), Arc::clone(&terms));
+            let thread = std::thread::Builder::new()
+                .name(format!("worker-{number}"))
+                .stack_size(STACK)
+                .spawn(move || worker.run())?;
+            pool.workers.push(thread);
+        }
+        Ok(pool)
+    }
+
+    /// Makes room for a client, whose requests all have this policy.
+    pub fn client(&self, policy: Arc<Policy>) -> Client {
+        let mailbox = Arc::new(Mailbox::default());
+        Client {
+            number: self.queue.enter(Arc::clone(&mailbox)),
+            queue: Arc::clone(&self.queue),
+            mailbox,
+            policy,
+            follow_links: self.follow_links,
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.queue.close();
+        for worker in self.workers.drain(..) {
+            // A worker that panicked has nothing left to say.
+            let _ = worker.join();
+        }
+    }
+}
+
+/// One client of the pool. Dropping it cancels its requests.
+pub struct Client {
+    number: u64,
+    queue: Arc<Queue>,
+    mailbox: Arc<Mailbox>,
+    policy: Arc<Policy>,
+    follow_links: bool,
+    cancel: Cancel,
+}
+
+impl Client {
+    /// Queues a request. Its last report is [`Report::Ended`].
+    pub fn submit(&self, job: JobId, request: Request) {
+        let running = Running::new(
+            job,
+            request,
+            self.follow_links,
+            Arc::clone(&self.mailbox),
+            Arc::clone(&self.policy),
+            self.cancel.clone(),
+        );
+        self.queue.push(self.number, running);
+    }
+
+    /// The oldest unread report, if there is one.
+    pub fn take(&self) -> Option<(JobId, Report)> {
+        let taken = self.mailbox.take()?;
+        if taken.made_room {
+            self.queue.resume(self.number);
+        }
+        Some(taken.report)
+    }
+
+    /// Waits until there may be something to [`take`](Client::take).
+    pub async fn arrived(&self) {
+        self.mailbox.arrived().await;
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.cancel.cancel();
+        self.queue.leave(self.number);
+    }
+}

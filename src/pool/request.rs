@@ -1,0 +1,183 @@
+//! A request while it runs: its way through the files, and what its items have said so far.
+#![forbid(unsafe_code)]
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::mailbox::Mailbox;
+use crate::event::{Coverage, Epoch, Event, Finding, Sink};
+use crate::path::ObjectPath;
+use crate::policy::Policy;
+use crate::request::{Options, Request, Source};
+use crate::scan::Outcome;
+use crate::scan::files::{Files, Next};
+use crate::stop::Cancel;
+use crate::verdict::{JobId, Report, Summary};
+
+/// Gaps and notes of a request that are reported one by one; beyond, they are only counted (design: on the wire).
+const DETAILS: u64 = 1000;
+
+/// A request and its place among its files: with one worker at a time.
+pub(super) struct Running {
+    files: Files,
+    request: Arc<Shared>,
+}
+
+/// What all workers on items of the same request share.
+pub(super) struct Shared {
+    job: JobId,
+    details: bool,
+    sha1: bool,
+    options: Arc<Options>,
+    mailbox: Arc<Mailbox>,
+    policy: Arc<Policy>,
+    cancel: Cancel,
+    progress: Mutex<Progress>,
+}
+
+struct Progress {
+    summary: Summary,
+    /// Items begun and not ended, and one more until the way through the files is at its end.
+    open: u64,
+}
+
+impl Running {
+    /// A request that has not begun.
+    pub(super) fn new(
+        job: JobId,
+        request: Request,
+        follow_links: bool,
+        mailbox: Arc<Mailbox>,
+        policy: Arc<Policy>,
+        cancel: Cancel,
+    ) -> Self {
+        let Source::Path(path) = request.source;
+        let summary = Summary::new(ObjectPath::root(path.clone()));
+        Self {
+            files: Files::new(path, Arc::clone(&request.options), follow_links),
+            request: Arc::new(Shared {
+                job,
+                details: request.details,
+                sha1: request.sha1,
+                options: request.options,
+                mailbox,
+                policy,
+                cancel,
+                progress: Mutex::new(Progress { summary, open: 1 }),
+            }),
+        }
+    }
+
+    /// Takes one step through the files.
+    pub(super) fn next_step(&mut self) -> Next {
+        self.files.next_step()
+    }
+
+    /// What its items share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.request
+    }
+
+    #[cfg(test)]
+    pub(super) fn job(&self) -> JobId {
+        self.request.job
+    }
+}
+
+impl Shared {
+    /// The options that the request came with.
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// The flag that its client raises by going away.
+    pub(super) fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// True if the SHA-1 of this item is wanted: of the named file, not of the files in a named folder.
+    pub(super) fn wants_sha1(&self, depth: u32) -> bool {
+        self.sha1 && depth == 0
+    }
+
+    /// Counts an item in.
+    pub(super) fn begin(&self) {
+        self.lock().open += 1;
+    }
+
+    /// Counts an item out, with what was done.
+    pub(super) fn end(&self, outcome: Outcome, epoch: Epoch) {
+        let mut progress = self.lock();
+        let summary = &mut progress.summary;
+        summary.coverage.add(Coverage {
+            objects: outcome.objects,
+            bytes: outcome.bytes,
+            ..Coverage::default()
+        });
+        summary.epoch = Some(epoch);
+        summary.sha1 = outcome.sha1.or(summary.sha1.take());
+        self.close_one(progress);
+    }
+
+    /// Says that no more items come.
+    pub(super) fn exhausted(&self) {
+        self.close_one(self.lock());
+    }
+
+    fn close_one(&self, mut progress: MutexGuard<'_, Progress>) {
+        progress.open -= 1;
+        if progress.open == 0 {
+            let summary = Box::new(progress.summary.clone());
+            drop(progress);
+            self.mailbox.deliver(self.job, Report::Ended(summary));
+        }
+    }
+
+    /// Takes an event of the request itself or of one of its items.
+    pub(super) fn event(&self, event: Event) -> ControlFlow<()> {
+        if self.cancel.is_cancelled() {
+            return ControlFlow::Break(());
+        }
+        if let Event::Finding(finding) = &event
+            && self.options.ignores(&finding.signature)
+        {
+            return ControlFlow::Continue(());
+        }
+        let (finding, coverage) = self.count(&event);
+        self.report(event, coverage);
+        if let Some(finding) = finding {
+            return self.event(Event::Finding(finding));
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn count(&self, event: &Event) -> (Option<Finding>, Coverage) {
+        let summary = &mut self.lock().summary;
+        let finding = summary.count(event, &self.policy);
+        (finding, summary.coverage)
+    }
+
+    fn report(&self, event: Event, so_far: Coverage) {
+        let report = match event {
+            Event::Scanning(path) => Report::Scanning(path),
+            Event::Finding(finding) => Report::Finding(finding),
+            Event::Gap(gap) if self.details && so_far.gaps <= DETAILS => Report::Gap(gap),
+            Event::Note(note) if self.details && so_far.notes <= DETAILS => Report::Note(note),
+            Event::Gap(_) | Event::Note(_) => return,
+        };
+        self.mailbox.deliver(self.job, report);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sink for the events of one item.
+pub(super) struct ItemSink<'a>(pub(super) &'a Shared);
+
+impl Sink for ItemSink<'_> {
+    fn event(&mut self, event: Event) -> ControlFlow<()> {
+        self.0.event(event)
+    }
+}

@@ -1,0 +1,119 @@
+//! A worker: takes the next request one step further, and scans the item that comes of it.
+#![forbid(unsafe_code)]
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tracing::error;
+
+use super::process::{Process, Trouble};
+use super::queue::Queue;
+use super::request::{ItemSink, Shared};
+use super::{Isolation, Terms};
+use crate::database::{Generation, Live};
+use crate::event::{Event, Gap, Reason};
+use crate::path::ObjectPath;
+use crate::scan::files::{Item, Next};
+use crate::scan::{self, Job, Outcome};
+
+/// One worker thread, with its process if it has one.
+pub(super) struct Worker {
+    queue: Arc<Queue>,
+    live: Arc<Live>,
+    terms: Arc<Terms>,
+    process: Option<Process>,
+}
+
+impl Worker {
+    /// A worker that has not begun.
+    pub(super) fn new(queue: Arc<Queue>, live: Arc<Live>, terms: Arc<Terms>) -> Self {
+        Self {
+            queue,
+            live,
+            terms,
+            process: None,
+        }
+    }
+
+    /// Works until the queue is closed.
+    pub(super) fn run(mut self) {
+        while let Some((client, mut running)) = self.queue.next() {
+            let shared = Arc::clone(running.shared());
+            match running.next_step() {
+                Next::End => shared.exhausted(),
+                Next::Nothing => self.queue.push(client, running),
+                Next::Gap(gap) => {
+                    // A client that has gone is found out by the queue.
+                    let _ = shared.event(Event::Gap(gap));
+                    self.queue.push(client, running);
+                }
+                Next::Item(item) => {
+                    shared.begin();
+                    // Back into the queue first: others go on with the rest while this one scans.
+                    self.queue.push(client, running);
+                    self.item(item, &shared);
+                }
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item, shared: &Shared) {
+        let generation = self.live.current();
+        let epoch = generation.epoch.clone();
+        let mut job = Job::new(item.path.clone(), item.depth, shared.options(), &self.terms.setup, epoch.clone());
+        job.sha1 = shared.wants_sha1(item.depth);
+        let outcome = match self.terms.isolation {
+            Isolation::Thread => in_thread(item, &job, &generation, shared),
+            Isolation::Process => self.in_process(item, &job, &generation, shared),
+        };
+        shared.end(outcome, epoch);
+    }
+
+    fn in_process(&mut self, item: Item, job: &Job, generation: &Generation, shared: &Shared) -> Outcome {
+        let current = self.process.take().filter(|process| process.serves(&job.epoch));
+        let process = match current.map_or_else(|| Process::start(generation), Ok) {
+            Ok(process) => process,
+            Err(error) => {
+                error!(%error, "no worker process can be started");
+                return crashed(shared, item.path, format!("no worker process: {error}"));
+            }
+        };
+        let mut sink = ItemSink(shared);
+        match process.scan(item.file, job, &generation.database, shared.cancel(), &mut sink) {
+            Ok((process, outcome)) => {
+                self.process = Some(process);
+                outcome
+            }
+            Err(Trouble::Cancelled) => Outcome::default(),
+            Err(Trouble::Deadline) => {
+                let seconds = job.limits.deadline.as_secs_f64();
+                gap(shared, item.path, Reason::Deadline, format!("killed after {seconds} s"))
+            }
+            Err(Trouble::Ended(how)) => {
+                error!(path = %item.path, %how, "a worker process ended on an item");
+                crashed(shared, item.path, how)
+            }
+        }
+    }
+}
+
+fn in_thread(item: Item, job: &Job, generation: &Generation, shared: &Shared) -> Outcome {
+    let mut sink = ItemSink(shared);
+    let scan = AssertUnwindSafe(|| {
+        scan::scan(item.file, job, &generation.database, shared.cancel(), &mut sink)
+    });
+    // The last net: a panic on content is a bug, but it is one item's gap and not the daemon's end.
+    catch_unwind(scan).unwrap_or_else(|_| {
+        error!(path = %item.path, "a scan panicked");
+        crashed(shared, item.path, "the scan panicked".to_owned())
+    })
+}
+
+fn crashed(shared: &Shared, path: ObjectPath, how: String) -> Outcome {
+    gap(shared, path, Reason::Crashed, how)
+}
+
+fn gap(shared: &Shared, path: ObjectPath, reason: Reason, detail: String) -> Outcome {
+    let _ = shared.event(Event::Gap(Gap { path, reason, detail }));
+    Outcome::default()
+}

@@ -1,0 +1,93 @@
+//! The scan of one item: a file is opened elsewhere, everything in it is matched and walked here.
+//!
+//! Synchronous, and the same in a thread and in a worker process: a [`Job`] and a descriptor come in, events go out,
+//! and an [`Outcome`] ends it.
+#![forbid(unsafe_code)]
+
+mod ends;
+#[cfg(feature = "test-faults")]
+mod fault;
+pub mod files;
+mod spool;
+mod walk;
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget::Limits;
+use crate::engine::Database;
+use crate::event::{Epoch, Sink};
+use crate::kind::KindSet;
+use crate::path::ObjectPath;
+use crate::request::{Options, Recurse};
+use crate::stop::{Cancel, Stop};
+
+/// All that a worker needs to know about an item besides its open file. Serialisable: it crosses to worker processes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Job {
+    /// The item's name, one element.
+    pub path: ObjectPath,
+    /// Folders between the named object and this item.
+    pub depth: u32,
+    /// Containers to open.
+    pub expand: KindSet,
+    /// How deep.
+    pub recurse: Recurse,
+    /// Announce and report on containers too.
+    pub original: bool,
+    /// The SHA-1 of the file is wanted.
+    pub sha1: bool,
+    /// What the item may cost.
+    pub limits: Limits,
+    /// Where temporary files go; they have no name there.
+    pub tmpdir: PathBuf,
+    /// The signature database to use.
+    pub epoch: Epoch,
+}
+
+impl Job {
+    /// The job for an item of a request with these options.
+    pub fn new(path: ObjectPath, depth: u32, options: &Options, setup: &Setup, epoch: Epoch) -> Self {
+        Self {
+            path,
+            depth,
+            expand: options.expand,
+            recurse: options.recurse,
+            original: options.original,
+            sha1: false,
+            limits: setup.limits.clone(),
+            tmpdir: setup.tmpdir.clone(),
+            epoch,
+        }
+    }
+}
+
+/// What is the same for all items of a server or program.
+#[derive(Debug, Clone)]
+pub struct Setup {
+    /// What an item may cost.
+    pub limits: Limits,
+    /// Where temporary files go.
+    pub tmpdir: PathBuf,
+}
+
+/// What was done, once all events of an item are out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Objects matched.
+    pub objects: u64,
+    /// Bytes matched, after expansion.
+    pub bytes: u64,
+    /// The SHA-1 of the file in hexadecimal, where it was wanted and all of the file was read.
+    pub sha1: Option<String>,
+}
+
+/// Scans one open file. It is read from its first byte, whatever its position is.
+///
+/// Content can make this return early (limit, deadline, damage), each with its gap; it is never an error.
+pub fn scan(file: File, job: &Job, database: &Database, cancel: &Cancel, sink: &mut dyn Sink) -> Outcome {
+    let stop = Stop::after(job.limits.deadline, cancel.clone());
+    walk::Walk::new(job, database, stop, sink).item(file)
+}

@@ -1,0 +1,470 @@
+//! The recursion: match, recognise, open, and look into each member before the next.
+//!
+//! Memory is one path of the tree. Everything that enters is paid for here, and everything that is not examined is
+//! said here: expanders and engine know neither limits nor verdicts.
+//!
+//! A container is matched itself, always; it is announced only when it yields no member, or under ORIGINAL. A
+//! signature that holds on a container and inside it is reported for the innermost object (design: SVSP details).
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use data_encoding::HEXLOWER;
+use sha1::{Digest, Sha1};
+
+use super::ends::Ends;
+use super::spool::{Kept, Spool};
+use super::{Job, Outcome};
+use crate::budget::Budget;
+use crate::engine::{Database, Match, Matcher};
+use crate::event::{
+    Errno, Event, Exclusion, Finding, Gap, Limit, Note, NoteKind, Reason, SignatureName, Sink,
+};
+use crate::expand::{self, Children, Content, Expander, Halt};
+use crate::kind::Kind;
+use crate::object::{CHUNK, Object, Probe};
+use crate::path::ObjectPath;
+use crate::stop::{Stop, Stopped};
+
+/// A longer detail is cut to this many bytes: it may quote what hostile content says.
+const DETAIL: usize = 1024;
+
+/// The names of the signatures that held in a part of the tree.
+type Names<'a> = BTreeSet<&'a SignatureName>;
+
+/// One item's walk.
+pub(super) struct Walk<'a> {
+    job: &'a Job,
+    database: &'a Database,
+    stop: Stop,
+    sink: &'a mut dyn Sink,
+    budget: Budget,
+    on_disk: u64,
+    outcome: Outcome,
+}
+
+/// Where in the tree an object is.
+#[derive(Clone)]
+struct Spot {
+    path: ObjectPath,
+    /// Folders and containers above it.
+    depth: u32,
+    /// Containers above it.
+    containers: u32,
+}
+
+/// What becomes of an object besides being matched.
+enum Plan {
+    /// It is opened.
+    Open(&'static dyn Expander),
+    /// Nothing: it is no container, or it was said why it is not opened.
+    Leaf,
+}
+
+/// An object that was matched: what held on it, and the content if it is to be opened.
+struct Matched<'a> {
+    matches: Vec<Match<'a>>,
+    announced: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that has not begun.
+    pub(super) fn new(
+        job: &'a Job,
+        database: &'a Database,
+        stop: Stop,
+        sink: &'a mut dyn Sink,
+    ) -> Self {
+        Self {
+            job,
+            database,
+            stop,
+            sink,
+            budget: Budget::new(job.limits.clone(), 0),
+            on_disk: 0,
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Walks the item to its end.
+    pub(super) fn item(mut self, file: File) -> Outcome {
+        let spot = Spot {
+            path: self.job.path.clone(),
+            depth: self.job.depth,
+            containers: 0,
+        };
+        // A halt has been said already, and nothing comes after the item.
+        let _ = self.root(&spot, file);
+        self.outcome
+    }
+
+    fn root(&mut self, spot: &Spot, file: File) -> Result<(), Halt> {
+        let before = match file.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) => return self.failed(&spot.path, &error),
+        };
+        self.budget = Budget::new(self.job.limits.clone(), before.len());
+        let mut inside = Names::new();
+        if before.len() == 0 {
+            // The files of /proc and the like have a content, though they say they have none.
+            return self.stream(spot, &mut (&file), &mut inside);
+        }
+        let file = Arc::new(file);
+        let object = Object::file(Arc::clone(&file), before.len(), self.stop.clone());
+        self.object(spot, &object, &mut inside)?;
+        match file.metadata() {
+            Ok(after) if changed(&before, &after) => self.note(
+                &spot.path,
+                NoteKind::Changed,
+                format!("{} bytes at first, {} at the end", before.len(), after.len()),
+            ),
+            _ => Ok(()),
+        }
+    }
+
+    /// An object with random access: recognised first, so that it can be announced before it is matched.
+    fn object(&mut self, spot: &Spot, object: &Object, found: &mut Names<'a>) -> Result<(), Halt> {
+        let probe = match object.probe() {
+            Ok(probe) => probe,
+            Err(error) => return self.failed(&spot.path, &error),
+        };
+        let plan = self.plan(spot, &probe)?;
+        let announced = self.announce_early(spot, &plan)?;
+        let mut matcher = Matcher::new(self.database);
+        let read = self.match_object(spot, object, &mut matcher);
+        let matched = Matched {
+            matches: matcher.finish(),
+            announced,
+        };
+        self.outcome.objects += 1;
+        if let Err(halt) = read {
+            self.report(spot, matched.matches, &Names::new(), found)?;
+            return Err(halt);
+        }
+        self.conclude(spot, plan, Some(object), matched, found)
+    }
+
+    fn match_object(
+        &mut self,
+        spot: &Spot,
+        object: &Object,
+        matcher: &mut Matcher<'_>,
+    ) -> Result<(), Halt> {
+        let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
+        let mut buffer = vec![0; buffer_for(object.length())];
+        let mut at = 0;
+        while at < object.length() {
+            let chunk = match object.read_at(&mut buffer, at) {
+                Ok(0) => break,
+                Ok(count) => buffer.get(..count).unwrap_or(&[]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return self.failed(&spot.path, &error),
+            };
+            #[cfg(feature = "test-faults")]
+            super::fault::strike(chunk);
+            matcher.feed(chunk);
+            if let Some(sha1) = &mut sha1 {
+                sha1.update(chunk);
+            }
+            at += chunk.len() as u64;
+            self.outcome.bytes += chunk.len() as u64;
+        }
+        self.outcome.sha1 = sha1.map(|sha1| HEXLOWER.encode(&sha1.finalize())).or(self.outcome.sha1.take());
+        Ok(())
+    }
+
+    /// Content that comes out of a decoder: matched while it goes by, kept as well as it can be, recognised at its end.
+    fn stream(
+        &mut self,
+        spot: &Spot,
+        reader: &mut dyn Read,
+        found: &mut Names<'a>,
+    ) -> Result<(), Halt> {
+        let tmpdir = self.job.tmpdir.clone();
+        let room = self.job.limits.spool.saturating_sub(self.on_disk);
+        let mut spool = Spool::new(&tmpdir, room);
+        let mut ends = Ends::default();
+        let mut matcher = Matcher::new(self.database);
+        let read = self.match_stream(spot, reader, |chunk| {
+            matcher.feed(chunk);
+            spool.push(chunk);
+            ends.push(chunk);
+        });
+        self.outcome.objects += 1;
+        let matches = matcher.finish();
+        if let Err(halt) = read {
+            self.sinking(Event::Scanning(spot.path.clone()))?;
+            self.report(spot, matches, &Names::new(), found)?;
+            return Err(halt);
+        }
+        let plan = self.plan(spot, &ends.finish())?;
+        let announced = self.announce_early(spot, &plan)?;
+        let matched = Matched { matches, announced };
+        let on_disk = spool.on_disk();
+        self.on_disk += on_disk;
+        let done = match spool.finish(self.stop.clone()) {
+            Kept::Object(object) => self.conclude(spot, plan, Some(&object), matched, found),
+            Kept::Lost(reason) => {
+                if matches!(plan, Plan::Open(_)) {
+                    self.gap(&spot.path, reason, "no room to keep it while it is opened".into())?;
+                }
+                self.conclude(spot, Plan::Leaf, None, matched, found)
+            }
+        };
+        self.on_disk -= on_disk;
+        done
+    }
+
+    fn match_stream(
+        &mut self,
+        spot: &Spot,
+        reader: &mut dyn Read,
+        mut take: impl FnMut(&[u8]),
+    ) -> Result<(), Halt> {
+        let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            if let Err(stopped) = self.stop.check() {
+                return self.stopped(&spot.path, stopped);
+            }
+            let chunk = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => buffer.get(..count).unwrap_or(&[]),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return self.damaged(&spot.path, &error),
+            };
+            #[cfg(feature = "test-faults")]
+            super::fault::strike(chunk);
+            take(chunk);
+            if let Some(sha1) = &mut sha1 {
+                sha1.update(chunk);
+            }
+            self.outcome.bytes += chunk.len() as u64;
+            if let Err(limit) = self.budget.bytes(chunk.len() as u64) {
+                return self.over(&spot.path, limit);
+            }
+        }
+        self.outcome.sha1 = sha1.map(|sha1| HEXLOWER.encode(&sha1.finalize())).or(self.outcome.sha1.take());
+        Ok(())
+    }
+
+    /// Decides what becomes of an object, and says why a container is not opened.
+    fn plan(&mut self, spot: &Spot, probe: &Probe) -> Result<Plan, Halt> {
+        let Some(kind) = expand::recognise(probe) else {
+            return Ok(Plan::Leaf);
+        };
+        let (reason, detail) = match self.refusal(spot, kind) {
+            Err(refusal) => refusal,
+            Ok(expander) => return Ok(Plan::Open(expander)),
+        };
+        self.gap(&spot.path, reason, detail)?;
+        Ok(Plan::Leaf)
+    }
+
+    fn refusal(&self, spot: &Spot, kind: &'static Kind) -> Result<&'static dyn Expander, (Reason, String)> {
+        if !self.job.expand.contains(kind) {
+            let detail = format!("{} is switched off by the request", kind.name);
+            return Err((Reason::Excluded(Exclusion::Expand), detail));
+        }
+        if !self.job.recurse.reaches(spot.depth + 1) {
+            let detail = "deeper than the request goes".to_owned();
+            return Err((Reason::Excluded(Exclusion::Recurse), detail));
+        }
+        let Some(expander) = expand::expander(kind) else {
+            let detail = format!("{} is not opened by this version", kind.title);
+            return Err((Reason::Unsupported(kind.name.to_owned()), detail));
+        };
+        match self.budget.container(spot.containers) {
+            Ok(()) => Ok(expander),
+            Err(limit) => Err((Reason::Limit(limit), self.limit_detail(limit))),
+        }
+    }
+
+    /// Announces an object before the work on it, where it is already clear that it will be announced.
+    fn announce_early(&mut self, spot: &Spot, plan: &Plan) -> Result<bool, Halt> {
+        let early = self.job.original || matches!(plan, Plan::Leaf);
+        if early {
+            self.sinking(Event::Scanning(spot.path.clone()))?;
+        }
+        Ok(early)
+    }
+
+    /// Opens the object, if that is the plan, and reports what held on it but not inside it.
+    fn conclude(
+        &mut self,
+        spot: &Spot,
+        plan: Plan,
+        object: Option<&Object>,
+        matched: Matched<'a>,
+        found: &mut Names<'a>,
+    ) -> Result<(), Halt> {
+        let mut inside = Names::new();
+        let mut announced = matched.announced;
+        let mut opened = Ok(());
+        if let (Plan::Open(expander), Some(object)) = (plan, object) {
+            let mut members = Members { walk: self, spot, inside: &mut inside, any: false };
+            let end = expander.expand(object, spot.path.name(), &mut members);
+            let any = members.any;
+            opened = end.or_else(|halt| self.halted(spot, halt));
+            if !any && !announced {
+                announced = true;
+                self.sinking(Event::Scanning(spot.path.clone()))?;
+            }
+        }
+        self.report(spot, matched.matches, &inside, found)?;
+        found.extend(inside);
+        opened
+    }
+
+    fn halted(&mut self, spot: &Spot, halt: Halt) -> Result<(), Halt> {
+        match halt {
+            Halt::Broken(detail) => self.gap(&spot.path, Reason::Corrupt, detail),
+            Halt::Io(error) => self.damaged(&spot.path, &error),
+            Halt::Item => Err(Halt::Item),
+            Halt::Unlike => Ok(()),
+        }
+    }
+
+    fn report(
+        &mut self,
+        spot: &Spot,
+        matches: Vec<Match<'a>>,
+        inside: &Names<'a>,
+        found: &mut Names<'a>,
+    ) -> Result<(), Halt> {
+        for held in matches {
+            if inside.contains(held.signature) && !self.job.original {
+                continue;
+            }
+            found.insert(held.signature);
+            if let Err(limit) = self.budget.finding() {
+                return self.over(&spot.path, limit);
+            }
+            self.sinking(Event::Finding(Finding {
+                signature: held.signature.clone(),
+                path: spot.path.clone(),
+                place: held.place,
+            }))?;
+        }
+        Ok(())
+    }
+
+    /// Reading a file failed: it is unreadable, or it is time to stop.
+    fn failed(&mut self, path: &ObjectPath, error: &io::Error) -> Result<(), Halt> {
+        if let Err(stopped) = self.stop.check() {
+            return self.stopped(path, stopped);
+        }
+        self.gap(path, Reason::Unreadable(Errno::of(error)), error.to_string())
+    }
+
+    /// Reading decoded content failed: the container's file is unreadable, or the content is damaged.
+    fn damaged(&mut self, path: &ObjectPath, error: &io::Error) -> Result<(), Halt> {
+        if self.stop.check().is_err() || error.raw_os_error().is_some() {
+            return self.failed(path, error);
+        }
+        self.gap(path, Reason::Corrupt, error.to_string())
+    }
+
+    fn stopped(&mut self, path: &ObjectPath, stopped: Stopped) -> Result<(), Halt> {
+        if stopped == Stopped::Deadline {
+            let seconds = self.job.limits.deadline.as_secs_f64();
+            self.gap(path, Reason::Deadline, format!("not done after {seconds} s"))?;
+        }
+        Err(Halt::Item)
+    }
+
+    /// A limit of the whole item is reached: nothing after this is examined.
+    fn over(&mut self, path: &ObjectPath, limit: Limit) -> Result<(), Halt> {
+        let detail = format!("{}, nothing after it was examined", self.limit_detail(limit));
+        self.gap(path, Reason::Limit(limit), detail)?;
+        Err(Halt::Item)
+    }
+
+    fn limit_detail(&self, limit: Limit) -> String {
+        format!("more than {}", self.budget.value(limit))
+    }
+
+    fn gap(&mut self, path: &ObjectPath, reason: Reason, mut detail: String) -> Result<(), Halt> {
+        let path = path.clone();
+        detail.truncate(detail.floor_char_boundary(DETAIL));
+        self.sinking(Event::Gap(Gap { path, reason, detail }))
+    }
+
+    fn note(&mut self, path: &ObjectPath, kind: NoteKind, detail: String) -> Result<(), Halt> {
+        let path = path.clone();
+        self.sinking(Event::Note(Note { path, kind, detail }))
+    }
+
+    fn sinking(&mut self, event: Event) -> Result<(), Halt> {
+        match self.sink.event(event) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(Halt::Item),
+        }
+    }
+}
+
+/// Takes the members of one container.
+struct Members<'w, 'a> {
+    walk: &'w mut Walk<'a>,
+    spot: &'w Spot,
+    inside: &'w mut Names<'a>,
+    any: bool,
+}
+
+impl Members<'_, '_> {
+    fn path_of(&self, member: Option<&[u8]>) -> ObjectPath {
+        member.map_or_else(|| self.spot.path.clone(), |name| self.spot.path.member(name))
+    }
+}
+
+impl Children for Members<'_, '_> {
+    fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
+        let spot = Spot {
+            path: self.spot.path.member(name),
+            depth: self.spot.depth + 1,
+            containers: self.spot.containers + 1,
+        };
+        self.any = true;
+        if let Err(limit) = self.walk.budget.member() {
+            return self.walk.over(&spot.path, limit);
+        }
+        match content {
+            Content::Stream(reader) => self.walk.stream(&spot, reader, self.inside),
+            Content::Object(object) => {
+                if let Err(limit) = self.walk.budget.bytes(object.length()) {
+                    return self.walk.over(&spot.path, limit);
+                }
+                self.walk.object(&spot, &object, self.inside)
+            }
+        }
+    }
+
+    fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt> {
+        let path = self.path_of(member);
+        self.walk.gap(&path, reason, detail)?;
+        // A gap costs as much as a member, so that a container cannot make more of them than it may have members.
+        match self.walk.budget.member() {
+            Ok(()) => Ok(()),
+            Err(limit) => self.walk.over(&path, limit),
+        }
+    }
+
+    fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt> {
+        let path = self.spot.path.clone();
+        self.walk.note(&path, kind, detail)
+    }
+}
+
+fn changed(before: &Metadata, after: &Metadata) -> bool {
+    let state = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec());
+    state(before) != state(after)
+}
+
+fn buffer_for(length: u64) -> usize {
+    usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK))
+}

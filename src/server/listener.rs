@@ -1,0 +1,81 @@
+//! The accept loop, the same for every protocol.
+#![forbid(unsafe_code)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::Shared;
+use super::session::Session;
+use crate::gateway::Gateway;
+use crate::policy::Policy;
+
+/// How long to wait after the system refused a connection, as it does when descriptors run out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// One bound address and what is spoken there.
+pub struct Listener {
+    /// The protocol.
+    pub gateway: &'static Gateway,
+    /// The bound socket.
+    pub socket: TcpListener,
+    /// What gaps mean to those who connect here.
+    pub policy: Arc<Policy>,
+}
+
+impl Listener {
+    /// Accepts until `drain` says no more, then waits for the connections to end.
+    pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, drain: CancellationToken) {
+        let mut sessions = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = drain.cancelled() => break,
+                accepted = self.socket.accept() => match accepted {
+                    Ok((stream, peer)) => {
+                        debug!(%peer, protocol = self.gateway.name, "connected");
+                        self.open(stream, &shared, &permits, &drain, &mut sessions);
+                    }
+                    Err(error) => {
+                        warn!(%error, "a connection could not be accepted");
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                },
+                Some(_) = sessions.join_next() => {}
+            }
+        }
+        drop(self.socket);
+        while sessions.join_next().await.is_some() {}
+    }
+
+    fn open(
+        &self,
+        stream: TcpStream,
+        shared: &Shared,
+        permits: &Arc<Semaphore>,
+        drain: &CancellationToken,
+        sessions: &mut JoinSet<()>,
+    ) {
+        let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
+            // A refusal is worth one attempt: whoever does not take it at once is refused without words.
+            let _ = stream.try_write(self.gateway.busy);
+            return;
+        };
+        // Replies are small and each may be what the peer waits for.
+        let _ = stream.set_nodelay(true);
+        let client = shared.pool.client(Arc::clone(&self.policy));
+        let protocol = (self.gateway.open)(shared.hello());
+        let session = Session::new(stream, protocol, client);
+        let drain = drain.clone();
+        sessions.spawn(async move {
+            if let Err(error) = session.run(drain).await {
+                debug!(%error, "a connection broke");
+            }
+            drop(permit);
+        });
+    }
+}

@@ -1,0 +1,75 @@
+//! The daemon: listeners, the pool, reloads, and an orderly end.
+#![forbid(unsafe_code)]
+
+mod listener;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::{error, info, warn};
+
+use crate::database::Live;
+use crate::gateway::Hello;
+use crate::pool::Pool;
+
+pub use listener::Listener;
+
+/// How long running requests may take after the daemon was told to end; the rest of the promised ten seconds is for
+/// closing.
+const DRAIN: Duration = Duration::from_secs(8);
+
+/// What all connections share.
+pub struct Shared {
+    /// The workers.
+    pub pool: Pool,
+    /// The signatures.
+    pub live: Arc<Live>,
+}
+
+impl Shared {
+    fn hello(&self) -> Hello {
+        Hello {
+            test_signatures_only: self.live.current().test_signatures_only,
+        }
+    }
+}
+
+/// Serves until `shutdown` completes, then lets running requests end for up to eight seconds.
+pub async fn run(
+    listeners: Vec<Listener>,
+    shared: Arc<Shared>,
+    connections: usize,
+    shutdown: impl Future<Output = ()>,
+) {
+    let drain = CancellationToken::new();
+    let permits = Arc::new(Semaphore::new(connections));
+    let mut running = JoinSet::new();
+    for listener in listeners {
+        running.spawn(listener.run(Arc::clone(&shared), Arc::clone(&permits), drain.clone()));
+    }
+    shutdown.await;
+    info!("ending: no new connections, running requests have {} s", DRAIN.as_secs());
+    drain.cancel();
+    let rest = async { while running.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, rest).await.is_err() {
+        warn!("requests still running were cancelled");
+    }
+}
+
+/// Loads the signatures anew, and says what came of it. Running items keep the ones that they started with.
+pub async fn reload(live: &Arc<Live>) {
+    let live = Arc::clone(live);
+    let loaded = tokio::task::spawn_blocking(move || (live.reload(), live)).await;
+    match loaded {
+        Ok((Ok(epoch), _)) => info!(%epoch, "signatures reloaded"),
+        Ok((Err(refused), live)) => {
+            let epoch = &live.current().epoch;
+            error!(%epoch, "reload refused, the signatures stay as they were: {refused}");
+        }
+        Err(panicked) => error!(%panicked, "reload failed, the signatures stay as they were"),
+    }
+}

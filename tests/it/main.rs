@@ -1,0 +1,22 @@
+//! Everything that has an outside: the programs as their users meet them, and the shape of the source itself.
+//!
+//! One binary, for linking is what a test run waits for.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod support;
+
+mod cli;
+mod crowd;
+mod daemon;
+#[cfg(feature = "test-faults")]
+mod faults;
+mod gaps;
+mod layering;
+mod reload;
+mod transcripts;
