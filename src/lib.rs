@@ -36,3 +36,5 @@ pub mod verdict;
 pub mod expand;
 
 pub mod gateway;
+
+pub mod client;
