@@ -14,7 +14,7 @@ use std::io;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -147,12 +147,12 @@ async fn connect(server: &Server) -> io::Result<TcpStream> {
 
 /// Reads and writes side by side, so that a server that answers before it reads on cannot stand against us.
 async fn converse(
-    stream: &mut TcpStream,
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     session: &mut Session,
     watch: &mut dyn Watch,
 ) -> io::Result<()> {
     let clock = Clock::start();
-    let (mut from, mut to) = stream.split();
+    let (mut from, mut to) = tokio::io::split(stream);
     let mut input = vec![0; 64 << 10];
     let mut lines = Lines::default();
     let mut unsent = Vec::new();
@@ -240,5 +240,260 @@ impl Clock {
     fn now_ms(&self) -> u64 {
         let now = self.unix + self.started.elapsed();
         u64::try_from(now.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Verdict;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::{TcpListener, TcpStream as Peer};
+    use std::thread;
+    use tokio::io::AsyncBufReadExt;
+
+    #[derive(Default)]
+    struct Seen {
+        records: Vec<Record>,
+        warnings: Vec<String>,
+        progress: Progress,
+        full: bool,
+    }
+
+    impl Watch for Seen {
+        fn record(&mut self, record: &Record) -> io::Result<()> {
+            if self.full {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            self.records.push(record.clone());
+            Ok(())
+        }
+
+        fn warning(&mut self, text: &str) {
+            self.warnings.push(text.to_owned());
+        }
+
+        fn progress(&mut self, progress: Progress) {
+            self.progress = progress;
+        }
+    }
+
+    fn block_on<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(async { timeout(Duration::from_secs(60), future).await })
+            .expect("no deadlock")
+    }
+
+    /// Asks a server that behaves like `play` for these paths.
+    fn ask(
+        paths: &[&str],
+        seen: &mut Seen,
+        play: impl FnOnce(BufReader<Peer>) + Send + 'static,
+    ) -> Result<Exit, Failure> {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap().to_string().parse().unwrap();
+        let playing = thread::spawn(move || play(BufReader::new(listener.accept().unwrap().0)));
+        let paths = paths.iter().map(|path| path.as_bytes().to_vec()).collect();
+        let result = block_on(run(&server, paths, seen));
+        playing.join().unwrap();
+        result
+    }
+
+    fn say(peer: &mut BufReader<Peer>, text: &str) {
+        peer.get_mut().write_all(text.as_bytes()).unwrap();
+    }
+
+    fn hear(peer: &mut BufReader<Peer>, line: &str) {
+        let mut heard = String::new();
+        peer.read_line(&mut heard).unwrap();
+        assert_eq!(heard.trim_end(), line);
+    }
+
+    #[test]
+    fn a_conversation_from_ready_to_quit() {
+        let mut seen = Seen::default();
+        let exit = ask(&["/a", "/b"], &mut seen, |mut peer| {
+            say(&mut peer, "READY\r\n");
+            hear(&mut peer, "ENABLE COVERAGE");
+            say(&mut peer, "OK test signatures only\r\n");
+            hear(&mut peer, "1 SCAN/FILE /a");
+            hear(&mut peer, "2 SCAN/FILE /b");
+            say(&mut peer, "1 QUEUED\r\n2 QUEUED\r\n2 SCANNING \"/b\"\r\n");
+            say(&mut peer, "2 INFECTED CVDL x : \"/b\" : end at 1\r\n");
+            say(
+                &mut peer,
+                "2 COVERAGE 1 9 0 0 1:ff\r\n2 DONE 1 : \"/b\"\r\n",
+            );
+            say(
+                &mut peer,
+                "1 COVERAGE 1 9 0 0 1:ff\r\n1 DONE 0 : \"/a\"\r\n",
+            );
+            hear(&mut peer, "QUIT");
+            say(&mut peer, "OK\r\n");
+            hear(&mut peer, "");
+        });
+        assert_eq!(exit.unwrap(), Exit::Infected);
+        let verdicts: Vec<_> = seen.records.iter().map(|r| r.verdict).collect();
+        assert_eq!(verdicts, [Verdict::Infected, Verdict::Clean]);
+        assert_eq!(seen.warnings, ["the server has test signatures only"]);
+        assert_eq!((seen.progress.done, seen.progress.objects), (2, 1));
+    }
+
+    #[test]
+    fn an_old_server_is_good_enough() {
+        let mut seen = Seen::default();
+        let exit = ask(&["/a"], &mut seen, |mut peer| {
+            say(&mut peer, "READY\n");
+            hear(&mut peer, "ENABLE COVERAGE");
+            say(&mut peer, "EINVAL Unknown option: COVERAGE\n");
+            hear(&mut peer, "1 SCAN/FILE /a");
+            say(&mut peer, "1 SCANNING \"/a\"\n1 DONE : \"/a\"\n");
+            hear(&mut peer, "QUIT");
+        });
+        assert_eq!(exit.unwrap(), Exit::Clean);
+        assert_eq!(seen.records[0].coverage, None);
+    }
+
+    #[test]
+    fn a_server_that_vanishes_is_no_clean_one() {
+        let mut seen = Seen::default();
+        let exit = ask(&["/a", "/b"], &mut seen, |mut peer| {
+            say(&mut peer, "READY\r\n");
+            hear(&mut peer, "ENABLE COVERAGE");
+            say(&mut peer, "OK\r\n");
+            hear(&mut peer, "1 SCAN/FILE /a");
+            hear(&mut peer, "2 SCAN/FILE /b");
+            // Without its line end the second one may have been anything.
+            say(&mut peer, "1 DONE 0 : \"/a\"\r\n2 DONE 0 : \"/b\"");
+        });
+        assert_eq!(exit.unwrap(), Exit::NoServer);
+        assert_eq!(seen.records[1].verdict, Verdict::Incomplete);
+        assert_eq!(seen.warnings, ["connection lost: closed by the server"]);
+    }
+
+    #[test]
+    fn a_flood_without_line_ends_is_a_lost_server() {
+        let mut seen = Seen::default();
+        let exit = ask(&["/a"], &mut seen, |mut peer| {
+            say(&mut peer, "READY\r\n");
+            hear(&mut peer, "ENABLE COVERAGE");
+            say(&mut peer, "OK\r\n");
+            let flood = vec![b'x'; lines::LINE_LIMIT + 100_000];
+            // The client may close before it has read all.
+            let _ = peer.get_mut().write_all(&flood);
+        });
+        assert_eq!(exit.unwrap(), Exit::NoServer);
+        assert_eq!(seen.records[0].verdict, Verdict::Incomplete);
+    }
+
+    #[test]
+    fn a_denied_client_says_by_whom_and_why() {
+        let mut seen = Seen::default();
+        let failure = ask(&["/a"], &mut seen, |mut peer| {
+            say(&mut peer, "DENIED not from here\r\n");
+        })
+        .unwrap_err();
+        assert_eq!(failure.exit(), Exit::NoServer);
+        let text = failure.to_string();
+        assert!(text.starts_with("the server at 127.0.0.1:"), "{text}");
+        assert!(text.ends_with("DENIED not from here"), "{text}");
+    }
+
+    #[test]
+    fn no_server_is_one_clear_line() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let server = address.to_string().parse().unwrap();
+        let failure = block_on(run(&server, vec![b"/a".to_vec()], &mut Seen::default()));
+        let failure = failure.unwrap_err();
+        assert_eq!(failure.exit(), Exit::NoServer);
+        assert_eq!(
+            failure.to_string(),
+            format!("no server at {address}: Connection refused")
+        );
+    }
+
+    #[test]
+    fn output_that_nobody_reads_ends_it_quietly_but_not_clean() {
+        let mut seen = Seen {
+            full: true,
+            ..Seen::default()
+        };
+        let failure = ask(&["/a"], &mut seen, |mut peer| {
+            say(&mut peer, "READY\r\n");
+            hear(&mut peer, "ENABLE COVERAGE");
+            say(&mut peer, "OK\r\n");
+            hear(&mut peer, "1 SCAN/FILE /a");
+            say(&mut peer, "1 DONE 0 : \"/a\"\r\n");
+        })
+        .unwrap_err();
+        assert!(failure.is_closed_output());
+        assert_eq!(failure.exit(), Exit::Error);
+    }
+
+    /// The pipe holds less than a line of either side: only a client that reads while it writes gets on.
+    #[test]
+    fn a_server_that_reads_late_and_says_much_does_not_stop_us() {
+        const REQUESTS: usize = 100;
+        let paths = vec![format!("/{}", "a".repeat(5000)).into_bytes(); REQUESTS];
+        let (mut ours, theirs) = tokio::io::duplex(1000);
+        let server = async move {
+            let mut peer = tokio::io::BufReader::new(theirs);
+            let mut command = String::new();
+            peer.write_all(b"READY\r\n").await.unwrap();
+            peer.read_line(&mut command).await.unwrap();
+            peer.write_all(b"OK\r\n").await.unwrap();
+            for id in 1..=REQUESTS {
+                // Each answer is out before its request is read to the end.
+                assert_eq!(peer.read_u8().await.unwrap(), id.to_string().as_bytes()[0]);
+                let noise = format!("{id} SCANNING \"/{}\"\r\n", "n".repeat(50_000));
+                peer.write_all(noise.as_bytes()).await.unwrap();
+                peer.read_line(&mut command).await.unwrap();
+                let done = format!("{id} DONE 0 : \"/a\"\r\n");
+                peer.write_all(done.as_bytes()).await.unwrap();
+            }
+            peer
+        };
+        let mut session = Session::new(paths);
+        let mut seen = Seen::default();
+        let (result, _) =
+            block_on(async { tokio::join!(converse(&mut ours, &mut session, &mut seen), server) });
+        result.unwrap();
+        assert_eq!(session.exit(), Exit::Clean);
+        assert_eq!(seen.records.len(), REQUESTS);
+        assert_eq!(seen.progress.objects, REQUESTS as u64);
+        assert!(seen.warnings.is_empty());
+    }
+
+    #[test]
+    fn addresses_of_every_kind() {
+        let rows = [
+            ("host", "host:8081"),
+            ("host:1", "host:1"),
+            ("127.0.0.1:65535", "127.0.0.1:65535"),
+            ("::1", "[::1]:8081"),
+            ("[::1]", "[::1]:8081"),
+            ("[fe80::1]:99", "[fe80::1]:99"),
+        ];
+        for (text, shown) in rows {
+            let server = text.parse::<Server>().map(|server| server.to_string());
+            assert_eq!(server.as_deref(), Ok(shown), "{text}");
+        }
+        for text in [
+            "",
+            ":1",
+            "host:",
+            "host:x",
+            "host:70000",
+            "[]:1",
+            "[::1",
+            "[::1]x",
+        ] {
+            assert_eq!(text.parse::<Server>(), Err(NoAddress), "{text}");
+        }
     }
 }

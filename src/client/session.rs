@@ -315,3 +315,302 @@ fn scan_file(id: u64, name: &[u8]) -> Vec<u8> {
 fn number(word: &[u8]) -> Option<u64> {
     std::str::from_utf8(word).ok()?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Verdict;
+
+    /// A session for `paths` to which the server has said `opening`.
+    fn opened(paths: &[&[u8]], opening: &[&str]) -> (Session, Vec<u8>) {
+        let mut session = Session::new(paths.iter().map(|path| path.to_vec()).collect());
+        let mut sent = Vec::new();
+        for line in opening {
+            session.receive(line.as_bytes(), 1000);
+            session.commands(1000, &mut sent);
+        }
+        (session, sent)
+    }
+
+    /// The record of one request for /a after these lines, `1 ` in front of each.
+    fn record(lines: &[&str]) -> Record {
+        let (mut session, _) = opened(&[b"/a"], &["READY", "OK"]);
+        for line in lines {
+            assert!(session.next_record().is_none(), "before {line}");
+            session.receive(format!("1 {line}").as_bytes(), 1500);
+        }
+        assert!(session.is_over());
+        session.next_record().unwrap()
+    }
+
+    fn names(path: &[crate::verdict::Element]) -> Vec<&str> {
+        path.iter().map(|name| name.text.as_str()).collect()
+    }
+
+    #[test]
+    fn it_probes_before_it_asks() {
+        let (mut session, sent) = opened(&[b"/a", b"/b"], &["READY"]);
+        assert_eq!(sent, b"ENABLE COVERAGE\r\n");
+        assert!(session.is_opening());
+        let mut sent = Vec::new();
+        session.receive(b"OK", 0);
+        session.commands(0, &mut sent);
+        assert_eq!(sent, b"1 SCAN/FILE /a\r\n2 SCAN/FILE /b\r\n");
+        assert!(!session.is_opening());
+    }
+
+    #[test]
+    fn a_server_that_does_not_want_us_is_refused_in_its_words() {
+        let rows = [
+            ("DENIED not from here", "DENIED not from here"),
+            ("EAGAIN too many connections", "EAGAIN too many connections"),
+            (
+                "HTTP/1.1 400\x1b[2J",
+                "no SVSP greeting: HTTP/1.1 400\\x1b[2J",
+            ),
+            ("1 READY", "no SVSP greeting: 1 READY"),
+        ];
+        for (line, words) in rows {
+            let (session, sent) = opened(&[b"/a"], &[line]);
+            assert_eq!(session.refusal(), Some(words));
+            assert!(session.is_over());
+            assert!(sent.is_empty());
+            assert_eq!(session.exit(), Exit::NoServer);
+        }
+    }
+
+    #[test]
+    fn test_signatures_only_is_a_warning() {
+        let (mut session, _) = opened(&[b"/a"], &["READY", "OK test signatures only"]);
+        let warnings = session.take_warnings();
+        assert_eq!(warnings, ["the server has test signatures only"]);
+        assert!(session.take_warnings().is_empty());
+    }
+
+    #[test]
+    fn an_old_server_is_asked_one_at_a_time_until_it_accepts() {
+        let (mut session, sent) = opened(&[b"/a", b"/b"], &["READY", "EINVAL Unknown option"]);
+        assert_eq!(sent, b"ENABLE COVERAGE\r\n1 SCAN/FILE /a\r\n");
+        let mut sent = Vec::new();
+        session.receive(b"1 QUEUED", 0);
+        session.commands(0, &mut sent);
+        assert_eq!(sent, b"2 SCAN/FILE /b\r\n");
+        session.receive(b"2 DONE : \"/b\"", 0);
+        session.receive(b"1 done 0 : \"/a\"", 0);
+        for id in ["2", "1"] {
+            let record = session.next_record().unwrap();
+            assert_eq!(record.request.as_deref(), Some(id));
+            assert_eq!(record.verdict, Verdict::Clean);
+            assert_eq!((record.coverage, record.epoch), (None, None));
+        }
+        assert_eq!(session.exit(), Exit::Clean);
+    }
+
+    #[test]
+    fn no_more_than_the_window_is_in_flight() {
+        let paths = vec![&b"/a"[..]; WINDOW + 2];
+        let (mut session, sent) = opened(&paths, &["READY", "OK"]);
+        let asked = |sent: &[u8]| memchr::memmem::find_iter(sent, b"SCAN/FILE").count();
+        assert_eq!(asked(&sent), WINDOW);
+        let mut sent = Vec::new();
+        session.receive(b"7 DONE 0 : \"/a\"", 0);
+        session.commands(0, &mut sent);
+        assert_eq!(asked(&sent), 1);
+        assert!(!session.is_over());
+    }
+
+    #[test]
+    fn only_names_that_cannot_go_raw_are_quoted() {
+        let rows: &[(&[u8], &[u8])] = &[
+            (b"/a b \"c\" \\n\t ", b"/a b \"c\" \\n\t "),
+            (b"/\xff", b"/\xff"),
+            (b"/a\nb\"", b"\"/a\\nb\\\"\""),
+            (b"/a\r", b"\"/a\\r\""),
+            (b"\"a", b"\"\\\"a\""),
+        ];
+        for (name, form) in rows {
+            let command = [b"5 SCAN/FILE ", *form, b"\r\n"].concat();
+            assert_eq!(scan_file(5, name), command);
+        }
+    }
+
+    #[test]
+    fn a_name_too_long_to_ask_for_is_incomplete_without_asking() {
+        let long = vec![b'a'; COMMAND_LIMIT];
+        let (mut session, sent) = opened(&[&long, b"/b"], &["READY", "OK"]);
+        assert_eq!(sent, b"ENABLE COVERAGE\r\n2 SCAN/FILE /b\r\n");
+        assert_eq!(session.next_record().unwrap().verdict, Verdict::Incomplete);
+        session.receive(b"2 DONE 0 : \"/b\"", 0);
+        assert_eq!(session.exit(), Exit::Incomplete);
+    }
+
+    #[test]
+    fn every_reply_finds_its_field() {
+        let record = record(&[
+            "QUEUED",
+            "SCANNING \"/a\" -> \"b\"",
+            "INFECTED CVDL W32/Sick : \"/a\" -> \"b : c\" : end at 1234",
+            "INFECTED Odd : \"\" -> \"d\" : whole object",
+            "SKIPPED unsupported/xz : \"/a\" -> \"e\" : version 9",
+            "SKIPPED excluded/link : \"\" : -",
+            "NOTE changed : \"/a\" : grew",
+            "COVERAGE 3 400 2 1 7:00ff",
+            "DONE 2 : \"/a\" : da39",
+        ]);
+        assert_eq!(record.verdict, Verdict::Infected);
+        let [sick, odd] = &record.findings[..] else {
+            panic!("{record:?}")
+        };
+        assert_eq!((&*sick.engine, &*sick.name), ("CVDL", "W32/Sick"));
+        assert_eq!(names(&sick.path), ["/a", "b : c"]);
+        assert_eq!(sick.offset, Some(1234));
+        assert_eq!((&*odd.engine, &*odd.name), ("", "Odd"));
+        assert_eq!(names(&odd.path), ["/a", "d"]);
+        assert_eq!(odd.offset, None);
+        let [xz, link] = &record.gaps[..] else {
+            panic!("{record:?}")
+        };
+        assert_eq!((&*xz.reason, &*xz.detail), ("unsupported/xz", "version 9"));
+        assert_eq!((names(&link.path), &*link.detail), (vec!["/a"], ""));
+        assert_eq!(record.notes[0].reason, "changed");
+        assert_eq!(record.coverage.unwrap().bytes, 400);
+        assert_eq!(record.epoch.as_deref(), Some("7:00ff"));
+        assert_eq!(record.sha1.as_deref(), Some("da39"));
+        assert_eq!(
+            (record.times.started_ms, record.times.elapsed_ms),
+            (1000, 500)
+        );
+        assert_eq!(record.error, None);
+    }
+
+    #[test]
+    fn the_verdict_is_never_better_than_what_was_said() {
+        let infected = "INFECTED CVDL x : \"/a\" : -";
+        let rows: &[(&[&str], Verdict, Option<&str>)] = &[
+            (&["DONE 0 : \"/a\""], Verdict::Clean, None),
+            (&["DONE : \"/a\""], Verdict::Clean, None),
+            (
+                &["SKIPPED corrupt : \"/a\" : -", "DONE 0 : \"/a\""],
+                Verdict::Clean,
+                None,
+            ),
+            (&[infected, "DONE : \"/a\""], Verdict::Infected, None),
+            (&[infected, "DONE 0 : \"/a\""], Verdict::Infected, None),
+            (&["DONE 3 : \"/a\""], Verdict::Infected, None),
+            (
+                &["ENOENT \"/a\""],
+                Verdict::Incomplete,
+                Some("ENOENT \"/a\""),
+            ),
+            (&["EINVAL"], Verdict::Incomplete, Some("EINVAL")),
+            (
+                &[infected, "EAGAIN \"/a\" : deadline : -"],
+                Verdict::Infected,
+                Some("EAGAIN \"/a\" : deadline : -"),
+            ),
+            // What cannot be understood might have been anything.
+            (
+                &["HELLO", "DONE 0 : \"/a\""],
+                Verdict::Incomplete,
+                Some("unexpected reply: HELLO"),
+            ),
+            (
+                &["SEND 4000", "DONE 0 : \"/a\""],
+                Verdict::Incomplete,
+                Some("unexpected reply: SEND 4000"),
+            ),
+            (
+                &["infected x", "DONE 0 : \"/a\""],
+                Verdict::Infected,
+                Some("unexpected reply: infected x"),
+            ),
+            (
+                &["DONE x"],
+                Verdict::Incomplete,
+                Some("unexpected reply: DONE x"),
+            ),
+        ];
+        for (lines, verdict, error) in rows {
+            let record = record(lines);
+            assert_eq!(record.verdict, *verdict, "{lines:?}");
+            assert_eq!(record.error.as_deref(), *error, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_lost_connection_answers_every_request_and_none_clean() {
+        let paths = vec![&b"/a"[..]; WINDOW + 1];
+        let (mut session, _) = opened(&paths, &["READY", "OK"]);
+        session.receive(b"1 DONE 0 : \"/a\"", 0);
+        session.receive(b"2 QUEUED", 0);
+        assert_eq!(session.exit(), Exit::NoServer);
+        session.lost("closed by the server", 0);
+        session.lost("once more", 0);
+        assert!(session.is_over());
+        let records: Vec<_> = std::iter::from_fn(|| session.next_record()).collect();
+        assert_eq!(records.len(), WINDOW + 1);
+        assert_eq!(session.progress().done, records.len() as u64);
+        for record in &records[1..] {
+            assert_eq!(record.verdict, Verdict::Incomplete);
+            let error = record.error.as_deref();
+            assert_eq!(error, Some("connection lost: closed by the server"));
+        }
+        assert_eq!(session.take_warnings().len(), 1);
+        assert_eq!(session.exit(), Exit::NoServer);
+    }
+
+    #[test]
+    fn a_finding_before_the_connection_was_lost_still_counts() {
+        let (mut session, _) = opened(&[b"/a"], &["READY", "OK"]);
+        session.receive(b"1 INFECTED CVDL x : \"/a\" : -", 0);
+        session.lost("gone", 0);
+        assert_eq!(session.next_record().unwrap().verdict, Verdict::Infected);
+        assert_eq!(session.exit(), Exit::Infected);
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_it_opens() {
+        let (mut session, _) = opened(&[b"/a"], &[]);
+        session.lost("gone", 0);
+        assert_eq!(session.refusal(), Some("gone"));
+        let (mut session, _) = opened(&[b"/a"], &["READY"]);
+        session.lost("gone", 0);
+        assert_eq!(session.refusal(), None);
+        assert_eq!(session.next_record().unwrap().verdict, Verdict::Incomplete);
+    }
+
+    #[test]
+    fn lines_that_belong_to_nothing_are_warnings_but_not_without_end() {
+        let (mut session, _) = opened(&[b"/a"], &["READY", "OK"]);
+        for line in ["HELLO", "9 DONE 0 : \"/a\"", "DONE 0 : \"/a\"", ""] {
+            session.receive(line.as_bytes(), 0);
+        }
+        let warnings = session.take_warnings();
+        assert_eq!(warnings.len(), 3);
+        assert_eq!(warnings[0], "unexpected reply: HELLO");
+        for _ in 0..100 {
+            session.receive(b"HELLO", 0);
+        }
+        assert_eq!(session.take_warnings().len(), WARNINGS - 3);
+        assert!(!session.is_over());
+    }
+
+    #[test]
+    fn progress_counts_objects_and_answers() {
+        let (mut session, _) = opened(&[b"/a", b"/b"], &["READY", "OK"]);
+        for line in [
+            "1 QUEUED",
+            "1 SCANNING \"/a\"",
+            "2 SCANNING \"/b\"",
+            "2 DONE 0 : \"/b\"",
+        ] {
+            session.receive(line.as_bytes(), 0);
+        }
+        let progress = Progress {
+            requests: 2,
+            done: 1,
+            objects: 2,
+        };
+        assert_eq!(session.progress(), progress);
+    }
+}
