@@ -14,16 +14,16 @@ use vfind::verdict::Exit;
 
 /// Has files and folders scanned by a vfindd, and prints the verdicts.
 #[derive(Parser)]
-#[command(version, disable_version_flag = true, after_help = EXIT_CODES)]
+#[command(name = "vfindc", version, disable_version_flag = true, after_help = EXIT_CODES)]
 struct Args {
     /// The server; an IPv6 address with a port as [::1]:8081
     #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:8081")]
     server: Server,
-    /// Print one JSON record per PATH and line, and nothing else
+    /// Print one JSON record per PATH and line, and nothing else (docs/schema/verdict-1.json)
     #[arg(long)]
     json: bool,
     /// Print findings and gaps only: no notes, no summary, no progress
-    #[arg(long, conflicts_with = "json")]
+    #[arg(long)]
     quiet: bool,
     /// Accepted for scripts written for vfind; the exit code always tells the verdict
     #[arg(long)]

@@ -1,6 +1,6 @@
 //! vfindc's half: paths to a server over SVSP, verdicts back.
 //!
-//! [`Session`] speaks the protocol without IO, [`run`] owns the socket, and a [`Watch`] (the [`print`] module's for
+//! [`Session`] speaks the protocol without IO, [`run`] owns the socket, and a [`Watch`] (the [`mod@print`] module's for
 //! vfindc) takes what comes out.
 #![forbid(unsafe_code)]
 
