@@ -33,6 +33,8 @@ pub mod policy;
 pub mod request;
 pub mod verdict;
 
+pub mod signature;
+
 pub mod expand;
 
 pub mod gateway;
