@@ -35,6 +35,8 @@ pub mod verdict;
 
 pub mod signature;
 
+pub mod engine;
+
 pub mod expand;
 
 pub mod gateway;
