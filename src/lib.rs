@@ -37,6 +37,8 @@ pub mod signature;
 
 pub mod engine;
 
+pub mod database;
+
 pub mod expand;
 
 pub mod gateway;

@@ -31,6 +31,10 @@ impl Literals {
     /// Calls `candidate` with each place where a pattern may be, and where its atom starts there. The places of one
     /// pattern come in the order of the content.
     pub(super) fn candidates(&self, content: &[u8], mut candidate: impl FnMut(Anchor, usize)) {
+        // A database of nothing but digests: the automaton would still look at each byte.
+        if self.anchors.is_empty() {
+            return;
+        }
         // The defaults of the builder, standard matches and no anchor, are those that allow overlapping hits.
         for hit in self.automaton.find_overlapping_iter(content) {
             for anchor in self
