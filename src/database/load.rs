@@ -1,0 +1,352 @@
+//! Sources → texts → database, with a report of what was not understood.
+//!
+//! The texts are kept: a worker process builds the very same database from them, whatever has become of the files.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::engine;
+use crate::signature::{self, Batch, Complaint, Format, cvdl::Cvdl};
+
+/// The signatures that are built into the programs.
+pub const BUILTIN: &[u8] = include_bytes!("../../signatures/builtin.cvdl");
+
+/// The name that complaints and lists give to [`BUILTIN`].
+pub const BUILTIN_NAME: &str = "built-in";
+
+/// The largest source file in bytes; it is held in memory as long as its database.
+const FILE_LIMIT: u64 = 256 * 1024 * 1024;
+
+/// What to load.
+#[derive(Debug, Clone)]
+pub struct Sources {
+    /// The signatures that are built into the programs, first.
+    pub builtin: bool,
+    /// Files and how to read them, in this order.
+    pub files: Vec<(PathBuf, &'static dyn Format)>,
+}
+
+/// One source as it was read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceText {
+    /// The name that complaints carry.
+    pub name: String,
+    /// The name of its format.
+    pub format: String,
+    /// All of it.
+    pub text: Bytes,
+}
+
+/// What came out of texts.
+#[derive(Debug)]
+pub struct Compiled {
+    /// The machine.
+    pub database: engine::Database,
+    /// What was not understood, and so is not searched for.
+    pub complaints: Vec<Complaint>,
+    /// Nothing but the built-in signatures is there.
+    pub test_signatures_only: bool,
+}
+
+/// What came out of sources.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The database and the complaints.
+    pub compiled: Compiled,
+    /// What it was made of.
+    pub texts: Vec<SourceText>,
+    /// The fingerprint of the texts.
+    pub fingerprint: String,
+}
+
+/// Why there is no database.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The engine refused the signatures.
+    #[error("signatures: {0}")]
+    Compile(String),
+    /// A file could not be read to its end.
+    #[error("{}: {error}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// A text is in a format that this program does not have.
+    #[error("{name}: unknown format `{format}`")]
+    UnknownFormat {
+        /// The text's name.
+        name: String,
+        /// The format's name.
+        format: String,
+    },
+}
+
+/// Reads all sources and builds their database.
+///
+/// # Errors
+/// A file that cannot be read, or more signatures than the engine can hold. Bad lines are no error.
+pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
+    let builtin = sources.builtin.then(|| SourceText {
+        name: BUILTIN_NAME.to_owned(),
+        format: Cvdl.name().to_owned(),
+        text: Bytes::from_static(BUILTIN),
+    });
+    let files = sources
+        .files
+        .iter()
+        .map(|(path, format)| source_text(path, *format));
+    let texts: Vec<_> = builtin
+        .into_iter()
+        .map(Ok)
+        .chain(files)
+        .collect::<Result<_, _>>()?;
+    Ok(Loaded {
+        compiled: compile_texts(&texts)?,
+        fingerprint: fingerprint(&texts),
+        texts,
+    })
+}
+
+/// Builds the database of these texts; the same texts always give the same database.
+///
+/// # Errors
+/// An unknown format, or more signatures than the engine can hold.
+pub fn compile_texts(texts: &[SourceText]) -> Result<Compiled, LoadError> {
+    let mut batch = Batch::default();
+    let mut test_signatures_only = true;
+    for text in texts {
+        let before = batch.signatures().len();
+        format_of(text)?.parse(&text.text, &text.name, &mut batch);
+        if batch.signatures().len() > before && text.text != BUILTIN {
+            test_signatures_only = false;
+        }
+    }
+    let (signatures, complaints) = batch.into_parts();
+    Ok(Compiled {
+        database: engine::Database::compile(signatures).map_err(LoadError::Compile)?,
+        complaints,
+        test_signatures_only,
+    })
+}
+
+fn format_of(text: &SourceText) -> Result<&'static dyn Format, LoadError> {
+    signature::format(&text.format).ok_or_else(|| LoadError::UnknownFormat {
+        name: text.name.clone(),
+        format: text.format.clone(),
+    })
+}
+
+fn source_text(path: &Path, format: &dyn Format) -> Result<SourceText, LoadError> {
+    let text = read(path).map_err(|error| LoadError::Unreadable {
+        path: path.to_owned(),
+        error,
+    })?;
+    Ok(SourceText {
+        name: path.display().to_string(),
+        format: format.name().to_owned(),
+        text: text.into(),
+    })
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let file = File::open(path)?;
+    file.take(FILE_LIMIT + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > FILE_LIMIT {
+        true => Err(io::Error::other("larger than 256 MiB")),
+        false => Ok(text),
+    }
+}
+
+/// The first 16 hexadecimal digits of the SHA-256 over formats and texts. Names are left out: the same signatures
+/// have the same fingerprint on every machine.
+fn fingerprint(texts: &[SourceText]) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        // The lengths keep the parts apart: no two lists of texts give the same bytes.
+        for part in [text.format.as_bytes(), &text.text] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+    }
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut digits = HEXLOWER.encode(&digest);
+    digits.truncate(16);
+    digits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::{Database, Matcher};
+    use crate::event::Place;
+    use crate::signature::Meaning;
+    use crate::signature::digests::DigestList;
+    use std::io::Write;
+
+    fn builtin() -> Loaded {
+        let sources = Sources {
+            builtin: true,
+            files: Vec::new(),
+        };
+        load(&sources).unwrap()
+    }
+
+    fn file(text: &[u8]) -> tempfile::NamedTempFile {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text).unwrap();
+        file
+    }
+
+    /// Backwards, so that neither this file nor the program of the tests holds it.
+    fn backwards(text: &str) -> Vec<u8> {
+        text.bytes().rev().collect()
+    }
+
+    fn eicar() -> Vec<u8> {
+        backwards(r"*H+H$!ELIF-TSET-SURIVITNA-DRADNATS-RACIE$}7)CC7)^P(45XZP\4[PA@%P!O5X")
+    }
+
+    fn found(database: &Database, content: &[u8]) -> Vec<(String, Place)> {
+        let mut matcher = Matcher::new(database);
+        matcher.feed(content);
+        let matches = matcher.finish().into_iter();
+        matches
+            .map(|found| (found.signature.to_string(), found.place))
+            .collect()
+    }
+
+    #[test]
+    fn the_built_in_signatures_load_and_say_what_they_are() {
+        let loaded = builtin();
+        assert_eq!(loaded.compiled.complaints, []);
+        assert_eq!(loaded.compiled.database.count(), 4);
+        assert!(loaded.compiled.test_signatures_only);
+        assert_eq!(loaded.fingerprint.len(), 16);
+    }
+
+    #[test]
+    fn the_test_file_is_found_anywhere() {
+        let database = builtin().compiled.database;
+        let eicar = eicar();
+        assert_eq!(eicar.len(), 68);
+        let name = "CVDL EICAR-Test-File".to_owned();
+        let whole = found(&database, &eicar);
+        assert_eq!(whole, [(name.clone(), Place::End(68))]);
+        let inside = [b"before ", eicar.as_slice(), b" after"].concat();
+        assert_eq!(found(&database, &inside), [(name, Place::End(75))]);
+        assert_eq!(found(&database, &eicar[1..]), []);
+    }
+
+    #[test]
+    fn the_demonstrations_hold_where_their_comments_say() {
+        let database = builtin().compiled.database;
+        let marker = |word: &str| ["vfind", "demo", word].join("-");
+        let both = marker("omega") + " " + &marker("alpha");
+        let rows = [
+            (both, Some("CVDL VFind-Demo-And")),
+            (marker("alpha"), None),
+            (marker("ShouT"), Some("CVDL VFind-Demo-Caseless")),
+            (marker("alarm"), Some("CVDL VFind-Demo-AndNot")),
+            (marker("alarm") + &marker("quiet"), None),
+        ];
+        for (content, name) in rows {
+            let found = found(&database, content.as_bytes());
+            let names: Vec<_> = found.iter().map(|(name, _)| name.as_str()).collect();
+            assert_eq!(names, Vec::from_iter(name), "{content}");
+        }
+    }
+
+    #[test]
+    fn the_built_in_source_holds_none_of_its_markers() {
+        let loaded = builtin();
+        assert_eq!(found(&loaded.compiled.database, BUILTIN), []);
+        let mut batch = Batch::default();
+        Cvdl.parse(BUILTIN, BUILTIN_NAME, &mut batch);
+        let source = BUILTIN.to_ascii_lowercase();
+        for signature in batch.signatures() {
+            let Meaning::Rule { patterns, .. } = &signature.meaning else {
+                panic!("{signature:?}");
+            };
+            for pattern in patterns {
+                let marker = pattern.folded();
+                let mut places = source.windows(marker.len());
+                assert!(!places.any(|at| at == marker), "{}", signature.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_database_comes_out_of_the_texts_elsewhere() {
+        let own = file(b":Own, \"abc\" # oops");
+        let list = file(b"900150983cd24fb0d6963f7d28e17f72:3:Abc\n");
+        let sources = Sources {
+            builtin: true,
+            files: vec![
+                (own.path().into(), &Cvdl),
+                (list.path().into(), &DigestList),
+            ],
+        };
+        let loaded = load(&sources).unwrap();
+        assert_eq!(loaded.compiled.complaints.len(), 1);
+        assert!(!loaded.compiled.test_signatures_only);
+        let sent = postcard::to_stdvec(&loaded.texts).unwrap();
+        let texts: Vec<SourceText> = postcard::from_bytes(&sent).unwrap();
+        assert_eq!(texts, loaded.texts);
+        let elsewhere = compile_texts(&texts).unwrap();
+        let names = found(&elsewhere.database, b"abc");
+        let expected = [
+            ("CVDL Own".to_owned(), Place::End(3)),
+            ("MD5 Abc".to_owned(), Place::Digest),
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(found(&loaded.compiled.database, b"abc"), expected);
+    }
+
+    #[test]
+    fn the_fingerprint_is_of_formats_and_texts() {
+        let text = |format: &str, text: &'static [u8]| SourceText {
+            name: String::new(),
+            format: format.to_owned(),
+            text: Bytes::from_static(text),
+        };
+        let lists = [
+            vec![],
+            vec![text("a", b"bc")],
+            vec![text("ab", b"c")],
+            vec![text("a", b"b"), text("a", b"c")],
+        ];
+        let prints: std::collections::HashSet<_> = lists.iter().map(|l| fingerprint(l)).collect();
+        assert_eq!(prints.len(), lists.len());
+    }
+
+    #[test]
+    fn what_cannot_be_loaded_at_all_is_named() {
+        let sources = Sources {
+            builtin: false,
+            files: vec![("/nonexistent/x.vdl".into(), &Cvdl)],
+        };
+        let error = load(&sources).unwrap_err().to_string();
+        assert!(
+            error.starts_with("/nonexistent/x.vdl: No such file"),
+            "{error}"
+        );
+        let text = SourceText {
+            name: "x".into(),
+            format: "y".into(),
+            text: Bytes::new(),
+        };
+        let error = compile_texts(&[text]).unwrap_err();
+        assert_eq!(error.to_string(), "x: unknown format `y`");
+    }
+}
