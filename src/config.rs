@@ -11,14 +11,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser};
+use clap::{Args, CommandFactory, Parser};
 
 use crate::budget::Limits;
-use crate::database::{SourceFile, Sources};
+use crate::database::load::Sources;
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::policy::{Listener, Policy, Rule};
 use crate::pool::{Isolation, Terms};
 use crate::scan::Setup;
+use crate::signature::Format;
+use crate::signature::cvdl::Cvdl;
+use crate::signature::digests::DigestList;
 use crate::verdict::Exit;
 
 /// Temporary disk space that one item may take when the whole allowance is larger (design: 4 GiB per peer).
@@ -26,7 +29,11 @@ const SPOOL_PER_ITEM: u64 = 4 * 1024 * 1024 * 1024;
 
 /// Options of `vfindd` as written.
 #[derive(Debug, Parser)]
-#[command(name = "vfindd", version, about = "Scans files for programs that ask over TCP (SVSP, port 8081)")]
+#[command(
+    name = "vfindd",
+    version,
+    about = "Scans files for programs that ask over TCP (SVSP, port 8081)"
+)]
 #[command(disable_version_flag = true, max_term_width = 100)]
 pub struct DaemonFlags {
     /// Listen at this address: PROTOCOL:ADDRESS:PORT, such as svsp:0.0.0.0:8081; may be repeated
@@ -67,7 +74,11 @@ pub struct DaemonFlags {
 
 /// Options of `vfind` as written.
 #[derive(Debug, Parser)]
-#[command(name = "vfind", version, about = "Scans files and folders without a daemon")]
+#[command(
+    name = "vfind",
+    version,
+    about = "Scans files and folders without a daemon"
+)]
 #[command(disable_version_flag = true, max_term_width = 100)]
 pub struct ScannerFlags {
     /// Accepted for gateways that pass it; the exit code tells what was found with and without it
@@ -231,8 +242,16 @@ impl DaemonFlags {
             listen.push(listen_address(text)?);
         }
         if listen.is_empty() {
-            let ip = if self.ipv6 { IpAddr::V6(Ipv6Addr::LOCALHOST) } else { IpAddr::V4(Ipv4Addr::LOCALHOST) };
-            listen.extend(GATEWAYS.iter().map(|gateway| (gateway, SocketAddr::new(ip, self.svsp_port))));
+            let ip = if self.ipv6 {
+                IpAddr::V6(Ipv6Addr::LOCALHOST)
+            } else {
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            };
+            listen.extend(
+                GATEWAYS
+                    .iter()
+                    .map(|gateway| (gateway, SocketAddr::new(ip, self.svsp_port))),
+            );
         }
         let isolation = match self.isolation {
             IsolationFlag::Process => Isolation::Process,
@@ -275,8 +294,14 @@ impl CommonFlags {
             Some(threads) => threads,
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
-        let vdl = self.vdl.into_iter().map(|path| SourceFile::new(path, "cvdl"));
-        let md5 = self.md5.into_iter().map(|path| SourceFile::new(path, "digests"));
+        let vdl = self
+            .vdl
+            .into_iter()
+            .map(|path| (path, &Cvdl as &dyn Format));
+        let md5 = self
+            .md5
+            .into_iter()
+            .map(|path| (path, &DigestList as &dyn Format));
         Ok(CommonConfig {
             sources: Sources {
                 builtin: true,
@@ -318,25 +343,38 @@ impl LimitFlags {
 fn read<F: Parser>() -> Result<F, ExitCode> {
     F::try_parse().map_err(|error| {
         // Help that was asked for goes to standard output and is no failure.
-        let asked_for = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+        let asked_for = matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        );
         // Nothing is left to do when it cannot be printed.
         let _ = error.print();
-        if asked_for { ExitCode::SUCCESS } else { Exit::Error.into() }
+        if asked_for {
+            ExitCode::SUCCESS
+        } else {
+            Exit::Error.into()
+        }
     })
 }
 
-fn usage<F: Parser>(problem: String) -> ExitCode {
-    let _ = F::command().error(ErrorKind::ValueValidation, problem).print();
+fn usage<F: CommandFactory>(problem: String) -> ExitCode {
+    let _ = F::command()
+        .error(ErrorKind::ValueValidation, problem)
+        .print();
     Exit::Error.into()
 }
 
 fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> {
-    let problem = || format!("--listen={text}: expected PROTOCOL:ADDRESS:PORT, such as svsp:127.0.0.1:8081");
+    let problem =
+        || format!("--listen={text}: expected PROTOCOL:ADDRESS:PORT, such as svsp:127.0.0.1:8081");
     let (protocol, address) = text.split_once(':').ok_or_else(problem)?;
     let gateway = GATEWAYS.iter().find(|gateway| gateway.name == protocol);
     let gateway = gateway.ok_or_else(|| {
         let names: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
-        format!("--listen={text}: no protocol is called '{protocol}': {}", names.join(", "))
+        format!(
+            "--listen={text}: no protocol is called '{protocol}': {}",
+            names.join(", ")
+        )
     })?;
     Ok((gateway, address.parse().map_err(|_| problem())?))
 }
@@ -351,7 +389,9 @@ fn size(text: &str) -> Result<u64, String> {
         Some('T') => (text.get(..text.len() - 1), 40),
         _ => (Some(text), 0),
     };
-    let number: u64 = digits.and_then(|digits| digits.parse().ok()).ok_or_else(problem)?;
+    let number: u64 = digits
+        .and_then(|digits| digits.parse().ok())
+        .ok_or_else(problem)?;
     number.checked_mul(1 << shift).ok_or_else(problem)
 }
 
@@ -377,19 +417,33 @@ mod tests {
     #[test]
     fn without_options_it_listens_on_the_loopback_at_8081() {
         let config = daemon(&[]).unwrap();
-        let listen: Vec<_> = config.listen.iter().map(|(g, a)| (g.name, a.to_string())).collect();
+        let listen: Vec<_> = config
+            .listen
+            .iter()
+            .map(|(g, a)| (g.name, a.to_string()))
+            .collect();
         assert_eq!(listen, [("svsp", "127.0.0.1:8081".to_owned())]);
         assert!(config.common.sources.builtin && config.common.threads > 0);
     }
 
     #[test]
     fn options_resolve_to_what_they_say() {
-        let config = daemon(&["-6", "--svsp-port=9", "--limit-memory=1G", "--threads=32", "--policy=limit=pass"]).unwrap();
+        let config = daemon(&[
+            "-6",
+            "--svsp-port=9",
+            "--limit-memory=1G",
+            "--threads=32",
+            "--policy=limit=pass",
+        ])
+        .unwrap();
         assert_eq!(config.listen[0].1.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
         assert_eq!((limits.memory, limits.spool), (1 << 30, 512 << 20));
         let reason = Reason::Limit(crate::event::Limit::Depth);
-        assert_eq!(config.common.policy(Listener::Svsp).action(&reason), Action::Pass);
+        assert_eq!(
+            config.common.policy(Listener::Svsp).action(&reason),
+            Action::Pass
+        );
         let two = daemon(&["--listen=svsp:0.0.0.0:1", "--listen=svsp:[::]:2"]).unwrap();
         assert_eq!(two.listen.len(), 2);
     }

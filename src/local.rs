@@ -22,7 +22,10 @@ use crate::verdict::{Exit, JobId, Report, Summary, describe};
 /// # Errors
 /// For people: signatures that cannot be loaded, workers that cannot be started, output that is not taken.
 pub fn run(config: ScannerConfig) -> Result<Exit, String> {
-    let live = crate::database::open(&config.common.sources)?;
+    let (live, complaints) =
+        Live::start(config.common.sources.clone()).map_err(|error| error.to_string())?;
+    crate::log::complaints(&complaints);
+    let live = Arc::new(live);
     if config.common.list_signatures {
         crate::log::list_signatures(&live.current().database)?;
         return Ok(Exit::Clean);
@@ -34,7 +37,11 @@ pub fn run(config: ScannerConfig) -> Result<Exit, String> {
 
 async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
     let policy = Arc::new(config.common.policy(Listener::Vfind));
-    let pool = Pool::start(config.common.threads, Arc::clone(&live), config.common.terms);
+    let pool = Pool::start(
+        config.common.threads,
+        Arc::clone(&live),
+        config.common.terms,
+    );
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     let client = pool.client(Arc::clone(&policy));
     let mut chevrons = Chevrons {
@@ -48,7 +55,15 @@ async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
             for (job, path) in config.paths.iter().enumerate() {
                 let source = Source::Path(path.as_os_str().as_bytes().to_vec());
                 let options = Arc::clone(&options);
-                client.submit(job as JobId, Request { source, options, sha1: false, details: true });
+                client.submit(
+                    job as JobId,
+                    Request {
+                        source,
+                        options,
+                        sha1: false,
+                        details: true,
+                    },
+                );
             }
             chevrons.reports(&client, config.paths.len()).await
         }
@@ -76,14 +91,25 @@ impl<W: Write> Chevrons<W> {
                 env!("CARGO_PKG_VERSION_MINOR"),
                 env!("CARGO_PKG_VERSION_PATCH"),
             );
-            writeln!(self.out, "##==> VFind Version: {version}, Release: {release}, Patchlevel: {patch} (vfind)")?;
+            writeln!(
+                self.out,
+                "##==> VFind Version: {version}, Release: {release}, Patchlevel: {patch} (vfind)"
+            )?;
         }
         let current = live.current();
         if current.test_signatures_only && self.quiet < 2 {
-            writeln!(self.out, "##==>> Test signatures only: nothing but EICAR and demonstrations is found")?;
+            writeln!(
+                self.out,
+                "##==>> Test signatures only: nothing but EICAR and demonstrations is found"
+            )?;
         }
         if self.quiet < 1 {
-            writeln!(self.out, "##==> {} signatures, database {}", current.database.count(), current.epoch)?;
+            writeln!(
+                self.out,
+                "##==> {} signatures, database {}",
+                current.database.count(),
+                current.epoch
+            )?;
         }
         self.out.flush()
     }
@@ -109,12 +135,16 @@ impl<W: Write> Chevrons<W> {
 
     fn report(&mut self, report: &Report) -> io::Result<()> {
         match report {
-            Report::Scanning(path) if self.quiet < 1 => self.line("##==> Checking file: ", path, ""),
+            Report::Scanning(path) if self.quiet < 1 => {
+                self.line("##==> Checking file: ", path, "")
+            }
             Report::Finding(finding) => self.finding(finding),
             Report::Gap(gap) => self.gap(gap),
-            Report::Note(note) if self.quiet < 2 => {
-                self.line("##==>> Note: ", &note.path, &format!(": {} {}", note.kind, note.detail))
-            }
+            Report::Note(note) if self.quiet < 2 => self.line(
+                "##==>> Note: ",
+                &note.path,
+                &format!(": {} {}", note.kind, note.detail),
+            ),
             Report::Ended(summary) if self.quiet < 1 => self.summary(summary),
             Report::Ended(_) | Report::Note(_) | Report::Scanning(_) => Ok(()),
         }
@@ -138,7 +168,11 @@ impl<W: Write> Chevrons<W> {
         if self.quiet >= weight {
             return Ok(());
         }
-        self.line(chevron, &gap.path, &format!(": {}", describe(&gap.reason, &gap.detail)))
+        self.line(
+            chevron,
+            &gap.path,
+            &format!(": {}", describe(&gap.reason, &gap.detail)),
+        )
     }
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
@@ -153,7 +187,10 @@ impl<W: Write> Chevrons<W> {
     fn line(&mut self, start: &str, path: &ObjectPath, end: &str) -> io::Result<()> {
         let mut line = start.as_bytes().to_vec();
         path.write(&mut line);
-        line.extend(end.bytes().map(|byte| if byte.is_ascii_control() { b' ' } else { byte }));
+        line.extend(
+            end.bytes()
+                .map(|byte| if byte.is_ascii_control() { b' ' } else { byte }),
+        );
         line.push(b'\n');
         self.out.write_all(&line)
     }

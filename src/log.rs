@@ -3,10 +3,12 @@
 
 use std::io::{IsTerminal, Write};
 
+use tracing::error;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::engine::Database;
+use crate::signature::Complaint;
 
 /// Starts logging to standard error: everything from `info` on, or less as `quiet` says. The environment's `RUST_LOG`
 /// overrides it.
@@ -16,13 +18,31 @@ pub fn start(quiet: u8) {
         1 => LevelFilter::WARN,
         _ => LevelFilter::ERROR,
     };
-    let filter = EnvFilter::builder().with_default_directive(level.into()).from_env_lossy();
+    let filter = EnvFilter::builder()
+        .with_default_directive(level.into())
+        .from_env_lossy();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
+}
+
+/// Complaints that are said one by one; of more, only the number is said.
+const COMPLAINTS: usize = 100;
+
+/// Says what in the signature files was not understood.
+pub fn complaints(complaints: &[Complaint]) {
+    for complaint in complaints.iter().take(COMPLAINTS) {
+        error!("not loaded: {complaint}");
+    }
+    if !complaints.is_empty() {
+        error!(
+            "{} signatures were not loaded, all others are in use",
+            complaints.len()
+        );
+    }
 }
 
 /// Prints the name of every signature, one a line, for `--vlist`.

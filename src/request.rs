@@ -4,6 +4,8 @@
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::SignatureName;
 use crate::kind::KindSet;
 
@@ -28,7 +30,7 @@ pub enum Source {
 }
 
 /// How deep a request goes into folders and containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Recurse {
     /// Only the named object itself.
     Off,

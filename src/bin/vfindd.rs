@@ -14,7 +14,10 @@ use vfind::server::{self, Listener, Shared};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == WORKER_ARGUMENT) {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|argument| argument == WORKER_ARGUMENT)
+    {
         return worker_main();
     }
     let config = match DaemonFlags::read() {
@@ -33,7 +36,10 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: DaemonConfig) -> Result<(), String> {
-    let live = vfind::database::open(&config.common.sources)?;
+    let sources = config.common.sources.clone();
+    let (live, complaints) = Live::start(sources).map_err(|error| error.to_string())?;
+    vfind::log::complaints(&complaints);
+    let live = Arc::new(live);
     if config.common.list_signatures {
         return vfind::log::list_signatures(&live.current().database);
     }
@@ -49,12 +55,23 @@ async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
         let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
         let address = socket.local_addr().unwrap_or(*address);
         info!(protocol = gateway.name, %address, "listening");
-        listeners.push(Listener { gateway, socket, policy: Arc::clone(&policy) });
+        listeners.push(Listener {
+            gateway,
+            socket,
+            policy: Arc::clone(&policy),
+        });
     }
-    let pool = Pool::start(config.common.threads, Arc::clone(&live), config.common.terms);
+    let pool = Pool::start(
+        config.common.threads,
+        Arc::clone(&live),
+        config.common.terms,
+    );
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     announce(&live);
-    let shared = Arc::new(Shared { pool, live: Arc::clone(&live) });
+    let shared = Arc::new(Shared {
+        pool,
+        live: Arc::clone(&live),
+    });
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
     server::run(listeners, shared, config.connections, signals).await;
     Ok(())
@@ -64,10 +81,14 @@ fn announce(live: &Live) {
     let current = live.current();
     info!(epoch = %current.epoch, signatures = current.database.count(), "signatures loaded");
     if current.test_signatures_only {
-        warn!("test signatures only: nothing but EICAR and demonstrations is found, load rules with --vdl or --md5");
+        warn!(
+            "test signatures only: nothing but EICAR and demonstrations is found, load rules with --vdl or --md5"
+        );
     }
     if rustix::process::geteuid().is_root() {
-        warn!("running as root: whoever can connect can have any file of this machine read, and learn whether it is there");
+        warn!(
+            "running as root: whoever can connect can have any file of this machine read, and learn whether it is there"
+        );
     }
 }
 

@@ -7,13 +7,8 @@ pub mod svsp;
 
 use bytes::BytesMut;
 
-use crate::event::{Finding, Gap, Note};
-use crate::path::ObjectPath;
 use crate::request::Request;
-use crate::verdict::Summary;
-
-/// A request's number within its connection, given by the protocol; reports come back with it.
-pub type JobId = u64;
+use crate::verdict::{JobId, Report};
 
 /// One protocol on one connection.
 pub trait Protocol: Send {
@@ -38,21 +33,6 @@ pub enum Step {
     Scan(JobId, Request),
     /// A report: no input is wanted before one came.
     Wait,
-}
-
-/// What the pool tells a protocol about a request.
-#[derive(Debug)]
-pub enum Report {
-    /// An object was begun.
-    Scanning(ObjectPath),
-    /// A finding that is to be reported.
-    Finding(Finding),
-    /// A gap, where details were asked for.
-    Gap(Gap),
-    /// A note, where details were asked for.
-    Note(Note),
-    /// The request is complete.
-    Ended(Box<Summary>),
 }
 
 /// What a protocol may tell a peer about the server, as of when the peer connected.

@@ -8,13 +8,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
-    SendFlags, recvmsg, sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::database::SourceText;
+use crate::database::load::SourceText;
 use crate::event::Event;
 use crate::scan::{Job, Outcome};
 
@@ -65,7 +65,12 @@ pub(super) fn send_with(
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("no room for a descriptor"));
     }
-    let sent = sendmsg(&*socket, &[IoSlice::new(&length)], &mut control, SendFlags::NOSIGNAL)?;
+    let sent = sendmsg(
+        &*socket,
+        &[IoSlice::new(&length)],
+        &mut control,
+        SendFlags::NOSIGNAL,
+    )?;
     socket.write_all(length.get(sent..).unwrap_or(&[]))?;
     socket.write_all(&body)
 }
@@ -103,7 +108,11 @@ pub(super) fn receive_with<M: DeserializeOwned>(
     Ok(Some((body(socket, length, most)?, descriptor)))
 }
 
-fn body<M: DeserializeOwned>(socket: &mut impl Read, length: [u8; 4], most: usize) -> io::Result<M> {
+fn body<M: DeserializeOwned>(
+    socket: &mut impl Read,
+    length: [u8; 4],
+    most: usize,
+) -> io::Result<M> {
     let length = u32::from_le_bytes(length) as usize;
     if length > most {
         return Err(io::Error::other(format!("a message of {length} bytes")));

@@ -73,7 +73,8 @@ impl Pool {
         };
         let terms = Arc::new(terms);
         for number in 0..threads {
-            let worker = worker::Worker::new(Arc::clone(&queue), Arc::clone(&live), Arc::clone(&terms));
+            let worker =
+                worker::Worker::new(Arc::clone(&queue), Arc::clone(&live), Arc::clone(&terms));
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .stack_size(STACK)

@@ -14,11 +14,16 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 
 use super::STACK;
-use super::frame::{FROM_WORKER, FromWorker, TO_WORKER, ToWorker, receive, receive_with, send, send_with};
-use crate::database::{Generation, compile_texts};
+use super::frame::{
+    FROM_WORKER, FromWorker, TO_WORKER, ToWorker, receive, receive_with, send, send_with,
+};
+use crate::database::Generation;
+use crate::database::load::compile_texts;
 use crate::engine::Database;
 use crate::event::{Epoch, Event, Sink};
 use crate::path::ObjectPath;
@@ -73,10 +78,15 @@ impl Process {
             socket: ours,
             epoch: generation.epoch.clone(),
         };
-        send(&mut process.socket, &ToWorker::Signatures(generation.texts.to_vec()))?;
+        send(
+            &mut process.socket,
+            &ToWorker::Signatures(generation.texts.to_vec()),
+        )?;
         let stop = Stop::after(START, Cancel::default());
         match process.receive(&stop) {
-            Ok(FromWorker::Ready(count)) if count == generation.database.count() as u64 => Ok(process),
+            Ok(FromWorker::Ready(count)) if count == generation.database.count() as u64 => {
+                Ok(process)
+            }
             Ok(other) => Err(io::Error::other(format!("instead of ready: {other:?}"))),
             Err(error) => Err(io::Error::other(process.ended(&error))),
         }
@@ -98,7 +108,8 @@ impl Process {
     ) -> Result<(Self, Outcome), Trouble> {
         let stop = Stop::after(job.limits.deadline + GRACE, cancel.clone());
         let request = ToWorker::Scan(Box::new(job.clone()));
-        send_with(&mut self.socket, &request, &file).map_err(|error| Trouble::Ended(self.ended(&error)))?;
+        send_with(&mut self.socket, &request, &file)
+            .map_err(|error| Trouble::Ended(self.ended(&error)))?;
         loop {
             match self.receive(&stop) {
                 Ok(FromWorker::Event(event)) if is_sensible(&event, job, database) => {
@@ -107,7 +118,11 @@ impl Process {
                     }
                 }
                 Ok(FromWorker::Ended(outcome)) => return Ok((self, outcome)),
-                Ok(other) => return Err(Trouble::Ended(format!("the worker process reported {other:.200?}"))),
+                Ok(other) => {
+                    return Err(Trouble::Ended(format!(
+                        "the worker process reported {other:.200?}"
+                    )));
+                }
                 Err(error) => return Err(self.trouble(&stop, &error)),
             }
         }
@@ -115,7 +130,13 @@ impl Process {
 
     fn receive(&mut self, stop: &Stop) -> io::Result<FromWorker> {
         self.socket.set_read_timeout(Some(GLANCE))?;
-        receive(&mut Patient { socket: &self.socket, stop }, FROM_WORKER)
+        receive(
+            &mut Patient {
+                socket: &self.socket,
+                stop,
+            },
+            FROM_WORKER,
+        )
     }
 
     fn trouble(&mut self, stop: &Stop, error: &io::Error) -> Trouble {
@@ -132,7 +153,10 @@ impl Process {
         while Instant::now() < patience {
             if let Ok(Some(status)) = self.child.try_wait() {
                 return match status.signal() {
-                    Some(6) => "the worker process aborted (signal 6), as it does when memory runs out".to_owned(),
+                    Some(6) => {
+                        "the worker process aborted (signal 6), as it does when memory runs out"
+                            .to_owned()
+                    }
                     _ => format!("the worker process ended: {status}"),
                 };
             }
@@ -174,7 +198,9 @@ impl Read for Patient<'_> {
 fn is_sensible(event: &Event, job: &Job, database: &Database) -> bool {
     match event {
         Event::Scanning(path) => is_within(path, job),
-        Event::Finding(finding) => is_within(&finding.path, job) && database.knows(&finding.signature),
+        Event::Finding(finding) => {
+            is_within(&finding.path, job) && database.knows(&finding.signature)
+        }
         Event::Gap(gap) => is_within(&gap.path, job) && is_one_line(&gap.detail),
         Event::Note(note) => is_within(&note.path, job) && is_one_line(&note.detail),
     }
@@ -206,7 +232,7 @@ fn serve() -> io::Result<()> {
     let ToWorker::Signatures(texts) = receive(&mut socket, TO_WORKER)? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let database = compile_texts(&texts).map_err(io::Error::other)?;
+    let database = compile_texts(&texts).map_err(io::Error::other)?.database;
     drop(texts);
     send(&mut socket, &FromWorker::Ready(database.count() as u64))?;
     let mut limited = false;
@@ -236,14 +262,23 @@ fn limit_memory(more: u64) -> io::Result<()> {
         maximum: getrlimit(Resource::As).maximum,
     };
     setrlimit(Resource::As, limit)?;
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    setrlimit(
+        Resource::Core,
+        Rlimit {
+            current: Some(0),
+            maximum: Some(0),
+        },
+    )?;
     Ok(())
 }
 
 /// The bytes of address space in use now (proc(5), statm, first field, in pages).
 fn address_space() -> io::Result<u64> {
     let text = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = text.split(' ').next().and_then(|pages| pages.parse::<u64>().ok());
+    let pages = text
+        .split(' ')
+        .next()
+        .and_then(|pages| pages.parse::<u64>().ok());
     let pages = pages.ok_or(io::ErrorKind::InvalidData)?;
     Ok(pages * rustix::param::page_size() as u64)
 }

@@ -76,7 +76,10 @@ impl Queue {
             if let Some(next) = state.take() {
                 return Some(next);
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -124,10 +127,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::path::ObjectPath;
     use crate::policy::Policy;
     use crate::request::{Options, Request, Source};
     use crate::stop::Cancel;
-    use crate::path::ObjectPath;
     use crate::verdict::{JobId, Report};
 
     fn request(job: JobId, mailbox: &Arc<Mailbox>) -> Running {
@@ -138,12 +141,24 @@ mod tests {
             details: false,
         };
         let policy = Arc::new(Policy::usual());
-        Running::new(job, request, false, mailbox.clone(), policy, Cancel::default())
+        Running::new(
+            job,
+            request,
+            false,
+            mailbox.clone(),
+            policy,
+            Cancel::default(),
+        )
     }
 
     fn drain(queue: &Queue) -> Vec<(u64, JobId)> {
         let mut state = queue.lock();
-        std::iter::from_fn(|| state.take().map(|(client, running)| (client, running.job()))).collect()
+        std::iter::from_fn(|| {
+            state
+                .take()
+                .map(|(client, running)| (client, running.job()))
+        })
+        .collect()
     }
 
     #[test]

@@ -60,7 +60,13 @@ impl Worker {
     fn item(&mut self, item: Item, shared: &Shared) {
         let generation = self.live.current();
         let epoch = generation.epoch.clone();
-        let mut job = Job::new(item.path.clone(), item.depth, shared.options(), &self.terms.setup, epoch.clone());
+        let mut job = Job::new(
+            item.path.clone(),
+            item.depth,
+            shared.options(),
+            &self.terms.setup,
+            epoch.clone(),
+        );
         job.sha1 = shared.wants_sha1(item.depth);
         let outcome = match self.terms.isolation {
             Isolation::Thread => in_thread(item, &job, &generation, shared),
@@ -69,8 +75,17 @@ impl Worker {
         shared.end(outcome, epoch);
     }
 
-    fn in_process(&mut self, item: Item, job: &Job, generation: &Generation, shared: &Shared) -> Outcome {
-        let current = self.process.take().filter(|process| process.serves(&job.epoch));
+    fn in_process(
+        &mut self,
+        item: Item,
+        job: &Job,
+        generation: &Generation,
+        shared: &Shared,
+    ) -> Outcome {
+        let current = self
+            .process
+            .take()
+            .filter(|process| process.serves(&job.epoch));
         let process = match current.map_or_else(|| Process::start(generation), Ok) {
             Ok(process) => process,
             Err(error) => {
@@ -79,7 +94,13 @@ impl Worker {
             }
         };
         let mut sink = ItemSink(shared);
-        match process.scan(item.file, job, &generation.database, shared.cancel(), &mut sink) {
+        match process.scan(
+            item.file,
+            job,
+            &generation.database,
+            shared.cancel(),
+            &mut sink,
+        ) {
             Ok((process, outcome)) => {
                 self.process = Some(process);
                 outcome
@@ -87,7 +108,12 @@ impl Worker {
             Err(Trouble::Cancelled) => Outcome::default(),
             Err(Trouble::Deadline) => {
                 let seconds = job.limits.deadline.as_secs_f64();
-                gap(shared, item.path, Reason::Deadline, format!("killed after {seconds} s"))
+                gap(
+                    shared,
+                    item.path,
+                    Reason::Deadline,
+                    format!("killed after {seconds} s"),
+                )
             }
             Err(Trouble::Ended(how)) => {
                 error!(path = %item.path, %how, "a worker process ended on an item");
@@ -100,7 +126,13 @@ impl Worker {
 fn in_thread(item: Item, job: &Job, generation: &Generation, shared: &Shared) -> Outcome {
     let mut sink = ItemSink(shared);
     let scan = AssertUnwindSafe(|| {
-        scan::scan(item.file, job, &generation.database, shared.cancel(), &mut sink)
+        scan::scan(
+            item.file,
+            job,
+            &generation.database,
+            shared.cancel(),
+            &mut sink,
+        )
     });
     // The last net: a panic on content is a bug, but it is one item's gap and not the daemon's end.
     catch_unwind(scan).unwrap_or_else(|_| {
@@ -114,6 +146,10 @@ fn crashed(shared: &Shared, path: ObjectPath, how: String) -> Outcome {
 }
 
 fn gap(shared: &Shared, path: ObjectPath, reason: Reason, detail: String) -> Outcome {
-    let _ = shared.event(Event::Gap(Gap { path, reason, detail }));
+    let _ = shared.event(Event::Gap(Gap {
+        path,
+        reason,
+        detail,
+    }));
     Outcome::default()
 }

@@ -15,7 +15,9 @@ impl Ends {
         let probe = &mut self.probe;
         probe.length += chunk.len() as u64;
         let missing = HEAD.saturating_sub(probe.head.len()).min(chunk.len());
-        probe.head.extend_from_slice(chunk.get(..missing).unwrap_or(chunk));
+        probe
+            .head
+            .extend_from_slice(chunk.get(..missing).unwrap_or(chunk));
         probe.tail.extend_from_slice(chunk);
         // Trimmed seldom, so that each byte is moved about once.
         if probe.tail.len() > 4 * TAIL {

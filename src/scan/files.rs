@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, Stat, fstat, openat, statat,
+};
 use rustix::io::Errno as Code;
 
 use crate::event::{Errno, Exclusion, Gap, Reason};
@@ -115,7 +117,11 @@ impl Files {
 
     fn entry(&mut self, entry: &DirEntry) -> Next {
         let name = entry.file_name().to_bytes();
-        let Some(folder) = self.folders.last().filter(|_| name != b"." && name != b"..") else {
+        let Some(folder) = self
+            .folders
+            .last()
+            .filter(|_| name != b"." && name != b"..")
+        else {
             return Next::Nothing;
         };
         let path = joined(&folder.path, name);
@@ -159,7 +165,12 @@ impl Files {
         }
         match Dir::new(descriptor) {
             Ok(entries) => {
-                self.folders.push(Folder { entries, path, depth, identity });
+                self.folders.push(Folder {
+                    entries,
+                    path,
+                    depth,
+                    identity,
+                });
                 Next::Nothing
             }
             Err(code) => unreadable(path, code),
@@ -187,7 +198,11 @@ fn look_in_folder(
 /// Opens what can be scanned. The type is asked before opening, so that a pipe or device is not touched, and again
 /// after, in case it was exchanged in between; without waiting, so that even then nothing hangs.
 fn look(folder: BorrowedFd<'_>, name: &[u8], follow: bool) -> Result<Found, Code> {
-    let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let flags = if follow {
+        AtFlags::empty()
+    } else {
+        AtFlags::SYMLINK_NOFOLLOW
+    };
     let before = statat(folder, name, flags)?;
     let mut open = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
     open.set(OFlags::NOFOLLOW, !follow);
@@ -260,7 +275,9 @@ mod tests {
                     return said;
                 }
                 Next::Gap(gap) => said.push(format!("{} {}", short(&gap.path), gap.reason)),
-                Next::Item(item) => said.push(format!("{} depth {}", short(&item.path), item.depth)),
+                Next::Item(item) => {
+                    said.push(format!("{} depth {}", short(&item.path), item.depth))
+                }
                 Next::Nothing => {}
             }
         }
@@ -277,7 +294,14 @@ mod tests {
         symlink("nowhere", at("dangling")).unwrap();
         symlink(".", at("sub/loop")).unwrap();
         symlink("a", at("link")).unwrap();
-        rustix::fs::mknodat(CWD, at("pipe"), FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        rustix::fs::mknodat(
+            CWD,
+            at("pipe"),
+            FileType::Fifo,
+            Mode::from_raw_mode(0o600),
+            0,
+        )
+        .unwrap();
         let _ = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         folder
     }
@@ -304,7 +328,11 @@ mod tests {
     fn followed_links_end_in_no_loop() {
         let folder = tree();
         let said = steps(folder.path(), Options::default(), true);
-        for line in ["/link depth 1", "/dangling excluded/link", "/sub/loop excluded/link"] {
+        for line in [
+            "/link depth 1",
+            "/dangling excluded/link",
+            "/sub/loop excluded/link",
+        ] {
             assert!(said.iter().any(|said| said == line), "{line} in {said:?}");
         }
     }
@@ -312,12 +340,24 @@ mod tests {
     #[test]
     fn recurse_and_exclude_leave_out_with_a_gap() {
         let folder = tree();
-        let mut options = Options { recurse: Recurse::To(1), ..Options::default() };
+        let mut options = Options {
+            recurse: Recurse::To(1),
+            ..Options::default()
+        };
         options.exclude.add(b"*/pipe");
         let said = steps(folder.path(), options, false);
-        assert!(said.contains(&"/sub excluded/recurse".to_owned()), "{said:?}");
-        assert!(said.contains(&"/pipe excluded/exclude".to_owned()), "{said:?}");
-        let off = Options { recurse: Recurse::Off, ..Options::default() };
+        assert!(
+            said.contains(&"/sub excluded/recurse".to_owned()),
+            "{said:?}"
+        );
+        assert!(
+            said.contains(&"/pipe excluded/exclude".to_owned()),
+            "{said:?}"
+        );
+        let off = Options {
+            recurse: Recurse::Off,
+            ..Options::default()
+        };
         assert_eq!(steps(folder.path(), off, false), [" excluded/recurse"]);
     }
 

@@ -49,7 +49,13 @@ pub struct Job {
 
 impl Job {
     /// The job for an item of a request with these options.
-    pub fn new(path: ObjectPath, depth: u32, options: &Options, setup: &Setup, epoch: Epoch) -> Self {
+    pub fn new(
+        path: ObjectPath,
+        depth: u32,
+        options: &Options,
+        setup: &Setup,
+        epoch: Epoch,
+    ) -> Self {
         Self {
             path,
             depth,
@@ -87,7 +93,13 @@ pub struct Outcome {
 /// Scans one open file. It is read from its first byte, whatever its position is.
 ///
 /// Content can make this return early (limit, deadline, damage), each with its gap; it is never an error.
-pub fn scan(file: File, job: &Job, database: &Database, cancel: &Cancel, sink: &mut dyn Sink) -> Outcome {
+pub fn scan(
+    file: File,
+    job: &Job,
+    database: &Database,
+    cancel: &Cancel,
+    sink: &mut dyn Sink,
+) -> Outcome {
     let stop = Stop::after(job.limits.deadline, cancel.clone());
     walk::Walk::new(job, database, stop, sink).item(file)
 }

@@ -122,7 +122,11 @@ mod tests {
 
     #[test]
     fn small_content_stays_in_memory_and_large_goes_to_disk() {
-        for (length, on_disk) in [(10, 0), (IN_MEMORY, 0), (IN_MEMORY + 1, IN_MEMORY as u64 + 1)] {
+        for (length, on_disk) in [
+            (10, 0),
+            (IN_MEMORY, 0),
+            (IN_MEMORY + 1, IN_MEMORY as u64 + 1),
+        ] {
             let (disk, kept) = spooled(length, u64::MAX);
             assert_eq!(disk, on_disk);
             let Kept::Object(object) = kept else { panic!() };
@@ -136,6 +140,9 @@ mod tests {
         assert!(matches!(kept, Kept::Lost(Reason::Limit(Limit::Spool))));
         let mut spool = Spool::new(Path::new("/nonexistent"), u64::MAX);
         spool.push(&vec![0; IN_MEMORY + 1]);
-        assert!(matches!(spool.finish(Stop::never()), Kept::Lost(Reason::Unreadable(Errno(2)))));
+        assert!(matches!(
+            spool.finish(Stop::never()),
+            Kept::Lost(Reason::Unreadable(Errno(2)))
+        ));
     }
 }

@@ -121,7 +121,11 @@ impl<'a> Walk<'a> {
             Ok(after) if changed(&before, &after) => self.note(
                 &spot.path,
                 NoteKind::Changed,
-                format!("{} bytes at first, {} at the end", before.len(), after.len()),
+                format!(
+                    "{} bytes at first, {} at the end",
+                    before.len(),
+                    after.len()
+                ),
             ),
             _ => Ok(()),
         }
@@ -174,7 +178,9 @@ impl<'a> Walk<'a> {
             at += chunk.len() as u64;
             self.outcome.bytes += chunk.len() as u64;
         }
-        self.outcome.sha1 = sha1.map(|sha1| HEXLOWER.encode(&sha1.finalize())).or(self.outcome.sha1.take());
+        self.outcome.sha1 = sha1
+            .map(|sha1| HEXLOWER.encode(&sha1.finalize()))
+            .or(self.outcome.sha1.take());
         Ok(())
     }
 
@@ -211,7 +217,11 @@ impl<'a> Walk<'a> {
             Kept::Object(object) => self.conclude(spot, plan, Some(&object), matched, found),
             Kept::Lost(reason) => {
                 if matches!(plan, Plan::Open(_)) {
-                    self.gap(&spot.path, reason, "no room to keep it while it is opened".into())?;
+                    self.gap(
+                        &spot.path,
+                        reason,
+                        "no room to keep it while it is opened".into(),
+                    )?;
                 }
                 self.conclude(spot, Plan::Leaf, None, matched, found)
             }
@@ -249,7 +259,9 @@ impl<'a> Walk<'a> {
                 return self.over(&spot.path, limit);
             }
         }
-        self.outcome.sha1 = sha1.map(|sha1| HEXLOWER.encode(&sha1.finalize())).or(self.outcome.sha1.take());
+        self.outcome.sha1 = sha1
+            .map(|sha1| HEXLOWER.encode(&sha1.finalize()))
+            .or(self.outcome.sha1.take());
         Ok(())
     }
 
@@ -266,7 +278,11 @@ impl<'a> Walk<'a> {
         Ok(Plan::Leaf)
     }
 
-    fn refusal(&self, spot: &Spot, kind: &'static Kind) -> Result<&'static dyn Expander, (Reason, String)> {
+    fn refusal(
+        &self,
+        spot: &Spot,
+        kind: &'static Kind,
+    ) -> Result<&'static dyn Expander, (Reason, String)> {
         if !self.job.expand.contains(kind) {
             let detail = format!("{} is switched off by the request", kind.name);
             return Err((Reason::Excluded(Exclusion::Expand), detail));
@@ -304,15 +320,18 @@ impl<'a> Walk<'a> {
         found: &mut Names<'a>,
     ) -> Result<(), Halt> {
         let mut inside = Names::new();
-        let mut announced = matched.announced;
         let mut opened = Ok(());
         if let (Plan::Open(expander), Some(object)) = (plan, object) {
-            let mut members = Members { walk: self, spot, inside: &mut inside, any: false };
+            let mut members = Members {
+                walk: self,
+                spot,
+                inside: &mut inside,
+                any: false,
+            };
             let end = expander.expand(object, spot.path.name(), &mut members);
             let any = members.any;
             opened = end.or_else(|halt| self.halted(spot, halt));
-            if !any && !announced {
-                announced = true;
+            if !any && !matched.announced {
                 self.sinking(Event::Scanning(spot.path.clone()))?;
             }
         }
@@ -359,7 +378,11 @@ impl<'a> Walk<'a> {
         if let Err(stopped) = self.stop.check() {
             return self.stopped(path, stopped);
         }
-        self.gap(path, Reason::Unreadable(Errno::of(error)), error.to_string())
+        self.gap(
+            path,
+            Reason::Unreadable(Errno::of(error)),
+            error.to_string(),
+        )
     }
 
     /// Reading decoded content failed: the container's file is unreadable, or the content is damaged.
@@ -373,14 +396,21 @@ impl<'a> Walk<'a> {
     fn stopped(&mut self, path: &ObjectPath, stopped: Stopped) -> Result<(), Halt> {
         if stopped == Stopped::Deadline {
             let seconds = self.job.limits.deadline.as_secs_f64();
-            self.gap(path, Reason::Deadline, format!("not done after {seconds} s"))?;
+            self.gap(
+                path,
+                Reason::Deadline,
+                format!("not done after {seconds} s"),
+            )?;
         }
         Err(Halt::Item)
     }
 
     /// A limit of the whole item is reached: nothing after this is examined.
     fn over(&mut self, path: &ObjectPath, limit: Limit) -> Result<(), Halt> {
-        let detail = format!("{}, nothing after it was examined", self.limit_detail(limit));
+        let detail = format!(
+            "{}, nothing after it was examined",
+            self.limit_detail(limit)
+        );
         self.gap(path, Reason::Limit(limit), detail)?;
         Err(Halt::Item)
     }
@@ -392,7 +422,11 @@ impl<'a> Walk<'a> {
     fn gap(&mut self, path: &ObjectPath, reason: Reason, mut detail: String) -> Result<(), Halt> {
         let path = path.clone();
         detail.truncate(detail.floor_char_boundary(DETAIL));
-        self.sinking(Event::Gap(Gap { path, reason, detail }))
+        self.sinking(Event::Gap(Gap {
+            path,
+            reason,
+            detail,
+        }))
     }
 
     fn note(&mut self, path: &ObjectPath, kind: NoteKind, detail: String) -> Result<(), Halt> {
@@ -418,7 +452,10 @@ struct Members<'w, 'a> {
 
 impl Members<'_, '_> {
     fn path_of(&self, member: Option<&[u8]>) -> ObjectPath {
-        member.map_or_else(|| self.spot.path.clone(), |name| self.spot.path.member(name))
+        member.map_or_else(
+            || self.spot.path.clone(),
+            |name| self.spot.path.member(name),
+        )
     }
 }
 

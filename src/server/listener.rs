@@ -30,7 +30,12 @@ pub struct Listener {
 
 impl Listener {
     /// Accepts until `drain` says no more, then waits for the connections to end.
-    pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, drain: CancellationToken) {
+    pub(super) async fn run(
+        self,
+        shared: Arc<Shared>,
+        permits: Arc<Semaphore>,
+        drain: CancellationToken,
+    ) {
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {

@@ -52,7 +52,10 @@ pub async fn run(
         running.spawn(listener.run(Arc::clone(&shared), Arc::clone(&permits), drain.clone()));
     }
     shutdown.await;
-    info!("ending: no new connections, running requests have {} s", DRAIN.as_secs());
+    info!(
+        "ending: no new connections, running requests have {} s",
+        DRAIN.as_secs()
+    );
     drain.cancel();
     let rest = async { while running.join_next().await.is_some() {} };
     if tokio::time::timeout(DRAIN, rest).await.is_err() {

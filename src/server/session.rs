@@ -106,7 +106,10 @@ impl Session {
             self.protocol.report(job, &report, &mut self.out);
         }
         while self.unsent() < OUT && self.next != Want::Close {
-            match self.protocol.receive(&mut self.input, self.ended, &mut self.out) {
+            match self
+                .protocol
+                .receive(&mut self.input, self.ended, &mut self.out)
+            {
                 Step::Close => self.next = Want::Close,
                 Step::Read => {
                     self.next = Want::Input;
@@ -145,7 +148,10 @@ impl Session {
 
     /// Sends what it can; true if that was something.
     fn write(&mut self) -> io::Result<bool> {
-        match self.stream.try_write(self.out.get(self.sent..).unwrap_or(&[])) {
+        match self
+            .stream
+            .try_write(self.out.get(self.sent..).unwrap_or(&[]))
+        {
             Ok(count) => self.sent += count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
             Err(error) => return Err(error),

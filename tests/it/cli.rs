@@ -39,9 +39,19 @@ fn exit_codes_say_the_worst_that_happened() {
     ] {
         let paths: Vec<_> = paths.iter().map(|path| path.as_str()).collect();
         let local = run(VFIND, &[&["--vexit"], &paths[..]].concat());
-        assert_eq!(local.status.code(), Some(code), "vfind {paths:?}: {}", text(&local.stdout));
+        assert_eq!(
+            local.status.code(),
+            Some(code),
+            "vfind {paths:?}: {}",
+            text(&local.stdout)
+        );
         let remote = run(VFINDC, &[&[server.as_str()], &paths[..]].concat());
-        assert_eq!(remote.status.code(), Some(code), "vfindc {paths:?}: {}", text(&remote.stdout));
+        assert_eq!(
+            remote.status.code(),
+            Some(code),
+            "vfindc {paths:?}: {}",
+            text(&remote.stdout)
+        );
     }
 }
 
@@ -50,8 +60,16 @@ fn wrong_usage_is_one_clear_complaint_and_255() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     let rows: [(&str, Vec<String>, &str); 6] = [
-        (VFINDD, vec![format!("--svsp-port={port}")], "cannot listen at 127.0.0.1"),
-        (VFINDD, vec!["--vdl=/nonexistent/rules".into()], "/nonexistent/rules"),
+        (
+            VFINDD,
+            vec![format!("--svsp-port={port}")],
+            "cannot listen at 127.0.0.1",
+        ),
+        (
+            VFINDD,
+            vec!["--vdl=/nonexistent/rules".into()],
+            "/nonexistent/rules",
+        ),
         (VFINDD, vec!["--no-such-option".into()], "--no-such-option"),
         (VFIND, vec![], "PATH"),
         (VFINDC, vec!["--server=:::".into(), "/x".into()], ":::"),
@@ -60,7 +78,11 @@ fn wrong_usage_is_one_clear_complaint_and_255() {
     for (program, arguments, word) in rows {
         let output = Command::new(program).args(&arguments).output().unwrap();
         let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(255), "{program} {arguments:?}: {said}");
+        assert_eq!(
+            output.status.code(),
+            Some(255),
+            "{program} {arguments:?}: {said}"
+        );
         assert!(said.contains(word), "{program} {arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
     }
@@ -69,7 +91,12 @@ fn wrong_usage_is_one_clear_complaint_and_255() {
 #[test]
 fn help_and_version_are_no_failure() {
     for program in [VFINDD, VFIND, VFINDC] {
-        for (option, word) in [("--help", "Usage"), ("--version", "0."), ("-v", "0."), ("-h", "Usage")] {
+        for (option, word) in [
+            ("--help", "Usage"),
+            ("--version", "0."),
+            ("-v", "0."),
+            ("-h", "Usage"),
+        ] {
             let output = run(program, &[option]);
             assert_eq!(output.status.code(), Some(0), "{program} {option}");
             assert!(text(&output.stdout).contains(word), "{program} {option}");
@@ -106,7 +133,11 @@ fn vfind_prints_the_two_lines_that_gateways_look_for() {
     std::fs::write(&gap, b"\xfd7zXZ\0\0\x04rest").unwrap();
     let output = run(VFIND, &["--quiet=2", gap.to_str().unwrap()]);
     let said = format!("##==>>> NOT SCANNED: \"{}\": unsupported/xz", gap.display());
-    assert!(text(&output.stdout).starts_with(&said), "{}", text(&output.stdout));
+    assert!(
+        text(&output.stdout).starts_with(&said),
+        "{}",
+        text(&output.stdout)
+    );
 }
 
 #[test]
@@ -117,7 +148,13 @@ fn the_client_finds_files_by_their_odd_names_and_relative_ones() {
         let path = at(folder.path(), &name);
         std::fs::write(&path, eicar()).unwrap();
         let output = daemon.vfindc(&[path.as_os_str()]);
-        assert_eq!(output.status.code(), Some(23), "{name:?}: {}{}", text(&output.stdout), text(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(23),
+            "{name:?}: {}{}",
+            text(&output.stdout),
+            text(&output.stderr)
+        );
     }
     std::fs::write(folder.path().join("near"), eicar()).unwrap();
     let output = Command::new(VFINDC)
@@ -127,7 +164,11 @@ fn the_client_finds_files_by_their_odd_names_and_relative_ones() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(23), "{}", text(&output.stderr));
-    assert!(text(&output.stderr).contains("test signatures only"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("test signatures only"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -140,9 +181,14 @@ fn json_has_one_record_for_each_path() {
     let daemon = Daemon::start(&[]);
     let output = daemon.vfindc(&["--json".as_ref(), virus.as_os_str(), odd.as_os_str()]);
     let lines = text(&output.stdout);
-    let mut records: Vec<vfind::verdict::Record> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut records: Vec<vfind::verdict::Record> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     records.sort_by_key(|record| record.findings.len());
-    let [gap, found] = &records[..] else { panic!("{lines}") };
+    let [gap, found] = &records[..] else {
+        panic!("{lines}")
+    };
     assert_eq!(found.findings[0].name, "EICAR-Test-File");
     assert_eq!(found.findings[0].path[1].text, "virus.com");
     assert_eq!(found.findings[0].offset, Some(68));
@@ -158,5 +204,9 @@ fn a_reader_that_has_had_enough_is_no_panic() {
         .args(["-c", &format!("{VFIND} /etc | head -n 1")])
         .output()
         .unwrap();
-    assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+    assert!(
+        !text(&output.stderr).contains("panicked"),
+        "{}",
+        text(&output.stderr)
+    );
 }

@@ -15,8 +15,16 @@ fn eicar_is_found_wherever_it_hides() {
     let nested = tar(&[(b"outer.zip", &zip(&[("inner.tar.gz", &gzip(&inner))]))]);
     let rows: [(&str, Vec<u8>, &str); 5] = [
         ("plain.com", eicar(), ""),
-        ("text", [noise(1, 5000), eicar(), noise(2, 5000)].concat(), ""),
-        ("a.zip", zip(&[("virus.com", &eicar())]), r#" -> "virus.com""#),
+        (
+            "text",
+            [noise(1, 5000), eicar(), noise(2, 5000)].concat(),
+            "",
+        ),
+        (
+            "a.zip",
+            zip(&[("virus.com", &eicar())]),
+            r#" -> "virus.com""#,
+        ),
         ("b.gz", gzip(&eicar()), r#" -> "b""#),
         (
             "nested.tar",
@@ -35,8 +43,14 @@ fn eicar_is_found_wherever_it_hides() {
             let quoted = format!("\"{}\"", path.display());
             let infected = format!("INFECTED {FOUND} : {quoted}{member} : end at");
             assert_eq!(answer[0], "QUEUED");
-            assert!(answer.contains(&format!("SCANNING {quoted}{member}")), "{answer:?}");
-            assert!(answer.iter().any(|line| line.starts_with(&infected)), "{answer:?}");
+            assert!(
+                answer.contains(&format!("SCANNING {quoted}{member}")),
+                "{answer:?}"
+            );
+            assert!(
+                answer.iter().any(|line| line.starts_with(&infected)),
+                "{answer:?}"
+            );
             assert_eq!(answer.last().unwrap(), &format!("DONE 1 : {quoted}"));
         }
     }
@@ -55,9 +69,16 @@ fn eicar_is_found_five_gib_into_a_sparse_file() {
     talk.send(format!("SCAN/FILE {}\r\n", path.display()));
     let answer = talk.answer();
     let end = at + eicar().len() as u64;
-    assert!(answer[2].ends_with(&format!(": end at {end}")), "{answer:?}");
+    assert!(
+        answer[2].ends_with(&format!(": end at {end}")),
+        "{answer:?}"
+    );
     assert!(answer[3].starts_with("DONE 1 : "), "{answer:?}");
-    assert!(daemon.resident() < 100_000, "{} kB for a file of 5 GiB", daemon.resident());
+    assert!(
+        daemon.resident() < 100_000,
+        "{} kB for a file of 5 GiB",
+        daemon.resident()
+    );
 }
 
 #[test]
@@ -67,7 +88,10 @@ fn odd_names_survive_the_way_through_folders_and_archives() {
     for name in &names {
         std::fs::write(at(folder.path(), name), b"harmless").unwrap();
     }
-    let members: Vec<_> = names.iter().map(|name| (name.as_slice(), &b"harmless"[..])).collect();
+    let members: Vec<_> = names
+        .iter()
+        .map(|name| (name.as_slice(), &b"harmless"[..]))
+        .collect();
     std::fs::write(folder.path().join("members.tar"), tar(&members)).unwrap();
     let daemon = Daemon::start(&[]);
     let mut talk = daemon.connect();
@@ -87,8 +111,16 @@ fn odd_names_survive_the_way_through_folders_and_archives() {
     }
     for name in &names {
         let path = at(folder.path(), name);
-        assert!(seen.iter().any(|seen| seen.elements() == [path.as_os_str().as_bytes().to_vec()]), "{name:?}");
-        assert!(seen.iter().any(|seen| !seen.is_root() && seen.name() == &name[..]), "{name:?} in the archive");
+        assert!(
+            seen.iter()
+                .any(|seen| seen.elements() == [path.as_os_str().as_bytes().to_vec()]),
+            "{name:?}"
+        );
+        assert!(
+            seen.iter()
+                .any(|seen| !seen.is_root() && seen.name() == &name[..]),
+            "{name:?} in the archive"
+        );
     }
 }
 
@@ -114,12 +146,24 @@ fn numbered_commands_in_one_segment_start_together_and_others_in_order() {
     let daemon = Daemon::start(&["--threads=2"]);
     let (large, small) = (folder.path().join("large"), folder.path().join("small"));
     let mut talk = daemon.connect();
-    talk.send(format!("1 SCAN/FILE {}\r\n2 SCAN/FILE {}\r\n", large.display(), small.display()));
+    talk.send(format!(
+        "1 SCAN/FILE {}\r\n2 SCAN/FILE {}\r\n",
+        large.display(),
+        small.display()
+    ));
     let order = [talk.answer(), talk.answer()].map(|answer| answer.last().unwrap()[..6].to_owned());
     assert_eq!(order, ["2 DONE", "1 DONE"]);
-    talk.send(format!("SCAN/FILE {}\r\nSCAN/FILE {}\r\n", large.display(), small.display()));
+    talk.send(format!(
+        "SCAN/FILE {}\r\nSCAN/FILE {}\r\n",
+        large.display(),
+        small.display()
+    ));
     let first = talk.answer();
-    assert_eq!(first.iter().filter(|line| *line == "QUEUED").count(), 1, "{first:?}");
+    assert_eq!(
+        first.iter().filter(|line| *line == "QUEUED").count(),
+        1,
+        "{first:?}"
+    );
     assert!(first.last().unwrap().contains("large"));
     assert!(talk.answer().last().unwrap().contains("small"));
 }
@@ -167,7 +211,10 @@ fn options_change_what_is_scanned_and_reported() {
     ] {
         assert_eq!(scan(options), format!("DONE 0 : {quoted}"), "{options:?}");
     }
-    assert_eq!(scan(&["DISABLE EXPAND", "ENABLE EXPAND zip"]), format!("DONE 1 : {quoted}"));
+    assert_eq!(
+        scan(&["DISABLE EXPAND", "ENABLE EXPAND zip"]),
+        format!("DONE 1 : {quoted}")
+    );
 }
 
 #[test]
@@ -183,7 +230,10 @@ fn original_reports_on_the_container_too() {
     assert_eq!(talk.text(), "OK");
     talk.send(format!("SCAN/FILE {}\r\n", path.display()));
     let answer = talk.answer();
-    assert!(answer.contains(&format!("SCANNING \"{}\"", path.display())), "{answer:?}");
+    assert!(
+        answer.contains(&format!("SCANNING \"{}\"", path.display())),
+        "{answer:?}"
+    );
     assert!(answer.last().unwrap().starts_with("DONE 2 "), "{answer:?}");
 }
 
@@ -207,13 +257,22 @@ fn garbage_is_answered_and_harms_nobody() {
         let mut talk = daemon.connect();
         talk.send(&row);
         talk.send("\n");
-        assert!(talk.text().starts_with("EINVAL "), "{:?}", &row[..8.min(row.len())]);
+        assert!(
+            talk.text().starts_with("EINVAL "),
+            "{:?}",
+            &row[..8.min(row.len())]
+        );
         talk.send("QUIT\n");
         assert_eq!(talk.rest(), b"OK\r\n");
     }
     let me = std::env::current_exe().unwrap();
     assert!(other.scan(&me).starts_with("DONE 0 "));
-    assert!(!daemon.log_so_far().iter().any(|line| line.contains("panic")));
+    assert!(
+        !daemon
+            .log_so_far()
+            .iter()
+            .any(|line| line.contains("panic"))
+    );
 }
 
 #[test]
@@ -237,7 +296,10 @@ fn who_sends_no_more_still_gets_the_answer() {
     talk.send("SCAN/FILE /\u{0}x\nSCAN/FILE nonexistent\n");
     talk.stream.shutdown(std::net::Shutdown::Write).unwrap();
     let rest = String::from_utf8(talk.rest()).unwrap();
-    assert!(rest.starts_with("EINVAL ") && rest.ends_with("ENOENT \"nonexistent\"\r\n"), "{rest}");
+    assert!(
+        rest.starts_with("EINVAL ") && rest.ends_with("ENOENT \"nonexistent\"\r\n"),
+        "{rest}"
+    );
 }
 
 #[test]
@@ -280,7 +342,12 @@ fn a_cancelled_request_gives_its_worker_free() {
         rustix::net::sockopt::set_socket_linger(&socket, Some(std::time::Duration::ZERO)).unwrap();
         drop((socket, talk));
         let mut other = daemon.connect();
-        assert!(other.scan(&std::env::current_exe().unwrap()).starts_with("DONE 0 "), "{isolation}");
+        assert!(
+            other
+                .scan(&std::env::current_exe().unwrap())
+                .starts_with("DONE 0 "),
+            "{isolation}"
+        );
     }
 }
 
@@ -314,6 +381,9 @@ fn files_that_say_they_are_empty_are_read_all_the_same() {
     let bytes: u64 = coverage.split(' ').nth(2).unwrap().parse().unwrap();
     assert!(bytes > 100, "{coverage}");
     let mut status = String::new();
-    std::fs::File::open("/proc/self/status").unwrap().read_to_string(&mut status).unwrap();
+    std::fs::File::open("/proc/self/status")
+        .unwrap()
+        .read_to_string(&mut status)
+        .unwrap();
     assert!(!status.is_empty());
 }

@@ -53,13 +53,48 @@ fn every_kind_of_gap_is_said() {
     let many: Vec<(&[u8], &[u8])> = vec![(b"m", b"x"); 60];
     let xz = b"\xfd7zXZ\0\0\x04rest of it".to_vec();
     let rows: [(&str, Vec<u8>, &str, &str); 7] = [
-        ("method.zip", unknown_method, "unsupported/zip-method-77 : \"method.zip\" -> \"member\" :", "ENOTSUP \"method.zip\" -> \"member\" : unsupported/zip-method-77 :"),
-        ("secret.zip", encrypted, "encrypted : \"secret.zip\" -> \"member\" :", "ENOTSUP \"secret.zip\" -> \"member\" : encrypted :"),
-        ("cut.gz", truncated[..20_000].to_vec(), "corrupt : \"cut.gz\" -> \"cut\" :", "DONE 0 : \"cut.gz\""),
-        ("deep.gz", deep, "limit/depth : \"deep.gz\" -> \"deep\" -> ", "ENOTSUP \"deep.gz\" -> \"deep\" -> "),
-        ("many.tar", tar(&many), "limit/members : \"many.tar\" -> \"m\" : more than 50", "ENOTSUP \"many.tar\" -> \"m\" : limit/members : more than 50"),
-        ("a.xz", xz.clone(), "unsupported/xz : \"a.xz\" :", "ENOTSUP \"a.xz\""),
-        ("in.tar", tar(&[(b"a.rar", b"Rar!\x1a\x07\x01\x00rest")]), "unsupported/RAR : \"in.tar\" -> \"a.rar\" :", "ENOTSUP \"in.tar\" -> \"a.rar\" : unsupported/RAR :"),
+        (
+            "method.zip",
+            unknown_method,
+            "unsupported/zip-method-77 : \"method.zip\" -> \"member\" :",
+            "ENOTSUP \"method.zip\" -> \"member\" : unsupported/zip-method-77 :",
+        ),
+        (
+            "secret.zip",
+            encrypted,
+            "encrypted : \"secret.zip\" -> \"member\" :",
+            "ENOTSUP \"secret.zip\" -> \"member\" : encrypted :",
+        ),
+        (
+            "cut.gz",
+            truncated[..20_000].to_vec(),
+            "corrupt : \"cut.gz\" -> \"cut\" :",
+            "DONE 0 : \"cut.gz\"",
+        ),
+        (
+            "deep.gz",
+            deep,
+            "limit/depth : \"deep.gz\" -> \"deep\" -> ",
+            "ENOTSUP \"deep.gz\" -> \"deep\" -> ",
+        ),
+        (
+            "many.tar",
+            tar(&many),
+            "limit/members : \"many.tar\" -> \"m\" : more than 50",
+            "ENOTSUP \"many.tar\" -> \"m\" : limit/members : more than 50",
+        ),
+        (
+            "a.xz",
+            xz.clone(),
+            "unsupported/xz : \"a.xz\" :",
+            "ENOTSUP \"a.xz\"",
+        ),
+        (
+            "in.tar",
+            tar(&[(b"a.rar", b"Rar!\x1a\x07\x01\x00rest")]),
+            "unsupported/RAR : \"in.tar\" -> \"a.rar\" :",
+            "ENOTSUP \"in.tar\" -> \"a.rar\" : unsupported/RAR :",
+        ),
     ];
     for (name, content, gap, terminal) in rows {
         let (gaps, last) = skipped(&daemon, folder.path(), name, &content);
@@ -78,14 +113,22 @@ fn limits_on_bytes_say_their_value() {
     let zeros = gzip(&vec![0; 4 << 20]);
     let daemon = Daemon::start(&["--limit-expanded=1M"]);
     let (gaps, last) = skipped(&daemon, folder.path(), "zeros.gz", &zeros);
-    assert_eq!(gaps, ["limit/expanded : \"zeros.gz\" -> \"zeros\" : more than 1048576, nothing after it was examined"]);
+    assert_eq!(
+        gaps,
+        [
+            "limit/expanded : \"zeros.gz\" -> \"zeros\" : more than 1048576, nothing after it was examined"
+        ]
+    );
     assert!(last.starts_with("ENOTSUP "), "{last}");
 
     // 300 MiB of zeros from 300 KiB: above the floor of 256 MiB the ratio counts.
     let bomb = gzip(&vec![0; 300 << 20]);
     let daemon = Daemon::start(&[]);
     let (gaps, _) = skipped(&daemon, folder.path(), "bomb.gz", &bomb);
-    assert!(gaps[0].starts_with("limit/ratio : \"bomb.gz\" -> \"bomb\" : more than 250"), "{gaps:?}");
+    assert!(
+        gaps[0].starts_with("limit/ratio : \"bomb.gz\" -> \"bomb\" : more than 250"),
+        "{gaps:?}"
+    );
     let daemon = Daemon::start(&["--limit-ratio=100000"]);
     let (gaps, last) = skipped(&daemon, folder.path(), "bomb.gz", &bomb);
     assert_eq!((gaps.len(), last.as_str()), (0, "DONE 0 : \"bomb.gz\""));
@@ -98,11 +141,21 @@ fn what_cannot_be_kept_is_matched_but_not_opened() {
     let inner = tar(&[(b"noise", &noise(4, 6 << 20)), (b"virus.com", &eicar())]);
     let daemon = Daemon::start(&["--limit-spool=0"]);
     let (gaps, last) = skipped(&daemon, folder.path(), "a.tar.gz", &gzip(&inner));
-    assert!(gaps[0].starts_with("limit/spool : \"a.tar.gz\" -> \"a.tar\" :"), "{gaps:?}");
-    assert!(last.starts_with("DONE 1 "), "matched in what went by: {last}");
+    assert!(
+        gaps[0].starts_with("limit/spool : \"a.tar.gz\" -> \"a.tar\" :"),
+        "{gaps:?}"
+    );
+    assert!(
+        last.starts_with("DONE 1 "),
+        "matched in what went by: {last}"
+    );
     let plain = gzip(&noise(5, 6 << 20));
     let (gaps, last) = skipped(&daemon, folder.path(), "noise.gz", &plain);
-    assert_eq!((gaps.len(), last.as_str()), (0, "DONE 0 : \"noise.gz\""), "a leaf needs no room");
+    assert_eq!(
+        (gaps.len(), last.as_str()),
+        (0, "DONE 0 : \"noise.gz\""),
+        "a leaf needs no room"
+    );
 }
 
 #[test]
@@ -112,7 +165,10 @@ fn findings_stop_at_their_limit_and_count_what_was_sent() {
     let members: Vec<(&[u8], &[u8])> = vec![(b"v", virus.as_slice()); 8];
     let daemon = Daemon::start(&["--limit-findings=5"]);
     let (gaps, last) = skipped(&daemon, folder.path(), "v.tar", &tar(&members));
-    assert!(gaps.iter().any(|gap| gap.starts_with("limit/findings ")), "{gaps:?}");
+    assert!(
+        gaps.iter().any(|gap| gap.starts_with("limit/findings ")),
+        "{gaps:?}"
+    );
     assert_eq!(last, "DONE 5 : \"v.tar\"");
 }
 
@@ -120,13 +176,19 @@ fn findings_stop_at_their_limit_and_count_what_was_sent() {
 fn the_deadline_is_a_gap_in_both_forms() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("huge");
-    std::fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+    std::fs::File::create(&path)
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     for isolation in ["--isolation=thread", "--isolation=process"] {
         let daemon = Daemon::start(&["--limit-deadline=0.3", isolation]);
         let mut talk = daemon.connect();
         assert_eq!(talk.scan(&path), format!("EAGAIN \"{}\"", path.display()));
         // The next item has a deadline of its own.
-        assert!(talk.scan(env!("CARGO_BIN_EXE_vfindc").as_ref()).starts_with("DONE 0 "));
+        assert!(
+            talk.scan(env!("CARGO_BIN_EXE_vfindc").as_ref())
+                .starts_with("DONE 0 ")
+        );
     }
 }
 
@@ -144,8 +206,17 @@ fn unreadable_parts_of_a_folder_are_named() {
         // Permissions do not stop root, so there is nothing to be named.
         assert!(last.starts_with("DONE 0 "), "{last}");
     } else {
-        assert!(last.starts_with(&format!("EACCES \"{}\" : unreadable/EACCES :", locked.display())), "{last}");
-        assert_eq!(talk.scan(&locked), format!("EACCES \"{}\"", locked.display()));
+        assert!(
+            last.starts_with(&format!(
+                "EACCES \"{}\" : unreadable/EACCES :",
+                locked.display()
+            )),
+            "{last}"
+        );
+        assert_eq!(
+            talk.scan(&locked),
+            format!("EACCES \"{}\"", locked.display())
+        );
     }
 }
 

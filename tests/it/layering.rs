@@ -21,18 +21,29 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("expand", &["bytes", "event", "kind", "object"]),
     (
         "scan",
-        &["budget", "engine", "event", "expand", "kind", "object", "path", "request", "stop"],
+        &[
+            "budget", "engine", "event", "expand", "kind", "object", "path", "request", "stop",
+        ],
     ),
     (
         "pool",
-        &["database", "engine", "event", "path", "policy", "request", "scan", "stop", "verdict"],
+        &[
+            "database", "engine", "event", "path", "policy", "request", "scan", "stop", "verdict",
+        ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
-    ("config", &["budget", "database", "gateway", "policy", "pool", "scan", "verdict"]),
+    (
+        "config",
+        &[
+            "budget", "database", "gateway", "policy", "pool", "scan", "verdict",
+        ],
+    ),
     ("log", &["engine"]),
     (
         "local",
-        &["config", "database", "event", "log", "path", "policy", "pool", "request", "verdict"],
+        &[
+            "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
+        ],
     ),
     ("client", &["event", "gateway", "path", "verdict"]),
     ("server", &["database", "gateway", "policy", "pool"]),
@@ -42,8 +53,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const TOKIO: &[&str] = &["client", "local", "pool", "server"];
 
 /// Words that protocols and engines have no use for.
-const PURE: &[&str] = &["event", "request", "verdict", "signature", "engine", "expand", "gateway"];
-const IMPURE_WORDS: &[&str] = &["std::net", "std::fs", "std::thread", "Instant::now", "SystemTime"];
+const PURE: &[&str] = &[
+    "event",
+    "request",
+    "verdict",
+    "signature",
+    "engine",
+    "expand",
+    "gateway",
+];
+const IMPURE_WORDS: &[&str] = &[
+    "std::net",
+    "std::fs",
+    "std::thread",
+    "Instant::now",
+    "SystemTime",
+];
 
 fn sources() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
@@ -79,7 +104,9 @@ fn folder_text(folder: &Path) -> String {
 fn production(text: &str) -> String {
     let end = text.find("#[cfg(test)]\nmod tests {").unwrap_or(text.len());
     let lines = text[..end].lines();
-    lines.filter(|line| !line.trim_start().starts_with("//")).fold(String::new(), |all, line| all + line + "\n")
+    lines
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .fold(String::new(), |all, line| all + line + "\n")
 }
 
 /// The modules that `text` names with `crate::`.
@@ -87,10 +114,18 @@ fn arrows(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for rest in text.split("crate::").skip(1) {
         let list = rest.strip_prefix('{').map_or(rest, |group| group);
-        let names = if list.len() < rest.len() { list.split('}').next().unwrap() } else { list };
+        let names = if list.len() < rest.len() {
+            list.split('}').next().unwrap()
+        } else {
+            list
+        };
         let many = list.len() < rest.len();
         for name in names.split(',').take(if many { usize::MAX } else { 1 }) {
-            let name: String = name.trim().chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            let name: String = name
+                .trim()
+                .chars()
+                .take_while(|c| c.is_ascii_lowercase() || *c == '_')
+                .collect();
             found.insert(name);
         }
     }
@@ -100,9 +135,15 @@ fn arrows(text: &str) -> BTreeSet<String> {
 #[test]
 fn every_module_has_its_row_and_each_row_its_module() {
     let lib = std::fs::read_to_string(sources().join("lib.rs")).unwrap();
-    let declared: Vec<_> = lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let declared: Vec<_> = lib
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
+        .collect();
     let rows: Vec<_> = ALLOWED.iter().map(|(module, _)| *module).collect();
-    assert_eq!(declared, rows, "lib.rs lists the modules in the order of the arrows");
+    assert_eq!(
+        declared, rows,
+        "lib.rs lists the modules in the order of the arrows"
+    );
 }
 
 #[test]
@@ -110,7 +151,10 @@ fn arrows_point_up_so_there_is_no_cycle() {
     for (row, (module, uses)) in ALLOWED.iter().enumerate() {
         let above: Vec<_> = ALLOWED[..row].iter().map(|(module, _)| module).collect();
         for used in *uses {
-            assert!(above.contains(&used), "{module} may not use {used}, which stands below it");
+            assert!(
+                above.contains(&used),
+                "{module} may not use {used}, which stands below it"
+            );
         }
     }
 }
@@ -124,7 +168,10 @@ fn modules_use_only_what_their_row_allows() {
         let excess: Vec<_> = used.iter().filter(|name| !allowed.contains(name)).collect();
         assert!(excess.is_empty(), "{module} uses {excess:?}");
         let unused: Vec<_> = allowed.iter().filter(|name| !used.contains(name)).collect();
-        assert!(unused.is_empty(), "{module} does not need {unused:?} any more");
+        assert!(
+            unused.is_empty(),
+            "{module} does not need {unused:?} any more"
+        );
     }
 }
 
@@ -138,6 +185,9 @@ fn pure_modules_know_no_sockets_files_or_clocks() {
         for word in IMPURE_WORDS.iter().filter(|_| PURE.contains(module)) {
             assert!(!text.contains(word), "{module} knows {word}");
         }
-        assert!(!text.contains("super::super"), "{module} reaches over two levels");
+        assert!(
+            !text.contains("super::super"),
+            "{module} reaches over two levels"
+        );
     }
 }

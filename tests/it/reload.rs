@@ -8,10 +8,17 @@ use crate::support::Daemon;
 fn rules_and_digests_from_files_are_found() {
     let folder = tempfile::tempdir().unwrap();
     let vdl = folder.path().join("own.cvdl");
-    std::fs::write(&vdl, ":Own/Rule one, \"first \" AND ~\"SECOND\" AND NOT \"third\" #\n").unwrap();
+    std::fs::write(
+        &vdl,
+        ":Own/Rule one, \"first \" AND ~\"SECOND\" AND NOT \"third\" #\n",
+    )
+    .unwrap();
     let md5 = folder.path().join("own.md5");
     std::fs::write(&md5, "900150983cd24fb0d6963f7d28e17f72:3:Abc\n").unwrap();
-    let daemon = Daemon::start(&[&format!("--vdl={}", vdl.display()), &format!("--md5={}", md5.display())]);
+    let daemon = Daemon::start(&[
+        &format!("--vdl={}", vdl.display()),
+        &format!("--md5={}", md5.display()),
+    ]);
     let mut talk = daemon.connect();
     let rows = [
         ("abc", "INFECTED MD5 Abc : "),
@@ -22,7 +29,10 @@ fn rules_and_digests_from_files_are_found() {
         std::fs::write(&path, content).unwrap();
         talk.send(format!("SCAN/FILE {}\n", path.display()));
         let answer = talk.answer();
-        assert!(answer.iter().any(|line| line.starts_with(infected)), "{answer:?}");
+        assert!(
+            answer.iter().any(|line| line.starts_with(infected)),
+            "{answer:?}"
+        );
     }
     let path = folder.path().join("content");
     std::fs::write(&path, "first second third").unwrap();
@@ -33,14 +43,21 @@ fn rules_and_digests_from_files_are_found() {
 fn a_bad_line_is_named_and_the_rest_loads() {
     let folder = tempfile::tempdir().unwrap();
     let vdl = folder.path().join("own.cvdl");
-    std::fs::write(&vdl, ":A, \"aaaa\" #\n:B, \"unterminated #\n:C, \"cccc\" #\n").unwrap();
+    std::fs::write(
+        &vdl,
+        ":A, \"aaaa\" #\n:B, \"unterminated #\n:C, \"cccc\" #\n",
+    )
+    .unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_vfindd"))
         .args([&format!("--vdl={}", vdl.display()), "--vlist"])
         .output()
         .unwrap();
     let names = String::from_utf8(output.stdout).unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
-    assert!(names.contains("CVDL A\n") && names.contains("CVDL C\n") && !names.contains("CVDL B\n"), "{names}");
+    assert!(
+        names.contains("CVDL A\n") && names.contains("CVDL C\n") && !names.contains("CVDL B\n"),
+        "{names}"
+    );
     assert!(log.contains(&format!("{}:2:", vdl.display())), "{log}");
     assert_eq!(output.status.code(), Some(0));
 }
@@ -88,13 +105,20 @@ fn coverage_names_the_database_that_was_used() {
     let mut epoch = || {
         talk.send(format!("SCAN/FILE {}\n", vdl.display()));
         let answer = talk.answer();
-        answer[answer.len() - 2].split(' ').nth(5).unwrap().to_owned()
+        answer[answer.len() - 2]
+            .split(' ')
+            .nth(5)
+            .unwrap()
+            .to_owned()
     };
     let first = epoch();
     std::fs::write(&vdl, ":Two, \"needle two\" #\n").unwrap();
     daemon.signal("HUP");
     daemon.log_line("reloaded");
     let second = epoch();
-    assert!(first.starts_with("1:") && second.starts_with("2:"), "{first} {second}");
+    assert!(
+        first.starts_with("1:") && second.starts_with("2:"),
+        "{first} {second}"
+    );
     assert_ne!(first[2..], second[2..]);
 }

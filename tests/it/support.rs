@@ -54,7 +54,10 @@ impl Daemon {
     /// Waits for a line of the log that holds `word`.
     pub fn log_line(&self, word: &str) -> String {
         let end = Instant::now() + PATIENCE;
-        while let Ok(line) = self.log.recv_timeout(end.saturating_duration_since(Instant::now())) {
+        while let Ok(line) = self
+            .log
+            .recv_timeout(end.saturating_duration_since(Instant::now()))
+        {
             if line.contains(word) {
                 return line;
             }
@@ -93,7 +96,10 @@ impl Daemon {
     /// Kilobytes of resident memory.
     pub fn resident(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
@@ -145,7 +151,10 @@ impl Talk {
     pub fn line(&mut self) -> Vec<u8> {
         let mut line = Vec::new();
         self.reader.read_until(b'\n', &mut line).unwrap();
-        while line.last().is_some_and(|byte| matches!(byte, b'\r' | b'\n')) {
+        while line
+            .last()
+            .is_some_and(|byte| matches!(byte, b'\r' | b'\n'))
+        {
             line.pop();
         }
         line
@@ -190,7 +199,10 @@ impl Talk {
 
 /// The EICAR test string, which no file of this project holds in plain text.
 pub fn eicar() -> Vec<u8> {
-    let halves = ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR", "-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"];
+    let halves = [
+        "X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR",
+        "-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*",
+    ];
     halves.concat().into_bytes()
 }
 
@@ -226,7 +238,8 @@ pub fn at(folder: &Path, name: &[u8]) -> PathBuf {
 /// A zip archive with these members, deflated.
 pub fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
+    let options = zip::write::SimpleFileOptions::default()
+        .compression_method(zip::CompressionMethod::Deflated);
     for (name, content) in members {
         writer.start_file(*name, options).unwrap();
         writer.write_all(content).unwrap();

@@ -1,0 +1,108 @@
+//! Many at once, and those who do not behave.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::time::Duration;
+
+use crate::support::Daemon;
+use vfind::gateway::svsp::reply::{self, Reply};
+
+const CONNECTIONS: usize = 200;
+const REQUESTS: usize = 500;
+
+#[test]
+fn two_hundred_connections_get_one_answer_for_each_of_five_hundred_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small");
+    std::fs::write(&path, b"small").unwrap();
+    let daemon = Daemon::start(&[]);
+    let commands: String = (0..REQUESTS)
+        .map(|number| match number % 5 {
+            0 => format!("{number} SCAN/FILE {}/absent\r\n", folder.path().display()),
+            1 => format!("{number} SCAN/FILE {}\r\n", folder.path().display()),
+            _ => format!("{number} SCAN/FILE {}\r\n", path.display()),
+        })
+        .collect();
+    let before = daemon.resident();
+    std::thread::scope(|scope| {
+        for _ in 0..CONNECTIONS {
+            scope.spawn(|| {
+                let mut talk = daemon.connect();
+                let mut writer = talk.stream.try_clone().unwrap();
+                scope.spawn(|| writer.write_all(commands.as_bytes()).map(|()| writer));
+                let mut ended: HashMap<Vec<u8>, u32> = HashMap::new();
+                let mut terminal = 0;
+                while terminal < REQUESTS {
+                    let line = talk.line();
+                    let (id, reply) = reply::parse(&line).unwrap();
+                    if matches!(reply, Reply::Done(..) | Reply::Error(..)) {
+                        terminal += 1;
+                        *ended.entry(id.unwrap()).or_default() += 1;
+                    }
+                }
+                assert_eq!(ended.len(), REQUESTS);
+                assert!(ended.values().all(|count| *count == 1));
+                talk.send("QUIT\r\n");
+                assert_eq!(talk.rest(), b"OK\r\n", "and not a line more");
+            });
+        }
+    });
+    let grown = daemon.resident().saturating_sub(before);
+    assert!(grown < 150_000, "{grown} kB more");
+}
+
+#[test]
+fn who_never_reads_is_not_read_and_harms_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..200 {
+        std::fs::write(folder.path().join(format!("{number:0100}")), b"x").unwrap();
+    }
+    let daemon = Daemon::start(&[]);
+    let talk = daemon.connect();
+    let mut stream = talk.stream.try_clone().unwrap();
+    stream
+        .set_write_timeout(Some(Duration::from_secs(2)))
+        .unwrap();
+    let command = format!("1 SCAN/FILE {}\r\n", folder.path().display()).repeat(100);
+    // Each request makes about 30 kB of replies, so this ends when the daemon does not read any more.
+    let mut sent = 0;
+    while sent < 400 << 20 {
+        match stream.write(command.as_bytes()) {
+            Ok(count) => sent += count,
+            Err(_) => break,
+        }
+    }
+    assert!(
+        sent < 64 << 20,
+        "the daemon took {sent} bytes from a peer that reads nothing"
+    );
+    assert!(daemon.resident() < 200_000, "{} kB", daemon.resident());
+    let mut other = daemon.connect();
+    for _ in 0..20 {
+        assert!(other.scan(folder.path()).starts_with("DONE 0 "));
+    }
+}
+
+#[test]
+fn one_with_many_folders_does_not_hold_up_another() {
+    let folder = tempfile::tempdir().unwrap();
+    for number in 0..2000 {
+        std::fs::write(folder.path().join(number.to_string()), vec![0; 100_000]).unwrap();
+    }
+    let daemon = Daemon::start(&["--threads=1"]);
+    let mut busy = daemon.connect();
+    for number in 0..50 {
+        busy.send(format!(
+            "{number} SCAN/FILE {}\r\n",
+            folder.path().display()
+        ));
+    }
+    assert_eq!(busy.text(), "0 QUEUED");
+    let mut other = daemon.connect();
+    for _ in 0..10 {
+        assert!(other.scan(&folder.path().join("7")).starts_with("DONE 0 "));
+    }
+    // The busy one has not been through by then: what was shown is fairness and not patience.
+    busy.stream.set_nonblocking(true).unwrap();
+    drop(busy);
+}

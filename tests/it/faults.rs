@@ -1,0 +1,94 @@
+//! Workers that end, hang or eat memory because of what they look at: only with the feature `test-faults`.
+
+use crate::support::Daemon;
+
+fn faulty(daemon: &Daemon, fault: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    std::fs::write(&path, format!("VFIND-FAULT-{fault}")).unwrap();
+    let mut talk = daemon.connect();
+    talk.send("ENABLE COVERAGE\n");
+    talk.text();
+    talk.send(format!("SCAN/FILE {}\n", path.display()));
+    let answer = talk.answer().join("\n");
+    answer.replace(&path.display().to_string(), "file")
+}
+
+fn still_works(daemon: &Daemon) {
+    let mut talk = daemon.connect();
+    assert!(
+        talk.scan(env!("CARGO_BIN_EXE_vfindc").as_ref())
+            .starts_with("DONE 0 ")
+    );
+}
+
+#[test]
+fn a_process_that_crashes_or_eats_memory_is_a_gap_and_not_the_end() {
+    let daemon = Daemon::start(&["--isolation=process", "--threads=1"]);
+    for fault in ["ABORT", "MEMORY"] {
+        let answer = faulty(&daemon, fault);
+        assert!(
+            answer.contains("SKIPPED crashed : \"file\" : the worker process aborted (signal 6)"),
+            "{answer}"
+        );
+        assert!(answer.ends_with("EFAULT \"file\""), "{answer}");
+        still_works(&daemon);
+    }
+    assert!(
+        daemon.resident() < 200_000,
+        "the daemon itself has {} kB",
+        daemon.resident()
+    );
+}
+
+#[test]
+fn a_process_that_hangs_is_killed_at_the_deadline() {
+    let daemon = Daemon::start(&["--isolation=process", "--threads=1", "--limit-deadline=0.5"]);
+    let answer = faulty(&daemon, "HANG");
+    assert!(
+        answer.contains("SKIPPED deadline : \"file\" : killed after 0.5 s"),
+        "{answer}"
+    );
+    assert!(answer.ends_with("EAGAIN \"file\""), "{answer}");
+    still_works(&daemon);
+}
+
+#[test]
+fn a_panic_is_a_gap_in_both_forms() {
+    for isolation in ["--isolation=thread", "--isolation=process"] {
+        let daemon = Daemon::start(&[isolation, "--threads=1"]);
+        let answer = faulty(&daemon, "PANIC");
+        assert!(answer.contains("SKIPPED crashed : \"file\" : "), "{answer}");
+        assert!(answer.ends_with("EFAULT \"file\""), "{answer}");
+        still_works(&daemon);
+    }
+}
+
+#[test]
+fn a_process_killed_from_outside_is_replaced() {
+    let daemon = Daemon::start(&["--isolation=process", "--threads=1"]);
+    still_works(&daemon);
+    let children = format!("/proc/{0}/task", daemon.pid());
+    let tasks = std::fs::read_dir(children).unwrap();
+    let pids: Vec<String> = tasks
+        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
+        .flat_map(|list| {
+            list.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect();
+    assert_eq!(pids.len(), 1, "one worker, one process");
+    let killed = std::process::Command::new("kill")
+        .args(["-9", &pids[0]])
+        .status();
+    assert!(killed.unwrap().success());
+    // Whoever comes first may meet the dead one; what it gets is no clean verdict.
+    let mut talk = daemon.connect();
+    let first = talk.scan(env!("CARGO_BIN_EXE_vfindc").as_ref());
+    assert!(
+        first.starts_with("EFAULT ") || first.starts_with("DONE 0 "),
+        "{first}"
+    );
+    still_works(&daemon);
+}
