@@ -35,9 +35,8 @@ pub mod verdict;
 
 pub mod signature;
 
-pub mod engine;
-
 pub mod database;
+pub mod engine;
 
 pub mod expand;
 

@@ -1,7 +1,7 @@
 //! The engine: signatures compiled into one machine, and one object at a time matched by it.
 //!
-//! Best literal of each pattern ([`atoms`]) → one pass over the content ([`literals`]) → [`confirm`] → [`conditions`];
-//! [`digests`] beside it. The machine never changes after it was compiled, so any number of matchers share it. What a
+//! Best literal of each pattern (`atoms`) → one pass over the content (`literals`) → `confirm` → `conditions`;
+//! `digests` beside it. The machine never changes after it was compiled, so any number of matchers share it. What a
 //! matcher finds does not depend on how the content was cut into chunks; the naive search in the tests is the oracle.
 #![forbid(unsafe_code)]
 
