@@ -35,8 +35,9 @@ pub mod verdict;
 
 pub mod signature;
 
-pub mod database;
 pub mod engine;
+
+pub mod database;
 
 pub mod expand;
 
