@@ -239,7 +239,7 @@ mod tests {
             b"ENOTSUP \"/a\" -> \"b\xff\\n : \\\"\"".as_slice(),
             b" : unsupported/x - : -",
         ];
-        let mut ended = |summary: &Summary| {
+        let ended = |summary: &Summary| {
             let report = Report::Ended(Box::new(summary.clone()));
             lines(&mut Job::new(None, false, 0), &[report])
         };
