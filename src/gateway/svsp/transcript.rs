@@ -53,64 +53,58 @@ enum Then {
     Report(usize, Vec<u8>),
 }
 
+#[derive(Debug, Default)]
 struct Script {
     hello: Hello,
     rounds: Vec<Round>,
+    /// What the client and the server say in the round that is being read.
+    client: Vec<u8>,
+    server: Vec<u8>,
 }
 
 fn parse(text: &str) -> Script {
-    let mut hello = Hello::default();
-    let (mut rounds, mut client, mut server) = (Vec::new(), Vec::new(), Vec::new());
-    for line in text
+    let mut script = Script::default();
+    let steps = text
         .lines()
-        .filter(|line| !line.starts_with('#') && !line.is_empty())
-    {
+        .filter(|line| !line.starts_with('#') && !line.is_empty());
+    for line in steps {
         let (key, rest) = line.split_once(':').unwrap();
-        let rest = unescape(rest.strip_prefix(' ').unwrap_or(rest));
-        let then = match key {
-            "H" => {
-                hello.test_signatures_only = true;
-                continue;
-            }
-            "C" => {
-                client.extend_from_slice(&[&rest[..], b"\r\n"].concat());
-                continue;
-            }
-            "c" => {
-                client.extend_from_slice(&rest);
-                continue;
-            }
+        script.step(key, &unescape(rest.strip_prefix(' ').unwrap_or(rest)));
+    }
+    script.check(Then::Over);
+    script
+}
+
+impl Script {
+    fn step(&mut self, key: &str, rest: &[u8]) {
+        match key {
+            "C" => self.client.extend_from_slice(&[rest, b"\r\n"].concat()),
+            "c" => self.client.extend_from_slice(rest),
             "F" => {
-                let (count, byte) = rest.split_at(rest.len() - 1);
-                let count = number(count.trim_ascii());
-                client.extend_from_slice(&byte.repeat(usize::try_from(count).unwrap()));
-                continue;
+                let (count, byte) = word(rest);
+                let count = usize::try_from(number(count)).unwrap();
+                self.client.extend_from_slice(&byte.repeat(count));
             }
-            "S" => {
-                server.extend_from_slice(&[&rest[..], b"\r\n"].concat());
-                continue;
-            }
-            "E" => Then::ClientEnds,
+            "H" => self.hello.test_signatures_only = true,
+            "S" => self.server.extend_from_slice(&[rest, b"\r\n"].concat()),
+            "E" => self.check(Then::ClientEnds),
             "R" => {
-                let (job, what) = word(&rest);
+                let (job, what) = word(rest);
                 let job = usize::try_from(number(job)).unwrap() - 1;
-                Then::Report(job, what.to_vec())
+                self.check(Then::Report(job, what.to_vec()));
             }
-            "X" => Then::Close,
-            _ => panic!("no such step: {line}"),
-        };
-        rounds.push(Round {
-            client: std::mem::take(&mut client),
-            server: std::mem::take(&mut server),
+            "X" => self.check(Then::Close),
+            _ => panic!("no such step: {key}"),
+        }
+    }
+
+    fn check(&mut self, then: Then) {
+        self.rounds.push(Round {
+            client: std::mem::take(&mut self.client),
+            server: std::mem::take(&mut self.server),
             then,
         });
     }
-    rounds.push(Round {
-        client,
-        server,
-        then: Then::Over,
-    });
-    Script { hello, rounds }
 }
 
 fn unescape(text: &str) -> Vec<u8> {
@@ -181,6 +175,30 @@ impl Player {
         }
     }
 
+    /// Sends what comes after the first `sent` bytes of all.
+    fn send_cut(&mut self, bytes: &[u8], cut: Cut, sent: usize) {
+        match cut {
+            Cut::At(at) => {
+                let (first, second) = bytes.split_at(at.saturating_sub(sent).min(bytes.len()));
+                self.send(first);
+                self.send(second);
+            }
+            Cut::Bytes => bytes.chunks(1).for_each(|byte| self.send(byte)),
+        }
+    }
+
+    fn then(&mut self, then: &Then) {
+        match then {
+            Then::Close => assert!(self.closed, "not closed"),
+            Then::ClientEnds => {
+                self.ended = true;
+                self.send(b"");
+            }
+            Then::Over => {}
+            Then::Report(job, what) => self.report(*job, what),
+        }
+    }
+
     fn report(&mut self, job: usize, what: &[u8]) {
         let (number, request, summary) = &mut self.jobs[job];
         if let Some(report) = read_report(what, request, summary) {
@@ -196,40 +214,16 @@ fn play(script: &Script, cut: Cut) {
     let mut sent = 0;
     player.send(b"");
     for (row, round) in script.rounds.iter().enumerate() {
-        let bytes = &round.client[..];
-        match cut {
-            Cut::At(at) => {
-                let (first, second) = bytes.split_at(at.saturating_sub(sent).min(bytes.len()));
-                player.send(first);
-                player.send(second);
-            }
-            Cut::Bytes => bytes.chunks(1).for_each(|byte| player.send(byte)),
-        }
-        sent += bytes.len();
-        let got = std::mem::take(&mut player.out);
-        let (got, expected) = (
-            got.escape_ascii().to_string(),
-            round.server.escape_ascii().to_string(),
-        );
-        assert_eq!(
-            got, expected,
-            "cut {cut:?}, round {row} before {:?}",
-            round.then
-        );
-        match &round.then {
-            Then::Close => assert!(player.closed, "cut {cut:?}: not closed"),
-            Then::ClientEnds => {
-                player.ended = true;
-                player.send(b"");
-            }
-            Then::Over => {}
-            Then::Report(job, what) => player.report(*job, what),
-        }
+        player.send_cut(&round.client, cut, sent);
+        sent += round.client.len();
+        let got = std::mem::take(&mut player.out).escape_ascii().to_string();
+        let expected = round.server.escape_ascii().to_string();
+        let then = &round.then;
+        assert_eq!(got, expected, "cut {cut:?}, round {row} before {then:?}");
+        player.then(then);
     }
-    let closes = script
-        .rounds
-        .iter()
-        .any(|round| matches!(round.then, Then::Close));
+    let mut ends = script.rounds.iter().map(|round| &round.then);
+    let closes = ends.any(|then| matches!(then, Then::Close));
     assert_eq!(player.closed, closes, "cut {cut:?}");
 }
 
