@@ -3,6 +3,7 @@
 //! A protocol is a state machine; the session driver owns the socket, the pool owns the work.
 #![forbid(unsafe_code)]
 
+mod lines;
 pub mod svsp;
 
 use bytes::BytesMut;

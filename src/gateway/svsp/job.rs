@@ -1,0 +1,250 @@
+//! One accepted scan: what the pool reports on it, as replies.
+//!
+//! Source: spec-vfind.md §1.6 and §1.8 (1, 3, 11, 17), design "On the wire". There is exactly one terminal reply, and it
+//! is never `DONE 0` where a gap is to be told of.
+#![forbid(unsafe_code)]
+
+use crate::event::{Coverage, Errno, Finding, Gap, Note, Reason};
+use crate::gateway::Report;
+use crate::path::ObjectPath;
+use crate::verdict::Summary;
+
+use super::reply::{ErrorName, Reply};
+
+/// Gaps, and notes, that a request with COVERAGE lists; the rest is counted. One hostile archive can have millions.
+pub(super) const DETAILS: u32 = 1_000;
+
+/// How replies to one request are written.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// The digits in front of each reply.
+    pub(super) id: Option<Vec<u8>>,
+    /// What its request takes in memory, about.
+    pub(super) weight: usize,
+    /// COVERAGE was on when its line was read: how many gaps and notes were listed.
+    listed: Option<Listed>,
+}
+
+#[derive(Debug, Default)]
+struct Listed {
+    gaps: u32,
+    notes: u32,
+}
+
+impl Job {
+    /// A scan of which nothing was said yet.
+    pub(super) fn new(id: Option<&[u8]>, coverage: bool, weight: usize) -> Self {
+        Self {
+            id: id.map(<[u8]>::to_vec),
+            weight,
+            listed: coverage.then(Listed::default),
+        }
+    }
+
+    /// Writes one reply with the request's id.
+    pub(super) fn write(&self, reply: &Reply, out: &mut Vec<u8>) {
+        reply.write(self.id.as_deref(), out);
+    }
+
+    /// Writes what a report says.
+    pub(super) fn report(&mut self, report: &Report, out: &mut Vec<u8>) {
+        match report {
+            Report::Scanning(path) => self.write(&Reply::Scanning(path.clone()), out),
+            Report::Finding(finding) => self.write(&infected(finding), out),
+            Report::Gap(gap) => {
+                if room(self.listed.as_mut().map(|listed| &mut listed.gaps)) {
+                    self.write(&skipped(gap), out);
+                }
+            }
+            Report::Note(note) => {
+                if room(self.listed.as_mut().map(|listed| &mut listed.notes)) {
+                    self.write(&noted(note), out);
+                }
+            }
+            Report::Ended(summary) => self.end(summary, out),
+        }
+    }
+
+    fn end(&self, summary: &Summary, out: &mut Vec<u8>) {
+        if self.listed.is_some() {
+            let epoch = summary.epoch.as_ref().map(one_line);
+            let epoch = epoch.unwrap_or_else(|| "-".to_owned());
+            self.write(&Reply::Coverage(summary.coverage, epoch), out);
+        }
+        self.write(&terminal(summary), out);
+    }
+
+    /// Answers for a name that is not absolute. It is not resolved: the daemon's own folder is nobody's business, and
+    /// nobody's choice.
+    pub(super) fn refuse_relative(&mut self, name: Vec<u8>, out: &mut Vec<u8>) {
+        const ENOENT: Errno = Errno(2);
+        let gap = Gap {
+            path: ObjectPath::root(name),
+            reason: Reason::Unreadable(ENOENT),
+            detail: "not an absolute path".to_owned(),
+        };
+        let mut summary = Summary::new(gap.path.clone());
+        summary.coverage = Coverage {
+            gaps: 1,
+            ..Coverage::default()
+        };
+        summary.worst = Some(gap.clone());
+        self.write(&Reply::Queued, out);
+        self.report(&Report::Gap(gap), out);
+        self.end(&summary, out);
+    }
+}
+
+/// Takes one from what may still be listed.
+fn room(listed: Option<&mut u32>) -> bool {
+    match listed {
+        Some(count) if *count < DETAILS => {
+            *count += 1;
+            true
+        }
+        _ => false,
+    }
+}
+
+fn infected(finding: &Finding) -> Reply {
+    let name = field(&finding.signature);
+    Reply::Infected(name, finding.path.clone(), finding.place.to_string())
+}
+
+fn skipped(gap: &Gap) -> Reply {
+    let detail = one_line(&gap.detail);
+    Reply::Skipped(field(&gap.reason), gap.path.clone(), detail)
+}
+
+fn noted(note: &Note) -> Reply {
+    let detail = one_line(&note.detail);
+    Reply::Note(field(&note.kind), note.path.clone(), detail)
+}
+
+fn terminal(summary: &Summary) -> Reply {
+    match &summary.worst {
+        Some(gap) if summary.findings == 0 => {
+            let error = ErrorName::from(gap.reason.fault());
+            Reply::Error(error, blame(gap, &summary.path))
+        }
+        _ => {
+            let (count, path) = (summary.findings, summary.path.clone());
+            Reply::Done(Some(count), path, summary.sha1.clone())
+        }
+    }
+}
+
+/// The message of the terminal error: the bare name for the object that was asked for, as the paper has it
+/// (`ENOENT "nonexistent"`), else which part and why.
+fn blame(gap: &Gap, requested: &ObjectPath) -> Vec<u8> {
+    let mut message = Vec::new();
+    gap.path.write(&mut message);
+    if gap.path != *requested {
+        let detail = match gap.detail.as_str() {
+            "" => "-",
+            detail => detail,
+        };
+        let why = format!(" : {} : {}", field(&gap.reason), one_line(&detail));
+        message.extend_from_slice(why.as_bytes());
+    }
+    message
+}
+
+/// Text as the first of several fields, which ends at the first ` : `.
+fn field(text: &impl ToString) -> String {
+    one_line(text).replace(" :", " -")
+}
+
+/// Text that cannot end the line. Details quote what hostile content says, so a new line could be a forged reply.
+fn one_line(text: &impl ToString) -> String {
+    let text = text.to_string();
+    let chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    chars.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EngineWord, NoteKind, Place, SignatureName};
+    use crate::gateway::svsp::reply::parse;
+
+    fn path() -> ObjectPath {
+        ObjectPath::root("/a").member(b"b\xff\n : \"")
+    }
+
+    fn gap(detail: &str) -> Gap {
+        Gap {
+            path: path(),
+            reason: Reason::Unsupported("x :".into()),
+            detail: detail.into(),
+        }
+    }
+
+    fn lines(job: &mut Job, reports: &[Report]) -> Vec<Vec<u8>> {
+        let mut out = Vec::new();
+        for report in reports {
+            job.report(report, &mut out);
+        }
+        let lines = out.split_inclusive(|byte| *byte == b'\n');
+        lines
+            .map(|line| line.strip_suffix(b"\r\n").unwrap().to_vec())
+            .collect()
+    }
+
+    #[test]
+    fn hostile_text_stays_in_its_field_and_on_its_line() {
+        let detail = "say\r\nDONE 0 : \"/a\"\u{85}";
+        let name = SignatureName {
+            engine: EngineWord::Cvdl,
+            name: "x : :\n".into(),
+        };
+        let reports = [
+            Report::Gap(gap(detail)),
+            Report::Note(Note {
+                path: path(),
+                kind: NoteKind::Ambiguous("\n : a".into()),
+                detail: detail.into(),
+            }),
+            Report::Finding(Finding {
+                signature: name,
+                path: path(),
+                place: Place::Digest,
+            }),
+        ];
+        let got = lines(&mut Job::new(Some(b"1"), true, 0), &reports);
+        assert_eq!(got.len(), 3);
+        for line in got {
+            match parse(&line).unwrap().1 {
+                Reply::Skipped(_, at, text) | Reply::Note(_, at, text) => {
+                    assert_eq!((at, text.as_str()), (path(), "say  DONE 0 : \"/a\" "));
+                }
+                Reply::Infected(_, at, _) => assert_eq!(at, path()),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn only_so_many_details_are_listed() {
+        let reports: Vec<Report> = (0..DETAILS + 5).map(|_| Report::Gap(gap(""))).collect();
+        assert_eq!(lines(&mut Job::new(None, true, 0), &reports).len(), 1_000);
+        assert_eq!(lines(&mut Job::new(None, false, 0), &reports).len(), 0);
+    }
+
+    #[test]
+    fn a_finding_outweighs_a_gap_and_a_gap_is_never_clean() {
+        let mut summary = Summary::new(ObjectPath::root("/a"));
+        summary.worst = Some(gap(""));
+        let error = [
+            b"ENOTSUP \"/a\" -> \"b\xff\\n : \\\"\"".as_slice(),
+            b" : unsupported/x - : -",
+        ];
+        let ended = |summary: &Summary| {
+            let report = Report::Ended(Box::new(summary.clone()));
+            lines(&mut Job::new(None, false, 0), &[report])
+        };
+        assert_eq!(ended(&summary), [error.concat()]);
+        summary.findings = 2;
+        assert_eq!(ended(&summary), [b"DONE 2 : \"/a\""]);
+    }
+}
