@@ -42,3 +42,21 @@ pub struct Hello {
     /// Only the signatures that are built in are loaded.
     pub test_signatures_only: bool,
 }
+
+/// One protocol: what configuration, listeners and tests need to know of it.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Its name in `--listen` and in the log.
+    pub name: &'static str,
+    /// Begins a connection.
+    pub open: fn(Hello) -> Box<dyn Protocol>,
+    /// What a peer is told when there are too many connections, before it is closed.
+    pub busy: &'static [u8],
+}
+
+/// All protocols.
+pub static GATEWAYS: &[Gateway] = &[Gateway {
+    name: "svsp",
+    open: |hello| Box::new(svsp::Svsp::new(hello)),
+    busy: b"EAGAIN too many connections\r\n",
+}];

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::mailbox::Mailbox;
 use crate::event::{Coverage, Epoch, Event, Finding, Sink};
 use crate::path::ObjectPath;
-use crate::policy::Policy;
+use crate::policy::{Action, Policy};
 use crate::request::{Options, Request, Source};
 use crate::scan::Outcome;
 use crate::scan::files::{Files, Next};
@@ -16,6 +16,10 @@ use crate::verdict::{JobId, Report, Summary};
 
 /// Gaps and notes of a request that are reported one by one; beyond, they are only counted (design: on the wire).
 const DETAILS: u64 = 1000;
+
+/// How many of these may be gaps that do not change the verdict: ten thousand links in a folder must not take the
+/// place of the one archive that could not be opened.
+const PASSED: u64 = 500;
 
 /// A request and its place among its files: with one worker at a time.
 pub(super) struct Running {
@@ -37,8 +41,38 @@ pub(super) struct Shared {
 
 struct Progress {
     summary: Summary,
+    /// Gaps and notes reported so far.
+    details: Details,
     /// Items begun and not ended, and one more until the way through the files is at its end.
     open: u64,
+}
+
+#[derive(Default)]
+struct Details {
+    gaps: u64,
+    passed: u64,
+    notes: u64,
+}
+
+impl Details {
+    /// Counts an event in, and tells whether it is one of those that are reported.
+    fn take(&mut self, event: &Event, policy: &Policy) -> bool {
+        match event {
+            Event::Finding(_) | Event::Scanning(_) => true,
+            Event::Gap(gap) if policy.action(&gap.reason) == Action::Pass => {
+                self.passed += 1;
+                self.passed <= PASSED
+            }
+            Event::Gap(_) => {
+                self.gaps += 1;
+                self.gaps <= DETAILS - PASSED
+            }
+            Event::Note(_) => {
+                self.notes += 1;
+                self.notes <= DETAILS
+            }
+        }
+    }
 }
 
 impl Running {
@@ -63,7 +97,11 @@ impl Running {
                 mailbox,
                 policy,
                 cancel,
-                progress: Mutex::new(Progress { summary, open: 1 }),
+                progress: Mutex::new(Progress {
+                    summary,
+                    details: Details::default(),
+                    open: 1,
+                }),
             }),
         }
     }
@@ -143,26 +181,28 @@ impl Shared {
         {
             return ControlFlow::Continue(());
         }
-        let (finding, coverage) = self.count(&event);
-        self.report(event, coverage);
+        let (finding, reported) = self.count(&event);
+        if reported {
+            self.report(event);
+        }
         if let Some(finding) = finding {
             return self.event(Event::Finding(finding));
         }
         ControlFlow::Continue(())
     }
 
-    fn count(&self, event: &Event) -> (Option<Finding>, Coverage) {
-        let summary = &mut self.lock().summary;
-        let finding = summary.count(event, &self.policy);
-        (finding, summary.coverage)
+    fn count(&self, event: &Event) -> (Option<Finding>, bool) {
+        let mut progress = self.lock();
+        let finding = progress.summary.count(event, &self.policy);
+        (finding, progress.details.take(event, &self.policy))
     }
 
-    fn report(&self, event: Event, so_far: Coverage) {
+    fn report(&self, event: Event) {
         let report = match event {
             Event::Scanning(path) => Report::Scanning(path),
             Event::Finding(finding) => Report::Finding(finding),
-            Event::Gap(gap) if self.details && so_far.gaps <= DETAILS => Report::Gap(gap),
-            Event::Note(note) if self.details && so_far.notes <= DETAILS => Report::Note(note),
+            Event::Gap(gap) if self.details => Report::Gap(gap),
+            Event::Note(note) if self.details => Report::Note(note),
             Event::Gap(_) | Event::Note(_) => return,
         };
         self.mailbox.deliver(self.job, report);

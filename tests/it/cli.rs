@@ -72,7 +72,11 @@ fn wrong_usage_is_one_clear_complaint_and_255() {
         ),
         (VFINDD, vec!["--no-such-option".into()], "--no-such-option"),
         (VFIND, vec![], "PATH"),
-        (VFINDC, vec!["--server=:::".into(), "/x".into()], ":::"),
+        (
+            VFINDC,
+            vec!["--server=localhost:99999".into(), "/x".into()],
+            "99999",
+        ),
         (VFINDC, vec![], "PATH"),
     ];
     for (program, arguments, word) in rows {

@@ -26,10 +26,11 @@ fn two_hundred_connections_get_one_answer_for_each_of_five_hundred_requests() {
     let before = daemon.resident();
     std::thread::scope(|scope| {
         for _ in 0..CONNECTIONS {
-            scope.spawn(|| {
-                let mut talk = daemon.connect();
-                let mut writer = talk.stream.try_clone().unwrap();
-                scope.spawn(|| writer.write_all(commands.as_bytes()).map(|()| writer));
+            let mut talk = daemon.connect();
+            let mut writer = talk.stream.try_clone().unwrap();
+            let commands = commands.as_bytes();
+            scope.spawn(move || writer.write_all(commands).unwrap());
+            scope.spawn(move || {
                 let mut ended: HashMap<Vec<u8>, u32> = HashMap::new();
                 let mut terminal = 0;
                 while terminal < REQUESTS {

@@ -198,7 +198,7 @@ fn unreadable_parts_of_a_folder_are_named() {
     std::fs::write(folder.path().join("fine"), b"x").unwrap();
     let locked = folder.path().join("locked");
     std::fs::write(&locked, b"x").unwrap();
-    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o000)).unwrap();
     let daemon = Daemon::start(&[]);
     let mut talk = daemon.connect();
     let last = talk.scan(folder.path());

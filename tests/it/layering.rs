@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["event"]),
     ("request", &["event", "kind"]),
     ("verdict", &["event", "path", "policy"]),
-    ("signature", &["bytes", "event", "path"]),
+    ("signature", &["event", "path"]),
     ("engine", &["event", "signature"]),
     ("database", &["engine", "event", "signature"]),
     ("expand", &["bytes", "event", "kind", "object"]),

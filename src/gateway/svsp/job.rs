@@ -5,8 +5,8 @@
 #![forbid(unsafe_code)]
 
 use crate::event::{Coverage, Errno, Finding, Gap, Note, Reason};
-use crate::gateway::Report;
 use crate::path::ObjectPath;
+use crate::verdict::Report;
 use crate::verdict::Summary;
 
 use super::reply::{ErrorName, Reply};

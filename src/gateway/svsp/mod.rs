@@ -20,7 +20,8 @@ use bytes::{Buf, BytesMut};
 use crate::request::{Request, Source};
 
 use super::lines::{LINE_LIMIT, Line, Lines};
-use super::{Hello, JobId, Protocol, Report, Step};
+use super::{Hello, Protocol, Step};
+use crate::verdict::{JobId, Report};
 use command::{Command, Intake, Parsed, Refusal};
 use job::Job;
 use options::Settings;

@@ -8,10 +8,11 @@ use proptest::prelude::*;
 
 use super::reply::{self, Reply};
 use super::{PENDING, Svsp, WEIGHT};
-use crate::gateway::{Hello, JobId, Protocol, Report, Step};
+use crate::gateway::{Hello, Protocol, Step};
 use crate::path::ObjectPath;
 use crate::request::{Request, Source};
 use crate::verdict::Summary;
+use crate::verdict::{JobId, Report};
 
 type Id = Option<Vec<u8>>;
 

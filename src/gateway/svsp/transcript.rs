@@ -32,10 +32,11 @@ use crate::event::{
     EngineWord, Epoch, Errno, Exclusion, Finding, Gap, Limit, Note, NoteKind, Place, Reason,
     SignatureName,
 };
-use crate::gateway::{Hello, JobId, Protocol, Report, Step};
+use crate::gateway::{Hello, Protocol, Step};
 use crate::path::ObjectPath;
 use crate::request::{Request, Source};
 use crate::verdict::Summary;
+use crate::verdict::{JobId, Report};
 
 /// What happens between two moments at which the server's output is checked.
 #[derive(Debug)]
