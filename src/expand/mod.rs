@@ -73,11 +73,3 @@ pub trait Expander: Sync {
     fn expand(&self, object: &Object, name: &[u8], children: &mut dyn Children)
     -> Result<(), Halt>;
 }
-#[allow(missing_docs)]
-pub fn recognise(_: &crate::object::Probe) -> Option<&'static crate::kind::Kind> {
-    None
-}
-#[allow(missing_docs)]
-pub fn expander(_: &crate::kind::Kind) -> Option<&'static dyn Expander> {
-    None
-}
