@@ -6,8 +6,20 @@
 
 use std::io::{self, Read};
 
+mod gzip;
+mod inflate;
+mod number;
+mod recognise;
+mod tar;
+#[cfg(test)]
+mod testing;
+mod zip;
+
 use crate::event::{NoteKind, Reason};
+use crate::kind::Kind;
 use crate::object::Object;
+
+pub use recognise::recognise;
 
 /// Takes the members of a container; the walk is the one that does.
 pub trait Children {
@@ -72,4 +84,50 @@ pub trait Expander: Sync {
     /// A [`Halt`], when it ends early.
     fn expand(&self, object: &Object, name: &[u8], children: &mut dyn Children)
     -> Result<(), Halt>;
+}
+
+/// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
+pub static EXPANDERS: &[&dyn Expander] = &[&gzip::Gzip, &tar::Tar, &zip::Zip];
+
+/// The expander of a kind, if this build has one.
+pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {
+    EXPANDERS
+        .iter()
+        .copied()
+        .find(|expander| expander.kind() == kind.name)
+}
+
+/// True for an error that says how the content is, and not that reading it failed.
+fn is_damage(error: &io::Error) -> bool {
+    error.raw_os_error().is_none()
+        && matches!(
+            error.kind(),
+            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+        )
+}
+
+/// The error by which a decoder says that its member is damaged.
+fn damaged(detail: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, detail.into())
+}
+
+/// The error by which a decoder says that its member ends too early.
+fn cut_short(detail: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kind::KINDS;
+
+    #[test]
+    fn a_kind_is_built_when_it_has_an_expander() {
+        for kind in KINDS {
+            assert_eq!(kind.built, expander(kind).is_some(), "{}", kind.name);
+        }
+        for expander in EXPANDERS {
+            assert!(crate::kind::by_name(expander.kind().as_bytes()).is_some());
+        }
+    }
 }

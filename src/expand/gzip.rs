@@ -1,0 +1,368 @@
+//! gzip, RFC 1952: one content in one or more members, one after the other.
+//!
+//! The header is read here rather than by flate2, so that a later member that is cut in its header, and what follows
+//! the last one, can be told from the end.
+#![forbid(unsafe_code)]
+
+use std::io::{self, BufRead, BufReader, Read, Seek};
+
+use crc32fast::Hasher;
+
+use super::inflate::Inflate;
+use super::{Children, Content, Expander, Halt, cut_short, damaged, is_damage};
+use crate::event::Reason;
+use crate::object::{Object, ObjectReader};
+use crate::path::NAME_LIMIT;
+
+const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+
+/// FLG (RFC 1952 §2.3.1): the three high bits must be zero.
+const RESERVED: u8 = 0xe0;
+const FHCRC: u8 = 2;
+const FEXTRA: u8 = 4;
+const FNAME: u8 = 8;
+const FCOMMENT: u8 = 16;
+
+/// What a member is called when neither header nor container say.
+const NAMELESS: &[u8] = b"data";
+
+/// The expander of gzip.
+pub(super) struct Gzip;
+
+impl Expander for Gzip {
+    fn kind(&self) -> &'static str {
+        "gz"
+    }
+
+    fn expand(
+        &self,
+        object: &Object,
+        name: &[u8],
+        children: &mut dyn Children,
+    ) -> Result<(), Halt> {
+        if !is_header(&object.bytes_at(0, 4)?) {
+            return Err(Halt::Unlike);
+        }
+        let mut members = Members::new(object.reader());
+        let stored = match members.header() {
+            Ok(stored) => stored,
+            Err(error) if is_damage(&error) => {
+                return children.gap(None, Reason::Corrupt, format!("gzip header: {error}"));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let name = child_name(&stored, name);
+        children.child(&name, Content::Stream(&mut members))?;
+        match members.junk(object.length())? {
+            0 => Ok(()),
+            count => children.gap(
+                None,
+                Reason::Corrupt,
+                format!("{count} bytes after the last member"),
+            ),
+        }
+    }
+}
+
+/// Tells whether `head` begins with a gzip header.
+pub(super) fn is_header(head: &[u8]) -> bool {
+    head.starts_with(&MAGIC) && head.get(3).is_some_and(|flags| flags & RESERVED == 0)
+}
+
+/// The stored name, else the container's without its suffix.
+fn child_name(stored: &[u8], container: &[u8]) -> Vec<u8> {
+    let stored = base_name(stored);
+    if !stored.is_empty() {
+        return stored.to_vec();
+    }
+    let container = base_name(container);
+    for (suffix, instead) in [(&b".gz"[..], &b""[..]), (b".tgz", b".tar")] {
+        let at = container.len().saturating_sub(suffix.len());
+        if let Some((stem, end)) = container.split_at_checked(at)
+            && !stem.is_empty()
+            && end.eq_ignore_ascii_case(suffix)
+        {
+            return [stem, instead].concat();
+        }
+    }
+    NAMELESS.to_vec()
+}
+
+fn base_name(name: &[u8]) -> &[u8] {
+    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
+}
+
+/// All members as one content.
+struct Members {
+    inflate: Inflate<BufReader<ObjectReader>>,
+    sum: Hasher,
+    size: u32,
+    state: State,
+}
+
+enum State {
+    /// Inside the compressed data of a member.
+    Data,
+    /// After the last member.
+    Done,
+}
+
+impl Members {
+    fn new(input: BufReader<ObjectReader>) -> Self {
+        Self {
+            inflate: Inflate::new(input),
+            sum: Hasher::new(),
+            size: 0,
+            state: State::Data,
+        }
+    }
+
+    /// Reads a member's header (RFC 1952 §2.3) and gives the file name in it, or nothing.
+    fn header(&mut self) -> io::Result<Vec<u8>> {
+        let input = self.inflate.input();
+        let fixed: [u8; 10] = array(input)?;
+        let [.., flags, _, _, _, _, _, _] = fixed;
+        if flags & FEXTRA != 0 {
+            let length = u64::from(u16::from_le_bytes(array(input)?));
+            skip(input, length)?;
+        }
+        let mut name = Vec::new();
+        if flags & FNAME != 0 {
+            name = text(input)?;
+        }
+        if flags & FCOMMENT != 0 {
+            text(input)?;
+        }
+        if flags & FHCRC != 0 {
+            array::<2>(input)?;
+        }
+        Ok(name)
+    }
+
+    /// Checks the trailer of the member that ended, and goes to the next one or to the end.
+    fn next_member(&mut self) -> io::Result<()> {
+        let input = self.inflate.input();
+        let sum = u32::from_le_bytes(array(input)?);
+        let size = u32::from_le_bytes(array(input)?);
+        if (sum, size) != (self.sum.clone().finalize(), self.size) {
+            return Err(damaged("checksum or size of the gzip member differs"));
+        }
+        if !at_header(input)? {
+            self.state = State::Done;
+            return Ok(());
+        }
+        self.header()?;
+        self.inflate.restart();
+        self.sum.reset();
+        self.size = 0;
+        Ok(())
+    }
+
+    /// Bytes after the last member that are no padding. Nothing is said about a content that was not read to its end.
+    fn junk(&mut self, length: u64) -> io::Result<u64> {
+        if !matches!(self.state, State::Done) {
+            return Ok(0);
+        }
+        let input = self.inflate.input();
+        loop {
+            let buffer = input.fill_buf()?;
+            if buffer.is_empty() {
+                return Ok(0);
+            }
+            let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+            let all = zeros == buffer.len();
+            input.consume(zeros);
+            if !all {
+                return Ok(length.saturating_sub(input.stream_position()?));
+            }
+        }
+    }
+}
+
+impl Read for Members {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while !out.is_empty() && matches!(self.state, State::Data) {
+            let count = self.inflate.read(out)?;
+            if count > 0 {
+                self.sum.update(out.get(..count).unwrap_or_default());
+                self.size = self
+                    .size
+                    .wrapping_add(u32::try_from(count).unwrap_or_default());
+                return Ok(count);
+            }
+            self.next_member()?;
+        }
+        Ok(0)
+    }
+}
+
+/// True when another member begins here; nothing is consumed.
+fn at_header(input: &mut BufReader<ObjectReader>) -> io::Result<bool> {
+    let mut head = [0; 4];
+    let mut filled = 0;
+    while let Some(rest) = head.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match input.read(rest)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    input.seek_relative(-i64::try_from(filled).unwrap_or_default())?;
+    // A header that is cut inside these four bytes is a member too: its end has to be missed.
+    let head = head.get(..filled).unwrap_or_default();
+    Ok(is_header(head) || ((2..4).contains(&filled) && MAGIC.starts_with(head)))
+}
+
+fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
+    let mut bytes = [0; N];
+    match input.read_exact(&mut bytes) {
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+            Err(cut_short("gzip header or trailer is cut"))
+        }
+        Err(error) => Err(error),
+        Ok(()) => Ok(bytes),
+    }
+}
+
+fn skip(input: &mut impl Read, length: u64) -> io::Result<()> {
+    let skipped = io::copy(&mut input.take(length), &mut io::sink())?;
+    if skipped == length {
+        Ok(())
+    } else {
+        Err(cut_short("gzip header is cut"))
+    }
+}
+
+/// The bytes up to the next zero, of which the first [`NAME_LIMIT`] are kept.
+fn text(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    loop {
+        let buffer = input.fill_buf()?;
+        if buffer.is_empty() {
+            return Err(cut_short("gzip header is cut"));
+        }
+        let end = buffer.iter().position(|byte| *byte == 0);
+        let part = buffer.get(..end.unwrap_or(buffer.len())).unwrap_or(buffer);
+        let room = NAME_LIMIT - kept.len();
+        kept.extend_from_slice(part.get(..room).unwrap_or(part));
+        let used = part.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
+            return Ok(kept);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Recorder, expand, mutations, object, said, tool};
+    use super::*;
+    use flate2::Compression;
+    use flate2::bufread::GzEncoder;
+
+    fn member(content: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        GzEncoder::new(content, Compression::default())
+            .read_to_end(&mut out)
+            .unwrap();
+        out
+    }
+
+    fn with_name(content: &[u8], name: &[u8]) -> Vec<u8> {
+        let plain = member(content);
+        let mut out = plain[..10].to_vec();
+        out[3] |= FNAME | FEXTRA | FCOMMENT | FHCRC;
+        out.extend_from_slice(b"\x03\0abc");
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"\0comment\0\x12\x34");
+        out.extend_from_slice(&plain[10..]);
+        out
+    }
+
+    #[test]
+    fn members_are_one_content() {
+        let bytes = [member(b"one "), member(b""), member(b"two")].concat();
+        let got = expand(&Gzip, &bytes, b"dir/x.txt.GZ");
+        assert_eq!(got.children, [(b"x.txt".to_vec(), b"one two".to_vec())]);
+        assert_eq!(got.gaps, []);
+    }
+
+    #[test]
+    fn the_name_comes_from_the_header_else_from_the_container() {
+        let rows: [(&[u8], &[u8], &[u8]); 7] = [
+            (b"a/stored", b"x.gz", b"stored"),
+            (b"", b"/tmp/x.tar.gz", b"x.tar"),
+            (b"", b"x.TGZ", b"x.tar"),
+            (b"", b"x", b"data"),
+            (b"", b".gz", b"data"),
+            (b"", b"", b"data"),
+            (b"dir/", b"x.gz", b"x"),
+        ];
+        for (stored, container, wanted) in rows {
+            let got = expand(&Gzip, &with_name(b"content", stored), container);
+            assert_eq!(got.children, [(wanted.to_vec(), b"content".to_vec())]);
+        }
+    }
+
+    #[test]
+    fn what_follows_the_last_member_is_said() {
+        let mut bytes = member(b"content");
+        bytes.extend_from_slice(&[0; 300_000]);
+        assert_eq!(expand(&Gzip, &bytes, b"x").gaps, []);
+        bytes.extend_from_slice(b"junk\0");
+        let got = expand(&Gzip, &bytes, b"x");
+        assert_eq!(got.children.len(), 1);
+        assert_eq!(
+            got.gaps,
+            [said(None, "corrupt", "5 bytes after the last member")]
+        );
+    }
+
+    #[test]
+    fn a_cut_anywhere_is_said_and_what_came_out_is_kept() {
+        let content = b"hello, hello, hello, hello, world".repeat(3);
+        let whole = [with_name(&content, b"n"), member(&content)].concat();
+        let twice = content.repeat(2);
+        let border = with_name(&content, b"n").len();
+        for cut in 4..whole.len() {
+            let got = expand(&Gzip, &whole[..cut], b"x.gz");
+            if cut == border {
+                assert_eq!(got.gaps, []);
+            } else {
+                assert_eq!(got.gaps.len(), 1, "cut at {cut}");
+            }
+            if let Some((_, out)) = got.children.first() {
+                assert!(twice.starts_with(out));
+            }
+        }
+        assert!(expand(&Gzip, &whole[..3], b"x.gz").unlike);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_said_after_the_content() {
+        let mut bytes = member(b"content");
+        let at = bytes.len() - 6;
+        bytes[at] ^= 1;
+        let got = expand(&Gzip, &bytes, b"x.gz");
+        assert_eq!(got.children, [(b"x".to_vec(), b"content".to_vec())]);
+        assert_eq!(got.gaps.len(), 1);
+    }
+
+    #[test]
+    fn no_mutation_panics() {
+        let sample = [with_name(b"some content", b"n"), member(b"more")].concat();
+        mutations(&sample, 2000, |bytes| {
+            let mut recorder = Recorder::default();
+            let _ = Gzip.expand(&object(bytes), b"x.gz", &mut recorder);
+        });
+    }
+
+    #[test]
+    fn the_output_of_gzip_itself_is_read() {
+        let Some(folder) = tool("gzip") else { return };
+        let content = b"line\n".repeat(10_000);
+        folder.write("letter.txt", &content);
+        folder.run("gzip", &["letter.txt"]);
+        let got = expand(&Gzip, &folder.read("letter.txt.gz"), b"renamed.gz");
+        assert_eq!(got.children, [(b"letter.txt".to_vec(), content)]);
+    }
+}

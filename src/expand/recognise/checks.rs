@@ -1,0 +1,264 @@
+//! What must hold beside a magic number, format by format.
+#![forbid(unsafe_code)]
+
+use super::super::number::digits;
+use super::super::tar::Header;
+use super::super::{gzip as gz, zip};
+use crate::bytes::Reader;
+use crate::object::Probe;
+
+/// The bytes of the head from `at` on.
+fn from(probe: &Probe, at: usize) -> Reader<'_> {
+    Reader::new(probe.head.get(at..).unwrap_or_default())
+}
+
+fn byte(probe: &Probe, at: usize) -> Option<u8> {
+    probe.head.get(at).copied()
+}
+
+fn be16(reader: &mut Reader<'_>) -> Option<u16> {
+    reader.array().map(u16::from_be_bytes)
+}
+
+/// Tells whether an optional number lies in a range.
+fn within<T: PartialOrd>(value: Option<T>, range: std::ops::RangeInclusive<T>) -> bool {
+    value.is_some_and(|value| range.contains(&value))
+}
+
+pub(super) fn gzip(probe: &Probe) -> bool {
+    gz::is_header(&probe.head)
+}
+
+/// The level, then the magic of a block or, in an empty file, of the end.
+pub(super) fn bzip2(probe: &Probe) -> bool {
+    let mut reader = from(probe, 3);
+    within(reader.array().map(u8::from_be_bytes), b'1'..=b'9')
+        && matches!(
+            reader.take(6),
+            Some(b"\x31\x41\x59\x26\x53\x59" | b"\x17\x72\x45\x38\x50\x90")
+        )
+}
+
+/// Zstandard and LZ4 share the frames that are to be skipped: what comes after the first tells which it is. Where that
+/// is out of sight it is called Zstandard.
+pub(super) fn skippable_zstd(probe: &Probe) -> bool {
+    match after_skippable(probe) {
+        Some(Some(next)) => next.starts_with(b"\x28\xb5\x2f\xfd") || is_skippable(next),
+        Some(None) => true,
+        None => false,
+    }
+}
+
+pub(super) fn skippable_lz4(probe: &Probe) -> bool {
+    after_skippable(probe)
+        .flatten()
+        .is_some_and(|next| next.starts_with(b"\x04\x22\x4d\x18"))
+}
+
+fn is_skippable(frame: &[u8]) -> bool {
+    matches!(frame, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..])
+}
+
+/// The outer `None`: no such frame. The inner one: it ends beyond the head.
+fn after_skippable(probe: &Probe) -> Option<Option<&[u8]>> {
+    if !is_skippable(&probe.head) {
+        return None;
+    }
+    let length = from(probe, 4).u32_le()?;
+    let end = u64::from(length) + 8;
+    if end > probe.length {
+        return None;
+    }
+    let rest = usize::try_from(end)
+        .ok()
+        .and_then(|end| probe.head.get(end..));
+    Some(rest.filter(|rest| !rest.is_empty()))
+}
+
+/// FLG: version 1, reserved bit zero; BD: reserved bits zero, a block size that exists.
+pub(super) fn lz4(probe: &Probe) -> bool {
+    byte(probe, 4).is_some_and(|flags| flags & 0xc2 == 0x40)
+        && byte(probe, 5).is_some_and(|block| block & 0x8f == 0 && block >= 0x40)
+}
+
+/// Version and dictionary size.
+pub(super) fn lzip(probe: &Probe) -> bool {
+    within(byte(probe, 4), 0..=1) && within(byte(probe, 5).map(|size| size & 0x1f), 12..=29)
+}
+
+/// Properties 3/0/2, a dictionary that encoders use, a size that can be, and a range coder that begins with zero.
+pub(super) fn lzma(probe: &Probe) -> bool {
+    let mut reader = from(probe, 1);
+    let (Some(dictionary), Some(size)) = (reader.u32_le(), reader.u64_le()) else {
+        return false;
+    };
+    let usual = dictionary == u32::MAX
+        || dictionary.is_power_of_two()
+        || (dictionary % 3 == 0 && (dictionary / 3).is_power_of_two());
+    usual
+        && dictionary >= 1 << 12
+        && (size == u64::MAX || size < 1 << 40)
+        && byte(probe, 13) == Some(0)
+}
+
+/// Flags: 9 to 16 bits, reserved ones zero. The first code has 9 bits and is a literal.
+pub(super) fn compress(probe: &Probe) -> bool {
+    let flags =
+        byte(probe, 2).is_some_and(|flags| flags & 0x60 == 0 && (9..=16).contains(&(flags & 0x1f)));
+    flags && byte(probe, 4).is_none_or(|high| high & 1 == 0)
+}
+
+/// The first format of RAR: its header has at least 7 bytes.
+pub(super) fn old_rar(probe: &Probe) -> bool {
+    within(from(probe, 4).u16_le(), 7..=1024)
+}
+
+/// The fields of "newc" and "crc" are 13 hexadecimal numbers.
+pub(super) fn cpio_new(probe: &Probe) -> bool {
+    let fields = from(probe, 6).take(13 * 8);
+    fields.is_some_and(|fields| fields.iter().all(u8::is_ascii_hexdigit))
+}
+
+/// The fields of the portable form are 70 octal digits.
+pub(super) fn cpio_odc(probe: &Probe) -> bool {
+    let fields = from(probe, 6).take(70);
+    fields.is_some_and(|fields| fields.iter().all(|byte| matches!(byte, b'0'..=b'7')))
+}
+
+pub(super) fn cpio_little(probe: &Probe) -> bool {
+    cpio_binary(probe, u16::from_le_bytes)
+}
+
+pub(super) fn cpio_big(probe: &Probe) -> bool {
+    cpio_binary(probe, u16::from_be_bytes)
+}
+
+/// The binary form: a file type that exists, a size that is there, and a name that ends where its length says.
+fn cpio_binary(probe: &Probe, word: fn([u8; 2]) -> u16) -> bool {
+    let Some(header) = from(probe, 0).array::<26>() else {
+        return false;
+    };
+    let (words, _) = header.as_chunks::<2>();
+    let field = |at: usize| words.get(at).map_or(0, |bytes| word(*bytes));
+    let kind = matches!(field(3) >> 12, 1 | 2 | 4 | 6 | 8 | 10 | 12);
+    let size = u64::from(field(11)) << 16 | u64::from(field(12));
+    let name = from(probe, 26).take(usize::from(field(10)).min(1024));
+    let named = name
+        .is_some_and(|name| name.iter().position(|byte| *byte == 0) == name.len().checked_sub(1));
+    kind && named && size <= probe.length
+}
+
+/// The lead's version and type.
+pub(super) fn rpm(probe: &Probe) -> bool {
+    within(byte(probe, 4), 2..=4) && matches!(from(probe, 6).array(), Some([0, 0 | 1]))
+}
+
+pub(super) fn squashfs_little(probe: &Probe) -> bool {
+    within(from(probe, 28).u16_le(), 1..=4)
+}
+
+pub(super) fn squashfs_big(probe: &Probe) -> bool {
+    within(be16(&mut from(probe, 28)), 1..=4)
+}
+
+pub(super) fn chm(probe: &Probe) -> bool {
+    within(from(probe, 4).u32_le(), 1..=4)
+}
+
+pub(super) fn xar(probe: &Probe) -> bool {
+    let mut reader = from(probe, 4);
+    within(be16(&mut reader), 28..=128) && within(be16(&mut reader), 0..=1)
+}
+
+/// The header's checksum holds.
+pub(super) fn arj(probe: &Probe) -> bool {
+    let mut reader = from(probe, 2);
+    let Some(length @ 30..=2600) = reader.u16_le() else {
+        return false;
+    };
+    reader
+        .take(length.into())
+        .is_some_and(|header| reader.u32_le() == Some(crc32fast::hash(header)))
+}
+
+/// A method that exists, and a header that fits its level.
+pub(super) fn lha(probe: &Probe) -> bool {
+    let method = matches!(
+        from(probe, 2).take(5),
+        Some(
+            [b'-', b'l', b'h', b'0'..=b'9' | b'd' | b'x', b'-']
+                | b"-lz4-"
+                | b"-lz5-"
+                | b"-lzs-"
+                | b"-pm0-"
+                | b"-pm1-"
+                | b"-pm2-"
+        )
+    );
+    let size = from(probe, 0).u16_le().unwrap_or_default();
+    method
+        && match byte(probe, 20) {
+            Some(0 | 1) => lha_sum_holds(probe),
+            Some(2) => size >= 26,
+            Some(3) => size == 4,
+            _ => false,
+        }
+}
+
+/// Levels 0 and 1: the second byte is the sum of as many bytes as the first says.
+fn lha_sum_holds(probe: &Probe) -> bool {
+    let length = byte(probe, 0).unwrap_or_default();
+    let header = from(probe, 2).take(length.into());
+    let sum = header.map(|header| {
+        header
+            .iter()
+            .fold(0_u8, |sum, byte| sum.wrapping_add(*byte))
+    });
+    sum.is_some() && sum == byte(probe, 1)
+}
+
+/// A version that exists, and the start of a zlib stream.
+pub(super) fn swf_zlib(probe: &Probe) -> bool {
+    let stream = be16(&mut from(probe, 8));
+    within(byte(probe, 3), 6..=60)
+        && stream.is_some_and(|head| head >> 8 & 0x0f == 8 && head % 31 == 0)
+}
+
+/// A version that exists, and the usual properties of LZMA after the compressed size.
+pub(super) fn swf_lzma(probe: &Probe) -> bool {
+    within(byte(probe, 3), 13..=60) && byte(probe, 12) == Some(0x5d)
+}
+
+/// The first header's checksum holds, and it is one of this century or looks like an old one.
+pub(super) fn tar(probe: &Probe) -> bool {
+    let Some(block) = from(probe, 0).array() else {
+        return false;
+    };
+    let header = Header::new(block);
+    header.checksum_holds() && (header.has_magic() || header.is_old())
+}
+
+/// The trailer of an Apple disk image: its signature and the length of 512 that it says itself.
+pub(super) fn dmg(probe: &Probe) -> bool {
+    let at = probe.tail.len().checked_sub(512);
+    let trailer = at.and_then(|at| probe.tail.get(at..));
+    trailer.is_some_and(|trailer| {
+        trailer.starts_with(b"koly") && trailer.get(8..12) == Some(&512_u32.to_be_bytes())
+    })
+}
+
+/// An archive behind something else, as self-extracting programs have it.
+pub(super) fn zip_at_the_end(probe: &Probe) -> bool {
+    zip::End::find(&probe.tail, probe.length)
+        .is_some_and(|end| end.is_plausible(&probe.tail, probe.length))
+}
+
+/// Readers take a header anywhere in the first 1,024 bytes; with a version behind it, it is not just a text about PDF.
+pub(super) fn pdf(probe: &Probe) -> bool {
+    let head = probe.head.get(..1024).unwrap_or(&probe.head);
+    memchr::memmem::find_iter(head, b"%PDF-").any(|at| {
+        let version = head.get(at + 5..at + 8);
+        matches!(version, Some([major, b'.', minor])
+            if digits(&[*major, *minor], 10).is_some_and(|version| (10..=20).contains(&version)))
+    })
+}

@@ -1,0 +1,234 @@
+use super::super::testing::{Random, object};
+use super::*;
+use crate::kind::KINDS;
+use std::fs;
+
+fn name(bytes: &[u8]) -> Option<&'static str> {
+    recognise(&object(bytes).probe().unwrap()).map(|kind| kind.name)
+}
+
+fn at(offset: usize, bytes: &[u8]) -> Vec<u8> {
+    [vec![0; offset], bytes.to_vec()].concat()
+}
+
+fn padded(bytes: &[u8]) -> Vec<u8> {
+    [bytes.to_vec(), vec![0; 600]].concat()
+}
+
+fn tar_of(header: tar::Header) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = header;
+    header.set_size(3);
+    builder.append_data(&mut header, "a", &b"abc"[..]).unwrap();
+    builder.into_inner().unwrap()
+}
+
+fn old_tar() -> Vec<u8> {
+    tar_of(tar::Header::new_old())
+}
+
+fn zip_of(name: &str) -> Vec<u8> {
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    writer.start_file(name, options).unwrap();
+    std::io::Write::write_all(&mut writer, b"content").unwrap();
+    writer.finish().unwrap().into_inner()
+}
+
+fn arj() -> Vec<u8> {
+    let header = [30; 34];
+    let mut bytes = b"\x60\xea\x22\0".to_vec();
+    bytes.extend_from_slice(&header);
+    bytes.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
+    bytes
+}
+
+fn lha(level: u8) -> Vec<u8> {
+    let mut bytes = b"\x24\0-lh5-".to_vec();
+    bytes.resize(2 + 0x24, 1);
+    bytes[20] = level;
+    bytes[1] = bytes[2..].iter().fold(0, |sum: u8, b| sum.wrapping_add(*b));
+    bytes
+}
+
+fn koly() -> Vec<u8> {
+    let mut trailer = b"koly\0\0\0\x04\0\0\x02\0".to_vec();
+    trailer.resize(512, 0);
+    [vec![1; 5000], trailer].concat()
+}
+
+fn binary_cpio(little: bool) -> Vec<u8> {
+    let words: [u16; 13] = [0o070_707, 1, 2, 0o100_644, 0, 0, 1, 0, 0, 0, 2, 0, 1];
+    let mut bytes: Vec<u8> = words
+        .iter()
+        .flat_map(|w| {
+            if little {
+                w.to_le_bytes()
+            } else {
+                w.to_be_bytes()
+            }
+        })
+        .collect();
+    bytes.extend_from_slice(b"a\0xx");
+    bytes
+}
+
+#[test]
+fn every_row_of_the_table_is_met() {
+    let mail = b"From a@b Thu\r\nReceived: x\r\n y\r\nMIME-version: 1.0\r\n\r\ntext";
+    let folded = b"Subject: x\nContent-Type:\n Multipart/mixed; boundary=x\n\n";
+    let samples: Vec<(&str, Vec<u8>)> = vec![
+        ("gz", b"\x1f\x8b\x08\0rest".to_vec()),
+        ("zip", zip_of("a")),
+        ("zip", [&b"PK00"[..], &zip_of("a")].concat()),
+        ("zip", [&b"#!/bin/sh\nexit\n"[..], &zip_of("a")].concat()),
+        ("zip", [&b"PK\x05\x06"[..], &[0; 18]].concat()),
+        ("xz", b"\xfd7zXZ\0\0\x04".to_vec()),
+        ("bz2", b"BZh9\x31\x41\x59\x26\x53\x59".to_vec()),
+        ("bz2", b"BZh1\x17\x72\x45\x38\x50\x90".to_vec()),
+        ("zstd", b"\x28\xb5\x2f\xfd....".to_vec()),
+        (
+            "zstd",
+            b"\x53\x2a\x4d\x18\x02\0\0\0xx\x28\xb5\x2f\xfd".to_vec(),
+        ),
+        ("zstd", b"\x53\x2a\x4d\x18\x02\0\0\0xx".to_vec()),
+        (
+            "lz4",
+            b"\x53\x2a\x4d\x18\x02\0\0\0xx\x04\x22\x4d\x18".to_vec(),
+        ),
+        ("lz4", b"\x04\x22\x4d\x18\x64\x40\xa7".to_vec()),
+        ("lzip", b"LZIP\x01\x0c".to_vec()),
+        (
+            "lzma",
+            b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0".to_vec(),
+        ),
+        ("lzop", b"\x89LZO\0\r\n\x1a\n\x10".to_vec()),
+        ("Z", b"\x1f\x9d\x90\x61\xc4".to_vec()),
+        ("RAR", b"Rar!\x1a\x07\0..".to_vec()),
+        ("RAR", b"Rar!\x1a\x07\x01\0..".to_vec()),
+        ("7z", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
+        ("CAB", b"MSCF\0\0\0\0....".to_vec()),
+        ("ar", b"!<arch>\ndebian-binary".to_vec()),
+        ("cpio", [&b"070701"[..], &[b'A'; 104]].concat()),
+        ("cpio", [&b"070702"[..], &[b'0'; 104]].concat()),
+        ("cpio", [&b"070707"[..], &[b'7'; 70]].concat()),
+        ("cpio", binary_cpio(true)),
+        ("cpio", binary_cpio(false)),
+        ("rpm", b"\xed\xab\xee\xdb\x03\0\0\0".to_vec()),
+        ("iso", at(32_769, b"CD001")),
+        ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
+        ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
+        ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
+        ("pdf", b"%PDF-x".to_vec()),
+        ("pdf", at(900, b"%PDF-1.4\n")),
+        ("rtf", b"{\\rtf1".to_vec()),
+        ("TNEF", b"\x78\x9f\x3e\x22..".to_vec()),
+        (
+            "Hqx8",
+            b"hi\n(This file must be converted with BinHex 4.0)\n\n:$f".to_vec(),
+        ),
+        (
+            "uu",
+            b"see below\nbegin 644 a b.txt\n#86)C\n`\nend\n".to_vec(),
+        ),
+        ("uu", b"begin 644 empty\n`\nend\n".to_vec()),
+        ("uu", b"begin-base64 644 a\nYWJj\n====\n".to_vec()),
+        ("mime", mail.to_vec()),
+        ("mime", folded.to_vec()),
+        ("chm", b"ITSF\x03\0\0\0".to_vec()),
+        ("dmg", koly()),
+        ("xar", b"xar!\0\x1c\0\x01".to_vec()),
+        ("arj", arj()),
+        ("lha", lha(0)),
+        ("lha", lha(1)),
+        ("lha", lha(2)),
+        ("zoo", at(20, b"\xdc\xa7\xc4\xfd")),
+        ("ace", at(7, b"**ACE**")),
+        ("szdd", b"SZDD\x88\xf0\x27\x33A".to_vec()),
+        ("szdd", b"KWAJ\x88\xf0\x27\xd1A".to_vec()),
+        ("wim", b"MSWIM\0\0\0".to_vec()),
+        ("swf", b"CWS\x0a....\x78\xda".to_vec()),
+        ("swf", b"ZWS\x0d........\x5d".to_vec()),
+        (
+            "onenote",
+            b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae\xb1\x53\x78\xd0\x29\x96\xd3".to_vec(),
+        ),
+        ("tar", tar_of(tar::Header::new_gnu())),
+        ("tar", tar_of(tar::Header::new_ustar())),
+        ("tar", old_tar()),
+    ];
+    for (kind, bytes) in &samples {
+        assert_eq!(
+            name(bytes),
+            Some(*kind),
+            "{:?}",
+            bytes.escape_ascii().to_string()
+        );
+    }
+    for kind in KINDS {
+        let by_content = !matches!(kind.name, "HTML" | "text");
+        let row = MAGICS.iter().any(|row| row.kind == kind.name);
+        assert_eq!(row, by_content, "{}", kind.name);
+        let met = samples.iter().any(|(name, _)| *name == kind.name);
+        assert_eq!(met, by_content, "no sample of {}", kind.name);
+    }
+    for row in MAGICS {
+        assert!(kind::by_name(row.kind.as_bytes()).is_some_and(|kind| kind.name == row.kind));
+    }
+}
+
+#[test]
+fn what_only_looks_a_little_like_it_is_nothing() {
+    let rows: Vec<Vec<u8>> = vec![
+        Vec::new(),
+        b"\x1f\x8b".to_vec(),
+        b"\x1f\x8b\x08\xe0".to_vec(),
+        padded(b"\x7fELF\x02\x01\x01"),
+        padded(b"\x89PNG\r\n\x1a\n"),
+        vec![0; 4096],
+        b"BZh9 is what bzip2 files begin with".to_vec(),
+        b"07070100 is a number".to_vec(),
+        b"begin 644 of something\nthat is no uuencoded line at all, is it\n".to_vec(),
+        b"begin 644\nbegin 644 \n".to_vec(),
+        b"let begin 644 x\n#86)C\n".to_vec(),
+        b"a line about %PDF-files\n".to_vec(),
+        b"Package: x\nVersion: 1\nDescription: a\n b\n".to_vec(),
+        b"Content-Type: text/plain; charset=UTF-8\nName: x\n\n".to_vec(),
+        b"#!/bin/sh\nMIME-Version: 1.0\n".to_vec(),
+        b"int main(void) { return 0; }\nMIME-Version: 1.0\n".to_vec(),
+        b"ITSFine".to_vec(),
+        b"CWSomething else".to_vec(),
+        at(100, b"PK\x05\x06\0\0\0\0\x01\0\x01\0\xff\0\0\0\0\0\0\0\0\0"),
+        at(100, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
+        [&b"70 -lh5- is a method of LHA"[..], &[0; 100]].concat(),
+        b"hsqs and sqsh are the magics of SquashFS, they say".to_vec(),
+    ];
+    for bytes in rows {
+        assert_eq!(name(&bytes), None, "{:?}", bytes.escape_ascii().to_string());
+    }
+}
+
+#[test]
+fn a_program_of_this_system_is_no_container() {
+    for path in ["/bin/ls", "/bin/sh"] {
+        let Ok(bytes) = fs::read(path) else { continue };
+        assert_eq!(name(&bytes), None, "{path}");
+    }
+}
+
+#[test]
+fn noise_is_not_recognised() {
+    let mut random = Random::new(3);
+    for _ in 0..2000 {
+        let count = random.below(600);
+        let bytes = random.bytes(count);
+        assert_eq!(name(&bytes), None, "{bytes:?}");
+    }
+}
+
+#[test]
+fn a_tar_whose_checksum_is_wrong_is_none() {
+    let mut bytes = tar_of(tar::Header::new_gnu());
+    bytes[0] ^= 1;
+    assert_eq!(name(&bytes), None);
+}

@@ -1,0 +1,143 @@
+//! One 512-byte header block: POSIX ustar, its older and its GNU form.
+#![forbid(unsafe_code)]
+
+use super::super::number::digits;
+
+/// Everything in a tar archive lies in blocks of this size.
+pub(in crate::expand) const BLOCK: usize = 512;
+
+/// A block that stands where a header should be.
+pub(in crate::expand) struct Header {
+    block: [u8; BLOCK],
+}
+
+impl Header {
+    /// Takes any block.
+    pub(in crate::expand) fn new(block: [u8; BLOCK]) -> Self {
+        Self { block }
+    }
+
+    /// The bytes of a field.
+    pub(super) fn field(&self, at: usize, length: usize) -> &[u8] {
+        self.block
+            .get(at..)
+            .and_then(|rest| rest.get(..length))
+            .unwrap_or_default()
+    }
+
+    /// True for the blocks that end an archive.
+    pub(super) fn is_zero(&self) -> bool {
+        self.block.iter().all(|byte| *byte == 0)
+    }
+
+    /// The checksum is that of the other fields: unsigned as POSIX wants it, or signed as old SunOS made it.
+    pub(in crate::expand) fn checksum_holds(&self) -> bool {
+        let Some(stored) = octal(self.field(148, 8)) else {
+            return false;
+        };
+        let blanks = 8 * i64::from(b' ');
+        let rest = || self.field(0, 148).iter().chain(self.field(156, 356));
+        let unsigned: i64 = rest().map(|byte| i64::from(*byte)).sum();
+        let signed: i64 = rest().map(|byte| i64::from(byte.cast_signed())).sum();
+        i64::try_from(stored)
+            .is_ok_and(|stored| stored == unsigned + blanks || stored == signed + blanks)
+    }
+
+    /// What kind of entry it is: the letter of POSIX and its extensions.
+    pub(super) fn kind(&self) -> u8 {
+        self.field(156, 1).first().copied().unwrap_or_default()
+    }
+
+    /// Has the magic of POSIX or of GNU.
+    pub(in crate::expand) fn has_magic(&self) -> bool {
+        self.field(257, 5) == b"ustar"
+    }
+
+    /// Looks like a header from before there was a magic: a name, and numbers where numbers stand.
+    pub(in crate::expand) fn is_old(&self) -> bool {
+        let numbers = [(100, 8), (108, 8), (116, 8), (124, 12), (136, 12)];
+        self.field(0, 1) != [0]
+            && matches!(self.kind(), 0 | b'0'..=b'7' | b'A'..=b'Z')
+            && numbers
+                .into_iter()
+                .all(|(at, length)| number(self.field(at, length)).is_some())
+    }
+
+    /// The name, with the prefix that only POSIX has there (GNU keeps other things in it).
+    pub(super) fn name(&self) -> Vec<u8> {
+        let name = terminated(self.field(0, 100));
+        let prefix = terminated(self.field(345, 155));
+        if self.field(257, 6) == b"ustar\0" && !prefix.is_empty() {
+            [prefix, b"/", name].concat()
+        } else {
+            name.to_vec()
+        }
+    }
+
+    /// The size of the content that is stored; `None` when the field is no number.
+    pub(super) fn size(&self) -> Option<u64> {
+        number(self.field(124, 12))
+    }
+}
+
+/// A number field: octal, or in base 256 with the highest bit set (GNU; a negative one is none).
+pub(super) fn number(field: &[u8]) -> Option<u64> {
+    match field.split_first() {
+        Some((0x80, rest)) => rest.iter().try_fold(0_u64, |value, byte| {
+            value.checked_mul(256)?.checked_add(u64::from(*byte))
+        }),
+        Some((first, _)) if *first > 0x80 => None,
+        _ if terminated(field).trim_ascii().is_empty() => Some(0),
+        _ => octal(field),
+    }
+}
+
+/// Octal digits between blanks, up to a blank or a zero byte.
+fn octal(field: &[u8]) -> Option<u64> {
+    digits(terminated(field.trim_ascii_start()).trim_ascii(), 8)
+}
+
+/// The bytes up to the first zero.
+pub(super) fn terminated(field: &[u8]) -> &[u8] {
+    field.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_in_all_their_forms() {
+        let rows: [(&[u8], Option<u64>); 8] = [
+            (b"00000000017\0", Some(15)),
+            (b"        17 \0", Some(15)),
+            (b"\0\0\0\0", Some(0)),
+            (b"    ", Some(0)),
+            (b"\x80\0\0\x01\x02", Some(258)),
+            (b"\xff\xff\xff\xff", None),
+            (b"\x80\xff\xff\xff\xff\xff\xff\xff\xff\xff", None),
+            (b"12x\0", None),
+        ];
+        for (field, value) in rows {
+            assert_eq!(number(field), value, "{field:?}");
+        }
+    }
+
+    #[test]
+    fn a_zero_block_is_no_header() {
+        let header = Header::new([0; BLOCK]);
+        assert!(header.is_zero());
+        assert!(!header.checksum_holds());
+    }
+
+    #[test]
+    fn a_signed_checksum_holds_too() {
+        let mut block = [0; BLOCK];
+        block[..4].copy_from_slice(b"\xe4\xf6\xfc.");
+        let sum: i64 = block.iter().map(|b| i64::from(b.cast_signed())).sum();
+        block[148..156].copy_from_slice(format!("{:06o}\0 ", sum + 256).as_bytes());
+        assert!(Header::new(block).checksum_holds());
+        block[0] ^= 1;
+        assert!(!Header::new(block).checksum_holds());
+    }
+}

@@ -1,0 +1,332 @@
+//! tar: POSIX ustar and pax ("pax Interchange Format", "ustar Interchange Format"), the older v7 form and GNU's
+//! extensions.
+//!
+//! A cursor of its own rather than the tar crate's: entries are handed out as slices of the archive, a damaged one is
+//! told from the end, and what two readers see differently is said. The crate is the oracle of the tests.
+#![forbid(unsafe_code)]
+
+mod header;
+mod pax;
+mod sparse;
+
+use std::io::{BufReader, Read};
+
+use self::header::BLOCK;
+pub(super) use self::header::Header;
+use self::pax::Pax;
+use self::sparse::Sparse;
+use super::{Children, Content, Expander, Halt, is_damage};
+use crate::event::{Limit, Reason};
+use crate::object::{Object, ObjectReader};
+
+/// The longest long name or extended header: a hundred times what any file system needs, and little memory.
+const META_LIMIT: u64 = 1 << 20;
+
+/// Enough for the headers of many small entries at once, little to throw away at a large one.
+const BUFFER: usize = 16 * 1024;
+
+/// The largest size that the eleven octal digits of a plain header hold.
+const OCTAL_LIMIT: u64 = 1 << 33;
+
+/// The expander of tar.
+pub(super) struct Tar;
+
+impl Expander for Tar {
+    fn kind(&self) -> &'static str {
+        "tar"
+    }
+
+    fn expand(
+        &self,
+        object: &Object,
+        _name: &[u8],
+        children: &mut dyn Children,
+    ) -> Result<(), Halt> {
+        Archive::new(object, children).walk()
+    }
+}
+
+/// The cursor.
+struct Archive<'a> {
+    object: &'a Object,
+    children: &'a mut dyn Children,
+    input: BufReader<ObjectReader>,
+    /// Where the next header is.
+    at: u64,
+    /// Zero blocks came before it.
+    padded: bool,
+    /// What was said about the next entry.
+    meta: Option<Meta>,
+    global: Pax,
+}
+
+#[derive(Default)]
+struct Meta {
+    name: Option<Vec<u8>>,
+    pax: Pax,
+}
+
+/// An entry whose header was read.
+struct Entry {
+    header: Header,
+    name: Vec<u8>,
+    /// Bytes that are said to be stored.
+    size: u64,
+    /// Bytes that are there, from the first one after the header.
+    stored: Object,
+    pax: Pax,
+}
+
+impl<'a> Archive<'a> {
+    fn new(object: &'a Object, children: &'a mut dyn Children) -> Self {
+        Self {
+            object,
+            children,
+            input: BufReader::with_capacity(BUFFER, object.raw_reader()),
+            at: 0,
+            padded: false,
+            meta: None,
+            global: Pax::default(),
+        }
+    }
+
+    fn walk(&mut self) -> Result<(), Halt> {
+        loop {
+            let (header, filled) = self.block()?;
+            if header.is_zero() {
+                self.padded = true;
+            } else if filled == BLOCK && header.checksum_holds() {
+                self.entry(header)?;
+            } else {
+                return self.no_header();
+            }
+            if filled < BLOCK {
+                return self.end();
+            }
+            self.at = self.at.saturating_add(BLOCK as u64);
+        }
+    }
+
+    /// The next block, filled up with zeros, and how many bytes of it are there.
+    fn block(&mut self) -> Result<(Header, usize), Halt> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while let Some(rest) = block.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.input.read(rest)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        Ok((Header::new(block), filled))
+    }
+
+    /// Something else stands where a header should be. After zero blocks that is what tapes are padded with.
+    fn no_header(&mut self) -> Result<(), Halt> {
+        if self.at == 0 {
+            Err(Halt::Unlike)
+        } else if self.padded {
+            self.end()
+        } else {
+            Err(Halt::Broken(format!("no header at byte {}", self.at)))
+        }
+    }
+
+    /// The archive is over: what was said about an entry that does not come is a loss.
+    fn end(&mut self) -> Result<(), Halt> {
+        if self.meta.is_none() {
+            return Ok(());
+        }
+        let detail = "a long name or extended header without its entry".to_owned();
+        self.children.gap(None, Reason::Corrupt, detail)
+    }
+
+    fn entry(&mut self, header: Header) -> Result<(), Halt> {
+        self.padded = false;
+        let Some(size) = header.size() else {
+            return Err(Halt::Broken(format!("no size at byte {}", self.at)));
+        };
+        match header.kind() {
+            b'L' | b'K' | b'x' | b'X' | b'g' => self.meta_entry(&header, size),
+            _ => {
+                let entry = self.described(header, size)?;
+                self.content_entry(entry)
+            }
+        }
+    }
+
+    /// Puts together what the header and those before it say.
+    fn described(&mut self, header: Header, size: u64) -> Result<Entry, Halt> {
+        let meta = self.meta.take().unwrap_or_default();
+        let pax = meta.pax;
+        let path = pax.sparse.name.clone().or_else(|| pax.path.clone());
+        let path = path.or(meta.name).or_else(|| self.global.path.clone());
+        let name = path.unwrap_or_else(|| header.name());
+        let told = pax.size.or(self.global.size);
+        // A writer that needs the record leaves the field empty or full; with two small sizes, readers go two ways.
+        if told.is_some_and(|told| told != size && size != 0 && told.max(size) < OCTAL_LIMIT) {
+            let detail = "size in the header and in its extended header".to_owned();
+            let reason = Reason::Unsupported("tar-disagreement".to_owned());
+            self.children.gap(Some(&name), reason, detail)?;
+        }
+        let size = told.unwrap_or(size);
+        Ok(Entry {
+            stored: self.object.slice(self.data_start(), u64::MAX),
+            header,
+            name,
+            size,
+            pax,
+        })
+    }
+
+    fn data_start(&self) -> u64 {
+        self.at.saturating_add(BLOCK as u64)
+    }
+
+    fn content_entry(&mut self, entry: Entry) -> Result<(), Halt> {
+        let kind = entry.header.kind();
+        if kind == b'S' {
+            return self.old_sparse(&entry);
+        }
+        let bodiless = matches!(kind, b'1'..=b'6') && (entry.size == 0 || self.header_follows()?);
+        let old_folder = entry.size == 0 && entry.name.ends_with(b"/");
+        if bodiless || (kind == b'V' && entry.size == 0) {
+            // Some writers give a link the size of what it points to, and store nothing.
+            return Ok(());
+        }
+        if entry.pax.sparse.is_used() {
+            self.pax_sparse(&entry)?;
+        } else if !old_folder {
+            let content = entry.stored.slice(0, entry.size);
+            self.children.child(&entry.name, Content::Object(content))?;
+        }
+        self.missing(&entry.name, &entry.stored, entry.size)?;
+        self.skip(entry.size)
+    }
+
+    /// True when a header or the end comes where the content should be.
+    fn header_follows(&mut self) -> Result<bool, Halt> {
+        let block = self.object.bytes_at(self.data_start(), BLOCK)?;
+        let Ok(block) = <[u8; BLOCK]>::try_from(block) else {
+            return Ok(true);
+        };
+        let header = Header::new(block);
+        Ok(header.is_zero() || header.checksum_holds())
+    }
+
+    fn old_sparse(&mut self, entry: &Entry) -> Result<(), Halt> {
+        match Sparse::old(&entry.header, &entry.stored, entry.size) {
+            Ok((mut sparse, taken)) => {
+                self.sparse(&entry.name, &mut sparse)?;
+                let stored = entry.stored.slice(taken, u64::MAX);
+                self.missing(&entry.name, &stored, entry.size)?;
+                self.skip(taken.saturating_add(entry.size))
+            }
+            Err(error) => {
+                self.unreadable_sparse(entry, error)?;
+                self.missing(&entry.name, &entry.stored, entry.size)?;
+                self.skip(entry.size)
+            }
+        }
+    }
+
+    fn pax_sparse(&mut self, entry: &Entry) -> Result<(), Halt> {
+        match Sparse::pax(&entry.pax.sparse, &entry.stored.slice(0, entry.size)) {
+            Ok(mut sparse) => self.sparse(&entry.name, &mut sparse),
+            Err(error) => self.unreadable_sparse(entry, error),
+        }
+    }
+
+    fn sparse(&mut self, name: &[u8], sparse: &mut Sparse) -> Result<(), Halt> {
+        self.children.child(name, Content::Stream(sparse))?;
+        match sparse.leftover() {
+            0 => Ok(()),
+            count => {
+                let detail = format!("{count} stored bytes that are in no piece of the file");
+                self.children.gap(Some(name), Reason::Corrupt, detail)
+            }
+        }
+    }
+
+    /// Where the pieces belong cannot be read: they are given as they lie there.
+    fn unreadable_sparse(&mut self, entry: &Entry, error: std::io::Error) -> Result<(), Halt> {
+        if !is_damage(&error) {
+            return Err(error.into());
+        }
+        let content = entry.stored.slice(0, entry.size);
+        self.children.child(&entry.name, Content::Object(content))?;
+        let reason = Reason::Unsupported("tar-sparse".to_owned());
+        self.children
+            .gap(Some(&entry.name), reason, error.to_string())
+    }
+
+    /// Says what is not there of `size` bytes.
+    fn missing(&mut self, name: &[u8], stored: &Object, size: u64) -> Result<(), Halt> {
+        if stored.length() >= size {
+            return Ok(());
+        }
+        let detail = format!("{} of {size} bytes are there", stored.length());
+        self.children.gap(Some(name), Reason::Corrupt, detail)
+    }
+
+    fn meta_entry(&mut self, header: &Header, size: u64) -> Result<(), Halt> {
+        let stored = self.object.slice(self.data_start(), size);
+        if size > META_LIMIT {
+            let detail = format!("long name or extended header of {size} bytes");
+            let reason = Reason::Limit(Limit::Memory);
+            self.children.gap(None, reason, detail)?;
+        } else if stored.length() < size {
+            let detail = "long name or extended header is cut".to_owned();
+            self.children.gap(None, Reason::Corrupt, detail)?;
+        } else {
+            // Bounded by META_LIMIT.
+            let text = stored.bytes_at(0, usize::try_from(size).unwrap_or_default())?;
+            self.meta(header.kind(), &text)?;
+        }
+        self.skip(size)
+    }
+
+    fn meta(&mut self, kind: u8, text: &[u8]) -> Result<(), Halt> {
+        let mut pax = Pax::default();
+        let well = match kind {
+            b'g' => {
+                let well = pax.read(text);
+                self.global = Pax {
+                    path: pax.path.or(self.global.path.take()),
+                    size: pax.size.or(self.global.size),
+                    ..Pax::default()
+                };
+                well
+            }
+            b'L' => {
+                let name = header::terminated(text).to_vec();
+                self.meta.get_or_insert_default().name = Some(name);
+                true
+            }
+            b'K' => true,
+            _ => {
+                let well = pax.read(text);
+                self.meta.get_or_insert_default().pax = pax;
+                well
+            }
+        };
+        if well {
+            return Ok(());
+        }
+        let detail = "extended header with a bad record".to_owned();
+        self.children.gap(None, Reason::Corrupt, detail)
+    }
+
+    /// Goes on to the header after `size` bytes of content, or to the end.
+    fn skip(&mut self, size: u64) -> Result<(), Halt> {
+        let padded = size.checked_next_multiple_of(BLOCK as u64);
+        let left = self.object.length().saturating_sub(self.data_start());
+        let by = padded.unwrap_or(u64::MAX).min(left);
+        self.at = self.at.saturating_add(by);
+        let by = i64::try_from(by).map_err(|_| Halt::Broken("longer than any file".to_owned()))?;
+        self.input.seek_relative(by)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

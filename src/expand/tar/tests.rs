@@ -1,0 +1,453 @@
+use super::super::testing::{Recorder, expand, mutations, object, said, tool};
+use super::*;
+use std::fs;
+use std::process::Command;
+
+/// A header in the form of `with`, with its checksum.
+fn header(name: &[u8], kind: u8, size: &[u8], with: impl FnOnce(&mut [u8; BLOCK])) -> Vec<u8> {
+    let mut block = [0; BLOCK];
+    block[..name.len()].copy_from_slice(name);
+    block[124..124 + size.len()].copy_from_slice(size);
+    block[156] = kind;
+    block[257..263].copy_from_slice(b"ustar\0");
+    with(&mut block);
+    block[148..156].fill(b' ');
+    let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
+    block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+    block.to_vec()
+}
+
+fn entry(name: &[u8], kind: u8, content: &[u8]) -> Vec<u8> {
+    let size = format!("{:011o}", content.len());
+    let mut bytes = header(name, kind, size.as_bytes(), |_| {});
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(BLOCK), 0);
+    bytes
+}
+
+fn record(key: &str, value: &str) -> String {
+    let rest = key.len() + value.len() + 3;
+    let mut length = rest + 1;
+    while length != rest + length.to_string().len() {
+        length = rest + length.to_string().len();
+    }
+    format!("{length} {key}={value}\n")
+}
+
+fn pax(kind: u8, records: &[(&str, &str)]) -> Vec<u8> {
+    let text: String = records.iter().map(|(k, v)| record(k, v)).collect();
+    entry(b"PaxHeader", kind, text.as_bytes())
+}
+
+fn run(parts: &[&[u8]]) -> Recorder {
+    expand(&Tar, &parts.concat(), b"x.tar")
+}
+
+fn child(name: &str, content: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (name.as_bytes().to_vec(), content.to_vec())
+}
+
+const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
+
+#[test]
+fn names_come_from_wherever_they_are() {
+    let prefixed = header(b"file", b'0', b"", |block| {
+        block[345..351].copy_from_slice(b"a/long");
+    });
+    let gnu = header(b"file", b'0', b"", |block| {
+        block[257..265].copy_from_slice(b"ustar  \0");
+        block[345..351].copy_from_slice(b"garble");
+    });
+    let got = run(&[
+        &entry(b"old", 0, b"1"),
+        &prefixed,
+        &gnu,
+        &entry(b"././@LongLink", b'L', b"a/very/long/name\0"),
+        &entry(b"././@LongLink", b'K', b"a/target\0"),
+        &entry(b"short", b'0', b"2"),
+        &pax(b'x', &[("path", "by/pax"), ("comment", "x")]),
+        &entry(b"short", b'7', b"3"),
+        &entry(b"unknown", b'Q', b"4"),
+        &END,
+    ]);
+    let wanted = [
+        "old",
+        "a/long/file",
+        "file",
+        "a/very/long/name",
+        "by/pax",
+        "unknown",
+    ];
+    assert_eq!(got.names(), wanted);
+    assert_eq!(got.gaps, []);
+}
+
+#[test]
+fn what_has_no_content_is_no_child() {
+    let got = run(&[
+        &entry(b"dir/", b'5', b""),
+        &entry(b"olddir/", 0, b""),
+        &entry(b"link", b'2', b""),
+        // A link that carries the size of its target, but no content.
+        &header(b"hard", b'1', b"00000001000", |_| {}),
+        &entry(b"null", b'3', b""),
+        &entry(b"last", b'0', b"x"),
+        &END,
+    ]);
+    assert_eq!(got.names(), ["last"]);
+    assert_eq!(got.gaps, []);
+}
+
+#[test]
+fn a_link_that_has_content_is_a_child() {
+    let got = run(&[&entry(b"hard", b'1', b"content"), &END]);
+    assert_eq!(got.children, [child("hard", b"content")]);
+}
+
+#[test]
+fn sizes_in_other_forms() {
+    let mut big = header(b"big", b'0', b"\x80\0\0\0\0\0\0\0\0\0\0\x03", |_| {});
+    big.extend_from_slice(b"abc");
+    big.resize(2 * BLOCK, 0);
+    let mut told = header(b"told", b'0', b"00000000000", |_| {});
+    told.extend_from_slice(b"xyz");
+    told.resize(2 * BLOCK, 0);
+    let size = pax(b'x', &[("size", "3")]);
+    let got = run(&[&big, &size, &told, &END]);
+    assert_eq!(got.children, [child("big", b"abc"), child("told", b"xyz")]);
+    assert_eq!(got.gaps, []);
+}
+
+#[test]
+fn two_sizes_are_a_disagreement() {
+    let size = pax(b'x', &[("size", "512")]);
+    let got = run(&[&size, &entry(b"a", b'0', b"content"), &END]);
+    assert_eq!(got.children.len(), 1);
+    assert_eq!(got.reasons(), ["unsupported/tar-disagreement"]);
+}
+
+#[test]
+fn archives_one_after_the_other_are_all_read() {
+    let one = [&entry(b"a", b'0', b"1")[..], &END].concat();
+    let two = [&entry(b"b", b'0', b"2")[..], &END].concat();
+    assert_eq!(run(&[&one, &END, &two]).names(), ["a", "b"]);
+    let junk = [&one[..], &[b'j'; 700]].concat();
+    let got = run(&[&junk]);
+    assert_eq!((got.names(), got.gaps.len()), (vec!["a".to_owned()], 0));
+}
+
+#[test]
+fn an_end_without_zero_blocks_is_an_end() {
+    assert_eq!(run(&[&entry(b"a", b'0', b"1")]).gaps, []);
+}
+
+#[test]
+fn a_damaged_header_is_said_with_its_place() {
+    let got = run(&[&entry(b"a", b'0', b"1"), &[b'j'; BLOCK]]);
+    assert_eq!(got.names(), ["a"]);
+    assert_eq!(got.gaps, [said(None, "corrupt", "no header at byte 1024")]);
+    assert!(run(&[&[b'j'; BLOCK]]).unlike);
+}
+
+#[test]
+fn content_that_is_not_there_is_said() {
+    let huge = header(b"a", b'0', b"77777777777", |_| {});
+    let got = run(&[&huge, b"abc"]);
+    assert_eq!(got.children, [child("a", b"abc")]);
+    let detail = "3 of 8589934591 bytes are there";
+    assert_eq!(got.gaps, [said(Some(b"a"), "corrupt", detail)]);
+    let most = header(
+        b"a",
+        b'0',
+        b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff",
+        |_| {},
+    );
+    assert_eq!(run(&[&most, b"abc"]).gaps.len(), 1);
+}
+
+#[test]
+fn a_long_name_has_a_limit() {
+    let name = entry(b"x", b'L', &vec![b'n'; (1 << 20) + 1]);
+    let got = run(&[&name, &entry(b"a", b'0', b"1"), &END]);
+    assert_eq!(got.names(), ["a"]);
+    assert_eq!(got.reasons(), ["limit/memory"]);
+}
+
+#[test]
+fn a_long_name_of_nothing_is_said() {
+    let got = run(&[&entry(b"x", b'L', b"name"), &END]);
+    assert_eq!(got.reasons(), ["corrupt"]);
+    let bad = entry(b"x", b'x', b"no record");
+    let got = run(&[&bad, &entry(b"a", b'0', b"1"), &END]);
+    assert_eq!(
+        (got.names(), got.reasons()),
+        (vec!["a".to_owned()], vec!["corrupt"])
+    );
+}
+
+/// An old sparse file whose map has `extra` entries more than the header holds; the last is its end, as GNU writes it.
+fn old_sparse(extra: u64) -> (Vec<u8>, Vec<u8>) {
+    let pieces = 3 + extra;
+    let field = |at: u64, length: u64| format!("{at:011o}\0{length:011o}\0").into_bytes();
+    let real = pieces * 1024 + 100;
+    let mut map: Vec<Vec<u8>> = (0..pieces).map(|n| field(n * 1024 + 512, 512)).collect();
+    map.push(field(real, 0));
+    let size = format!("{:011o}", pieces * 512);
+    let mut bytes = header(b"sparse", b'S', size.as_bytes(), |block| {
+        block[257..265].copy_from_slice(b"ustar  \0");
+        block[386..482].copy_from_slice(&map[..4].concat());
+        block[482] = u8::from(extra > 0);
+        block[483..494].copy_from_slice(format!("{real:011o}").as_bytes());
+    });
+    let chunks: Vec<_> = map[4..].chunks(21).collect();
+    for (n, chunk) in chunks.iter().enumerate() {
+        let mut block = chunk.concat();
+        block.resize(BLOCK, 0);
+        block[504] = u8::from(n + 1 < chunks.len());
+        bytes.extend_from_slice(&block);
+    }
+    let mut content = Vec::new();
+    for n in 0..pieces {
+        let piece = [n.to_le_bytes()[0] + 1; 512];
+        content.resize(content.len() + 512, 0);
+        content.extend_from_slice(&piece);
+        bytes.extend_from_slice(&piece);
+    }
+    content.resize(usize::try_from(real).unwrap(), 0);
+    (bytes, content)
+}
+
+#[test]
+fn old_sparse_files_have_their_holes_again() {
+    for extra in [0, 1, 21, 50] {
+        let (bytes, content) = old_sparse(extra);
+        let got = run(&[&bytes, &entry(b"after", b'0', b"1"), &END]);
+        assert_eq!(got.gaps, []);
+        assert_eq!(
+            got.children,
+            [child("sparse", &content), child("after", b"1")]
+        );
+        let archive = [&bytes[..], &END].concat();
+        let mut crate_reader = ::tar::Archive::new(&archive[..]);
+        let mut first = crate_reader.entries().unwrap().next().unwrap().unwrap();
+        let mut by_crate = Vec::new();
+        first.read_to_end(&mut by_crate).unwrap();
+        assert!(by_crate == content, "the tar crate agrees");
+    }
+}
+
+#[test]
+fn a_sparse_map_that_cannot_be_is_said() {
+    let (bytes, _) = old_sparse(0);
+    let mut numbers = bytes.clone();
+    numbers[390] = b'x';
+    let mut order = bytes;
+    order[386..397].copy_from_slice(b"77777777777");
+    for bytes in [numbers, order] {
+        let mut bytes = bytes;
+        bytes[148..156].fill(b' ');
+        let sum: u32 = bytes[..BLOCK].iter().map(|b| u32::from(*b)).sum();
+        bytes[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
+        let got = run(&[&bytes, &END]);
+        assert_eq!((got.children.len(), got.gaps.len()), (1, 1), "{got:?}");
+    }
+}
+
+#[test]
+fn pax_sparse_files_of_all_versions() {
+    let content = b"\0\0ab\0\0cd\0";
+    let v00 = [
+        ("GNU.sparse.size", "9"),
+        ("GNU.sparse.offset", "2"),
+        ("GNU.sparse.numbytes", "2"),
+        ("GNU.sparse.offset", "6"),
+        ("GNU.sparse.numbytes", "2"),
+    ];
+    let v01 = [("GNU.sparse.size", "9"), ("GNU.sparse.map", "2,2,6,2")];
+    let v10 = [
+        ("GNU.sparse.major", "1"),
+        ("GNU.sparse.minor", "0"),
+        ("GNU.sparse.name", "real"),
+        ("GNU.sparse.realsize", "9"),
+    ];
+    let mut mapped = b"2\n2\n2\n6\n2\n".to_vec();
+    mapped.resize(BLOCK, 0);
+    mapped.extend_from_slice(b"abcd");
+    let got = run(&[
+        &pax(b'x', &v00),
+        &entry(b"a", b'0', b"abcd"),
+        &pax(b'x', &v01),
+        &entry(b"b", b'0', b"abcd"),
+        &pax(b'x', &v10),
+        &entry(b"stand-in", b'0', &mapped),
+        &END,
+    ]);
+    assert_eq!(got.gaps, []);
+    let wanted = [
+        child("a", content),
+        child("b", content),
+        child("real", content),
+    ];
+    assert_eq!(got.children, wanted);
+    let got = run(&[&pax(b'x', &v10), &entry(b"c", b'0', b"no map"), &END]);
+    assert_eq!(got.children, [child("real", b"no map")]);
+    assert_eq!(got.reasons(), ["unsupported/tar-sparse"]);
+    let got = run(&[&pax(b'x', &v01), &entry(b"d", b'0', b"abcdef"), &END]);
+    assert_eq!(got.reasons(), ["corrupt"], "bytes in no piece");
+}
+
+fn sample() -> Vec<u8> {
+    let long = "d/".repeat(80) + "name";
+    [
+        &entry(b"a", b'0', b"first content")[..],
+        &pax(b'x', &[("path", &long)]),
+        &entry(b"b", b'0', &[b'x'; 600]),
+        &entry(b"c", b'L', b"another/long/name\0"),
+        &entry(b"c", b'0', b""),
+        &old_sparse(2).0,
+        &END,
+    ]
+    .concat()
+}
+
+#[test]
+fn a_cut_anywhere_is_said_or_at_a_border() {
+    let bytes = sample();
+    let whole = run(&[&bytes]);
+    assert!(!whole.complained());
+    let length = bytes.len() - END.len();
+    for cut in 1..length {
+        let got = run(&[&bytes[..cut]]);
+        // A cut in the padding of an entry loses nothing of that entry, and one at a header looks like the end.
+        let quiet = !got.complained();
+        let complete = got
+            .children
+            .iter()
+            .zip(&whole.children)
+            .all(|(a, b)| a == b);
+        assert!(!quiet || complete, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_changed_header_is_never_silent() {
+    let bytes = [
+        &entry(b"a", b'0', b"first")[..],
+        &entry(b"b", b'0', b"second"),
+        &END,
+    ]
+    .concat();
+    for at in (0..BLOCK).chain(1024..1024 + BLOCK) {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0x01;
+        let got = run(&[&changed]);
+        // Blanks and the end of the checksum field carry nothing.
+        assert!(got.complained() || got.children.len() == 2, "byte {at}");
+    }
+}
+
+#[test]
+fn no_mutation_panics() {
+    let bytes = sample();
+    mutations(&bytes, 2000, |bytes| {
+        let mut recorder = Recorder::default();
+        let _ = Tar.expand(&object(bytes), b"x.tar", &mut recorder);
+    });
+}
+
+#[test]
+fn the_tar_crate_sees_the_same() {
+    let mut builder = ::tar::Builder::new(Vec::new());
+    for n in 0..200_usize {
+        let mut header = match n % 3 {
+            0 => ::tar::Header::new_gnu(),
+            1 => ::tar::Header::new_ustar(),
+            _ => ::tar::Header::new_old(),
+        };
+        let content = vec![u8::try_from(n).unwrap(); n * 37 % 1500];
+        header.set_size(content.len() as u64);
+        let name = if n % 3 == 0 {
+            "x".repeat(n + 1)
+        } else {
+            format!("dir/{n}")
+        };
+        builder
+            .append_data(&mut header, name, &content[..])
+            .unwrap();
+    }
+    let bytes = builder.into_inner().unwrap();
+    let mut archive = ::tar::Archive::new(&bytes[..]);
+    let mut wanted = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path_bytes().into_owned();
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).unwrap();
+        wanted.push((name, content));
+    }
+    let got = run(&[&bytes]);
+    assert_eq!(got.gaps, []);
+    assert!(got.children == wanted);
+}
+
+#[test]
+fn the_output_of_tar_itself_is_read() {
+    let Some(folder) = tool("tar") else { return };
+    let long = "n".repeat(180);
+    folder.write("in/short", b"one");
+    folder.write(&format!("in/deep/{long}"), b"two");
+    folder.write("in/empty", b"");
+    // A hole of a megabyte between two pieces.
+    let file = fs::File::create(folder.path().join("in/holes")).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"start", 0).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"end", 1 << 20).unwrap();
+    for format in [
+        "v7",
+        "ustar",
+        "gnu",
+        "oldgnu",
+        "pax",
+        "posix-0.0",
+        "posix-0.1",
+    ] {
+        let version = format.strip_prefix("posix-").unwrap_or("1.0");
+        let posix = if format.starts_with("posix") {
+            "pax"
+        } else {
+            format
+        };
+        let mut arguments = vec![
+            "-cf".to_owned(),
+            "out.tar".to_owned(),
+            format!("--format={posix}"),
+        ];
+        if matches!(format, "pax" | "gnu" | "oldgnu") || posix == "pax" {
+            arguments.push("--sparse".to_owned());
+            arguments.push(format!("--sparse-version={version}"));
+        }
+        if matches!(format, "v7" | "ustar") {
+            arguments.push(format!("--exclude={long}"));
+        }
+        arguments.push("in".to_owned());
+        let done = Command::new("tar")
+            .args(&arguments)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{format}: {done:?}");
+        let got = expand(&Tar, &folder.read("out.tar"), b"out.tar");
+        assert_eq!(got.gaps, [], "{format}");
+        let listed = folder.run("tar", &["-tf", "out.tar"]);
+        let mut wanted: Vec<_> = listed.lines().filter(|name| !name.ends_with('/')).collect();
+        wanted.sort_unstable();
+        let mut names = got.names();
+        names.sort_unstable();
+        assert_eq!(names, wanted, "{format}");
+        for (name, content) in &got.children {
+            assert!(
+                *content == folder.read(str::from_utf8(name).unwrap()),
+                "{format}"
+            );
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! What the tests of the expanders share: a [`Children`] that keeps all it is told, mutations, and real programs.
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use super::{Children, Content, Expander, Halt};
+use crate::event::{NoteKind, Reason};
+use crate::object::Object;
+use crate::stop::Stop;
+
+/// A gap: member, reason, detail.
+pub(super) type Said = (Option<Vec<u8>>, String, String);
+
+/// Keeps members, gaps and notes, and reads a damaged stream up to its damage, as the walk does.
+#[derive(Debug, Default)]
+pub(super) struct Recorder {
+    pub(super) children: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(super) gaps: Vec<Said>,
+    pub(super) notes: Vec<String>,
+    /// The expander said that the content is none of its own.
+    pub(super) unlike: bool,
+}
+
+/// A bomb is not read to its end; no test has more content than this.
+const ENOUGH: u64 = 16 << 20;
+
+impl Children for Recorder {
+    fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
+        let mut bytes = Vec::new();
+        let result = match content {
+            Content::Object(object) => object.reader().take(ENOUGH).read_to_end(&mut bytes),
+            Content::Stream(stream) => stream.take(ENOUGH).read_to_end(&mut bytes),
+        };
+        self.children.push((name.to_vec(), bytes));
+        if let Err(error) = result {
+            assert!(error.raw_os_error().is_none(), "{error}");
+            self.gap(Some(name), Reason::Corrupt, error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt> {
+        self.gaps
+            .push((member.map(<[u8]>::to_vec), reason.to_string(), detail));
+        Ok(())
+    }
+
+    fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt> {
+        self.notes.push(format!("{kind}: {detail}"));
+        Ok(())
+    }
+}
+
+impl Recorder {
+    /// The names of the members in order.
+    pub(super) fn names(&self) -> Vec<String> {
+        let text = |name: &Vec<u8>| String::from_utf8_lossy(name).into_owned();
+        self.children.iter().map(|(name, _)| text(name)).collect()
+    }
+
+    /// The reasons of the gaps in order.
+    pub(super) fn reasons(&self) -> Vec<&str> {
+        self.gaps.iter().map(|(_, reason, _)| &**reason).collect()
+    }
+
+    /// True when not all is well.
+    pub(super) fn complained(&self) -> bool {
+        self.unlike || !self.gaps.is_empty()
+    }
+}
+
+pub(super) fn said(member: Option<&[u8]>, reason: &str, detail: &str) -> Said {
+    (
+        member.map(<[u8]>::to_vec),
+        reason.to_owned(),
+        detail.to_owned(),
+    )
+}
+
+pub(super) fn object(bytes: &[u8]) -> Object {
+    Object::memory(Bytes::copy_from_slice(bytes), Stop::never())
+}
+
+/// Runs an expander as the walk does: what it breaks off with becomes a gap.
+pub(super) fn expand(expander: &dyn Expander, bytes: &[u8], name: &[u8]) -> Recorder {
+    let mut recorder = Recorder::default();
+    match expander.expand(&object(bytes), name, &mut recorder) {
+        Ok(()) => {}
+        Err(Halt::Unlike) => recorder.unlike = true,
+        Err(Halt::Broken(detail)) => {
+            recorder
+                .gaps
+                .push((None, Reason::Corrupt.to_string(), detail))
+        }
+        Err(halt @ (Halt::Io(_) | Halt::Item)) => panic!("{halt:?}"),
+    }
+    recorder
+}
+
+/// Pseudo-random numbers, the same in each run (splitmix64).
+pub(super) struct Random(u64);
+
+impl Random {
+    pub(super) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(super) fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((z ^ (z >> 31)) % limit.max(1) as u64).unwrap()
+    }
+
+    pub(super) fn bytes(&mut self, count: usize) -> Vec<u8> {
+        (0..count)
+            .map(|_| self.below(256).to_le_bytes()[0])
+            .collect()
+    }
+}
+
+/// Calls `check` with `count` damaged forms of `sample`.
+pub(super) fn mutations(sample: &[u8], count: usize, mut check: impl FnMut(&[u8])) {
+    let mut random = Random::new(7);
+    for _ in 0..count {
+        let mut bytes = sample.to_vec();
+        for _ in 0..=random.below(4) {
+            mutate(&mut bytes, &mut random);
+        }
+        check(&bytes);
+    }
+}
+
+fn mutate(bytes: &mut Vec<u8>, random: &mut Random) {
+    let at = random.below(bytes.len());
+    let end = at + random.below(bytes.len() - at);
+    match random.below(6) {
+        0 => bytes.truncate(at.max(1)),
+        1 => drop(bytes.drain(at..end.max(at))),
+        2 => {
+            let copy = bytes[at..end].to_vec();
+            bytes.splice(at..at, copy);
+        }
+        3 => bytes[at] = [0, 0xff, 0x7f, 0x80][random.below(4)],
+        _ => bytes[at] ^= 1 << random.below(8),
+    }
+    if bytes.is_empty() {
+        bytes.push(0);
+    }
+}
+
+/// A folder for the files that a real program reads and writes.
+pub(super) struct Folder(TempDir);
+
+/// A folder to run `program` in; `None`, said once, when it is not installed. With `VFIND_REQUIRE_TOOLS=1` that is an
+/// error, so that a machine that should have it cannot skip the test unseen.
+pub(super) fn tool(program: &str) -> Option<Folder> {
+    let found = Command::new(program)
+        .arg("--version")
+        .stdin(Stdio::null())
+        .output()
+        .is_ok();
+    if !found {
+        assert!(
+            std::env::var_os("VFIND_REQUIRE_TOOLS").is_none_or(|value| value != "1"),
+            "{program} is required"
+        );
+        eprintln!("skipped: {program} is not installed");
+        return None;
+    }
+    Some(Folder(tempfile::tempdir().unwrap()))
+}
+
+impl Folder {
+    pub(super) fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
+    pub(super) fn write(&self, name: &str, content: &[u8]) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.0.path().join(name)).unwrap()
+    }
+
+    /// Runs `program` and gives what it printed.
+    pub(super) fn run(&self, program: &str, arguments: &[&str]) -> String {
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(self.0.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{program}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+}

@@ -1,0 +1,444 @@
+//! The records around the members: end record, central directory, local headers (APPNOTE 6.3.10 §4.3.7, §4.3.12 to
+//! §4.3.16, §4.5.3).
+//!
+//! Nothing is collected: a directory of a million entries costs one of them.
+#![forbid(unsafe_code)]
+
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+
+use crate::bytes::Reader;
+use crate::object::{Object, ObjectReader, TAIL};
+
+pub(super) const LOCAL: &[u8] = b"PK\x03\x04";
+const CENTRAL: &[u8] = b"PK\x01\x02";
+const END: &[u8] = b"PK\x05\x06";
+const END64: &[u8] = b"PK\x06\x06";
+const LOCATOR: &[u8] = b"PK\x06\x07";
+
+const LOCAL_LENGTH: usize = 30;
+const CENTRAL_LENGTH: usize = 46;
+const END64_LENGTH: usize = 56;
+const LOCATOR_LENGTH: usize = 20;
+
+/// The extra field of 64-bit sizes and offsets.
+const ZIP64: u16 = 1;
+
+/// General purpose bit 0.
+pub(super) const ENCRYPTED: u16 = 1;
+/// General purpose bit 3: sizes and checksum come after the content.
+pub(super) const STREAMED: u16 = 1 << 3;
+
+/// Where the directory is said to be, by an end record or its 64-bit form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Claim {
+    disk: u32,
+    directory_disk: u32,
+    count: u64,
+    size: u64,
+    offset: u64,
+}
+
+/// An end record.
+pub(in crate::expand) struct End {
+    /// Where it stands.
+    at: u64,
+    claim: Claim,
+    /// Bytes after it and its comment; less than nothing when the comment is cut.
+    trailing: i64,
+}
+
+impl End {
+    /// The end record in the last bytes of a content: the last one whose comment reaches exactly the end, else the last.
+    pub(in crate::expand) fn find(tail: &[u8], length: u64) -> Option<Self> {
+        let tail_at = length.checked_sub(tail.len() as u64)?;
+        let mut last = None;
+        for at in memchr::memmem::rfind_iter(tail, END) {
+            let Some(end) = Self::parse(tail.get(at..)?, tail_at + at as u64) else {
+                continue;
+            };
+            if end.trailing == 0 {
+                return Some(end);
+            }
+            last.get_or_insert(end);
+        }
+        last
+    }
+
+    fn parse(bytes: &[u8], at: u64) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        reader.take(END.len())?;
+        let disk = reader.u16_le()?.into();
+        let directory_disk = reader.u16_le()?.into();
+        reader.u16_le()?;
+        let claim = Claim {
+            disk,
+            directory_disk,
+            count: reader.u16_le()?.into(),
+            size: reader.u32_le()?.into(),
+            offset: reader.u32_le()?.into(),
+        };
+        let comment = i64::from(reader.u16_le()?);
+        let trailing = i64::try_from(reader.rest().len()).ok()? - comment;
+        Some(Self {
+            at,
+            claim,
+            trailing,
+        })
+    }
+
+    /// Some field is only in the 64-bit record.
+    fn points_to_64(&self) -> bool {
+        let claim = &self.claim;
+        claim.count == 0xffff || claim.size == 0xffff_ffff || claim.offset == 0xffff_ffff
+    }
+
+    /// Fits the bytes in front of it, as far as they are in `tail`: what tells an archive behind a program from four
+    /// bytes that happen to stand there.
+    pub(in crate::expand) fn is_plausible(&self, tail: &[u8], length: u64) -> bool {
+        let in_tail = |at: u64| {
+            let from_end = usize::try_from(length.checked_sub(at)?).ok()?;
+            tail.get(tail.len().checked_sub(from_end)?..)
+        };
+        if self.trailing != 0 {
+            return false;
+        }
+        if self.points_to_64() {
+            let locator = self.at.checked_sub(LOCATOR_LENGTH as u64);
+            return locator
+                .and_then(in_tail)
+                .is_some_and(|bytes| bytes.starts_with(LOCATOR));
+        }
+        let claim = &self.claim;
+        let fits = claim
+            .offset
+            .checked_add(claim.size)
+            .is_some_and(|end| end <= self.at);
+        let holds = claim.count > 0 && claim.count * CENTRAL_LENGTH as u64 <= claim.size;
+        let start = in_tail(self.at.saturating_sub(claim.size));
+        fits && holds && start.is_none_or(|bytes| bytes.starts_with(CENTRAL))
+    }
+}
+
+/// A central directory that was found.
+#[derive(Debug)]
+pub(super) struct Directory {
+    start: u64,
+    end: u64,
+    /// Entries as the end record counts them.
+    pub(super) count: u64,
+    /// The count is of 16 bits, so more entries than that are counted around.
+    pub(super) short_count: bool,
+    /// Bytes in front of the archive, which its offsets do not count.
+    pub(super) prefix: u64,
+    /// Bytes after the archive.
+    pub(super) trailing: i64,
+    /// The two forms of the end record say different things.
+    pub(super) ambiguous: bool,
+}
+
+/// What the end of a content leads to.
+pub(super) enum Found {
+    /// A directory.
+    Directory(Directory),
+    /// An archive of several files, of which this is one.
+    Split,
+    /// No end record, or one that leads nowhere.
+    Nothing,
+}
+
+impl Directory {
+    /// Follows the end record of `object`.
+    pub(super) fn find(object: &Object) -> io::Result<Found> {
+        let length = object.length();
+        let tail = object.bytes_at(length.saturating_sub(TAIL as u64), TAIL)?;
+        let Some(end) = End::find(&tail, length) else {
+            return Ok(Found::Nothing);
+        };
+        let (claim, directory_end, ambiguous) = match claim64(object, &end)? {
+            Some((claim, at)) => (claim, at, !agree(&end.claim, &claim)),
+            None => (end.claim, end.at, false),
+        };
+        if claim.disk != 0 || claim.directory_disk != 0 {
+            return Ok(Found::Split);
+        }
+        let Some((start, prefix)) = start(object, &claim, directory_end)? else {
+            return Ok(Found::Nothing);
+        };
+        Ok(Found::Directory(Self {
+            start,
+            end: directory_end,
+            count: claim.count,
+            short_count: directory_end == end.at,
+            prefix,
+            trailing: end.trailing,
+            ambiguous,
+        }))
+    }
+
+    /// Its entries, from the first on.
+    pub(super) fn entries(&self, object: &Object) -> io::Result<Entries> {
+        let mut input = object.reader();
+        input.seek(SeekFrom::Start(self.start))?;
+        Ok(Entries {
+            input,
+            left: self.end.saturating_sub(self.start),
+        })
+    }
+}
+
+/// Where the directory begins, and the bytes in front of the archive: directly before the end record, as
+/// self-extracting programs have it, else where the record says.
+fn start(object: &Object, claim: &Claim, end: u64) -> io::Result<Option<(u64, u64)>> {
+    if claim.count == 0 && claim.size == 0 {
+        return Ok(Some((end, 0)));
+    }
+    let adjacent = end
+        .checked_sub(claim.size)
+        .and_then(|start| Some((start, start.checked_sub(claim.offset)?)));
+    for (start, prefix) in adjacent.into_iter().chain([(claim.offset, 0)]) {
+        if start < end && object.bytes_at(start, CENTRAL.len())? == CENTRAL {
+            return Ok(Some((start, prefix)));
+        }
+    }
+    Ok(None)
+}
+
+/// The 64-bit end record of `end` and its place, if there is one.
+fn claim64(object: &Object, end: &End) -> io::Result<Option<(Claim, u64)>> {
+    let Some(locator_at) = end.at.checked_sub(LOCATOR_LENGTH as u64) else {
+        return Ok(None);
+    };
+    let locator = object.bytes_at(locator_at, LOCATOR_LENGTH)?;
+    let Some(said) = parse_locator(&locator) else {
+        return Ok(None);
+    };
+    // The place that the locator says does not count the bytes in front of an archive.
+    for at in [Some(said), locator_at.checked_sub(END64_LENGTH as u64)] {
+        let Some(at) = at.filter(|at| *at < locator_at) else {
+            continue;
+        };
+        if let Some(claim) = parse_end64(&object.bytes_at(at, END64_LENGTH)?) {
+            return Ok(Some((claim, at)));
+        }
+    }
+    Ok(None)
+}
+
+fn parse_locator(bytes: &[u8]) -> Option<u64> {
+    let mut reader = Reader::new(bytes.strip_prefix(LOCATOR)?);
+    reader.u32_le()?;
+    reader.u64_le()
+}
+
+fn parse_end64(bytes: &[u8]) -> Option<Claim> {
+    let mut reader = Reader::new(bytes.strip_prefix(END64)?);
+    reader.take(12)?;
+    let disk = reader.u32_le()?;
+    let directory_disk = reader.u32_le()?;
+    reader.u64_le()?;
+    Some(Claim {
+        disk,
+        directory_disk,
+        count: reader.u64_le()?,
+        size: reader.u64_le()?,
+        offset: reader.u64_le()?,
+    })
+}
+
+/// Each field of the short record says the same as the long one, or points to it.
+fn agree(short: &Claim, long: &Claim) -> bool {
+    let same = |short: u64, long: u64, full: u64| short == long || short == full;
+    same(short.count, long.count, 0xffff)
+        && same(short.size, long.size, 0xffff_ffff)
+        && same(short.offset, long.offset, 0xffff_ffff)
+}
+
+/// Reads a central directory, one entry at a time.
+pub(super) struct Entries {
+    input: BufReader<ObjectReader>,
+    left: u64,
+}
+
+/// What a header says about its member. The central and the local one have these fields in common.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Entry {
+    pub(super) name: Vec<u8>,
+    pub(super) flags: u16,
+    pub(super) method: u16,
+    pub(super) sum: u32,
+    pub(super) compressed: u64,
+    pub(super) size: u64,
+    /// The part of a split archive that it lies in.
+    pub(super) disk: u32,
+    /// The local header's place, without the bytes in front of the archive.
+    pub(super) offset: u64,
+}
+
+impl Entries {
+    /// The next entry; `None` after the last, and where none can be read.
+    pub(super) fn next(&mut self) -> io::Result<Option<Entry>> {
+        let Some(fixed) = self.take(CENTRAL_LENGTH)? else {
+            return Ok(None);
+        };
+        let Some((mut entry, [name, extra, comment])) = parse_central(&fixed) else {
+            return Ok(None);
+        };
+        let (Some(name), Some(extra), Some(_)) =
+            (self.take(name)?, self.take(extra)?, self.take(comment)?)
+        else {
+            return Ok(None);
+        };
+        entry.name = name;
+        entry.widen(&extra);
+        Ok(Some(entry))
+    }
+
+    /// The next bytes of the directory; a length is at most that of a 16-bit field.
+    fn take(&mut self, length: usize) -> io::Result<Option<Vec<u8>>> {
+        let Some(left) = self.left.checked_sub(length as u64) else {
+            return Ok(None);
+        };
+        self.left = left;
+        let mut bytes = Vec::new();
+        (&mut self.input)
+            .take(length as u64)
+            .read_to_end(&mut bytes)?;
+        Ok((bytes.len() == length).then_some(bytes))
+    }
+}
+
+/// The fixed part of a central header, without the name, and the lengths of its variable parts.
+fn parse_central(bytes: &[u8]) -> Option<(Entry, [usize; 3])> {
+    let mut reader = Reader::new(bytes.strip_prefix(CENTRAL)?);
+    reader.take(4)?;
+    let mut entry = parse_common(&mut reader)?;
+    let lengths = [reader.u16_le()?, reader.u16_le()?, reader.u16_le()?];
+    entry.disk = reader.u16_le()?.into();
+    reader.take(6)?;
+    entry.offset = reader.u32_le()?.into();
+    Some((entry, lengths.map(usize::from)))
+}
+
+/// The fields from the flags to the sizes, which both headers have in this order.
+fn parse_common(reader: &mut Reader<'_>) -> Option<Entry> {
+    let flags = reader.u16_le()?;
+    let method = reader.u16_le()?;
+    reader.u32_le()?;
+    Some(Entry {
+        name: Vec::new(),
+        flags,
+        method,
+        sum: reader.u32_le()?,
+        compressed: reader.u32_le()?.into(),
+        size: reader.u32_le()?.into(),
+        disk: 0,
+        offset: 0,
+    })
+}
+
+impl Entry {
+    /// Replaces the fields that are full by those of the 64-bit extra field, which holds only them (§4.5.3).
+    fn widen(&mut self, extra: &[u8]) {
+        let Some(mut field) = extra_field(extra, ZIP64) else {
+            return;
+        };
+        for value in [&mut self.size, &mut self.compressed, &mut self.offset] {
+            if *value == 0xffff_ffff
+                && let Some(wide) = field.u64_le()
+            {
+                *value = wide;
+            }
+        }
+        if self.disk == 0xffff
+            && let Some(wide) = field.u32_le()
+        {
+            self.disk = wide;
+        }
+    }
+
+    /// A folder, which has no content.
+    pub(super) fn is_folder(&self) -> bool {
+        // Two bytes: nothing, deflated.
+        self.name.ends_with(b"/") && self.size == 0 && self.compressed <= 2
+    }
+
+    /// How it is encrypted, if it is.
+    pub(super) fn encryption(&self) -> Option<&'static str> {
+        match (self.flags & ENCRYPTED != 0, self.method) {
+            (_, 99) => Some("AES"),
+            (true, _) if self.flags & (1 << 6) != 0 => Some("strong encryption"),
+            (true, _) => Some("ZipCrypto"),
+            (false, _) => None,
+        }
+    }
+
+    /// Names the first field in which the local header says something else.
+    pub(super) fn disagreement(&self, local: &Entry) -> Option<&'static str> {
+        let sizes_known = local.flags & STREAMED == 0;
+        let rows = [
+            ("method", self.method != local.method),
+            ("encryption", (self.flags ^ local.flags) & ENCRYPTED != 0),
+            ("name", self.name != local.name),
+            (
+                "compressed size",
+                sizes_known && self.compressed != local.compressed,
+            ),
+            ("size", sizes_known && self.size != local.size),
+        ];
+        rows.into_iter()
+            .find_map(|(field, differs)| differs.then_some(field))
+    }
+}
+
+/// The extra field of this number.
+fn extra_field(extra: &[u8], wanted: u16) -> Option<Reader<'_>> {
+    let mut reader = Reader::new(extra);
+    loop {
+        let id = reader.u16_le()?;
+        let length = reader.u16_le()?;
+        let field = reader.sub(length.into())?;
+        if id == wanted {
+            return Some(field);
+        }
+    }
+}
+
+/// A local header.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub(super) entry: Entry,
+    /// Where the content begins.
+    pub(super) data_at: u64,
+}
+
+impl Local {
+    /// Reads the one at byte `at`; `None` when there is none, or a cut one.
+    pub(super) fn read(object: &Object, at: u64) -> io::Result<Option<Self>> {
+        let fixed = object.bytes_at(at, LOCAL_LENGTH)?;
+        let Some((mut entry, [name, extra])) = parse_local(&fixed) else {
+            return Ok(None);
+        };
+        let rest = object.bytes_at(at.saturating_add(LOCAL_LENGTH as u64), name + extra)?;
+        let Some((name, extra)) = rest
+            .split_at_checked(name)
+            .filter(|(_, e)| e.len() == extra)
+        else {
+            return Ok(None);
+        };
+        entry.name = name.to_vec();
+        entry.widen(extra);
+        let length = (LOCAL_LENGTH + rest.len()) as u64;
+        Ok(Some(Self {
+            entry,
+            data_at: at.saturating_add(length),
+        }))
+    }
+}
+
+fn parse_local(bytes: &[u8]) -> Option<(Entry, [usize; 2])> {
+    let mut reader = Reader::new(bytes.strip_prefix(LOCAL)?);
+    reader.take(2)?;
+    let entry = parse_common(&mut reader)?;
+    let lengths = [reader.u16_le()?, reader.u16_le()?];
+    Some((entry, lengths.map(usize::from)))
+}

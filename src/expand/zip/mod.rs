@@ -1,0 +1,144 @@
+//! zip: PKWARE APPNOTE 6.3.10, with what it leaves open read as most readers do.
+//!
+//! A cursor of its own rather than the zip crate's: a directory is not held in memory, headers that disagree are told,
+//! and an archive without a usable directory still gives its members. The crate decodes the rarer methods, and is the
+//! oracle of the tests.
+#![forbid(unsafe_code)]
+
+mod decode;
+mod directory;
+mod streamed;
+
+pub(super) use self::directory::End;
+use self::directory::{Directory, Entry, Found, LOCAL, Local};
+use super::{Children, Expander, Halt};
+use crate::event::Reason;
+use crate::object::Object;
+
+/// In front of the first header when an archive was meant for several disks (§8.5.3, §8.5.4).
+const SPANNING: [&[u8]; 2] = [b"PK\x07\x08", b"PK00"];
+
+/// The expander of zip.
+pub(super) struct Zip;
+
+impl Expander for Zip {
+    fn kind(&self) -> &'static str {
+        "zip"
+    }
+
+    fn expand(
+        &self,
+        object: &Object,
+        _name: &[u8],
+        children: &mut dyn Children,
+    ) -> Result<(), Halt> {
+        let first = first_header(&object.bytes_at(0, 8)?);
+        match (Directory::find(object)?, first) {
+            // With members in front, a directory of none hides them.
+            (Found::Directory(directory), None) => central(object, &directory, children),
+            (Found::Directory(directory), Some(_)) if directory.count > 0 => {
+                central(object, &directory, children)
+            }
+            (Found::Split, first) => {
+                let reason = Reason::Unsupported("zip-split".to_owned());
+                children.gap(None, reason, "one of several parts".to_owned())?;
+                first.map_or(Ok(()), |at| streamed::walk(object, at, children))
+            }
+            (_, Some(at)) => {
+                streamed::walk(object, at, children)?;
+                children.gap(None, Reason::Corrupt, "no central directory".to_owned())
+            }
+            (Found::Nothing, None) => Err(Halt::Unlike),
+        }
+    }
+}
+
+/// Where the first local header is, when the content begins with one.
+fn first_header(head: &[u8]) -> Option<u64> {
+    if head.starts_with(LOCAL) {
+        return Some(0);
+    }
+    let marked = SPANNING
+        .iter()
+        .find_map(|marker| head.strip_prefix(*marker))?;
+    marked.starts_with(LOCAL).then_some(4)
+}
+
+/// Gives the members as the central directory lists them.
+fn central(
+    object: &Object,
+    directory: &Directory,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    if directory.ambiguous {
+        let reason = Reason::Unsupported("zip-disagreement".to_owned());
+        children.gap(None, reason, "end record and its 64-bit form".to_owned())?;
+    }
+    let mut entries = directory.entries(object)?;
+    let mut count = 0_u64;
+    while let Some(entry) = entries.next()? {
+        count = count.saturating_add(1);
+        member(object, directory.prefix, &entry, children)?;
+    }
+    let counted = if directory.short_count {
+        count & 0xffff
+    } else {
+        count
+    };
+    if counted != directory.count {
+        let detail = format!("{count} of {} entries are there", directory.count);
+        children.gap(None, Reason::Corrupt, detail)?;
+    }
+    trailing(object, directory, children)
+}
+
+/// Says what follows the archive. Zeros are padding.
+fn trailing(
+    object: &Object,
+    directory: &Directory,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let count = u64::try_from(directory.trailing).unwrap_or_default();
+    let from = object.length().saturating_sub(count);
+    // The end record is within the tail, so this is bounded.
+    let bytes = object.bytes_at(from, usize::try_from(count).unwrap_or_default())?;
+    if bytes.iter().all(|byte| *byte == 0) {
+        return Ok(());
+    }
+    let detail = format!("{count} bytes after the archive");
+    children.gap(None, Reason::Corrupt, detail)
+}
+
+fn member(
+    object: &Object,
+    prefix: u64,
+    entry: &Entry,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let name = Some(entry.name.as_slice());
+    if entry.disk != 0 {
+        let reason = Reason::Unsupported("zip-split".to_owned());
+        return children.gap(name, reason, format!("in part {}", entry.disk));
+    }
+    let at = prefix.checked_add(entry.offset);
+    let Some(local) = at.map_or(Ok(None), |at| Local::read(object, at))? else {
+        let detail = format!("no local header at byte {}", entry.offset);
+        return children.gap(name, Reason::Corrupt, detail);
+    };
+    if let Some(field) = entry.disagreement(&local.entry) {
+        let reason = Reason::Unsupported("zip-disagreement".to_owned());
+        let detail = format!("{field} in central and local header");
+        children.gap(name, reason, detail)?;
+    }
+    if entry.is_folder() {
+        return Ok(());
+    }
+    if let Some(how) = entry.encryption() {
+        return children.gap(name, Reason::Encrypted, how.to_owned());
+    }
+    let raw = object.slice(local.data_at, entry.compressed);
+    decode::give(entry, &raw, children)
+}
+
+#[cfg(test)]
+mod tests;

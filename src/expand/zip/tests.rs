@@ -1,0 +1,601 @@
+use super::super::testing::{Recorder, expand, mutations, object, said, tool};
+use super::*;
+use ::zip::CompressionMethod;
+use ::zip::write::{SimpleFileOptions, ZipWriter};
+use std::io::{Cursor, Read, Write};
+
+/// One member, as headers are to be written about it.
+#[derive(Clone)]
+struct Member {
+    name: &'static [u8],
+    method: u16,
+    flags: u16,
+    raw: Vec<u8>,
+    sum: u32,
+    size: u32,
+    compressed: u32,
+}
+
+fn stored(name: &'static [u8], content: &[u8]) -> Member {
+    let length = u32::try_from(content.len()).unwrap();
+    Member {
+        name,
+        method: 0,
+        flags: 0,
+        raw: content.to_vec(),
+        sum: crc32fast::hash(content),
+        size: length,
+        compressed: length,
+    }
+}
+
+fn deflated(name: &'static [u8], content: &[u8]) -> Member {
+    let mut raw = Vec::new();
+    flate2::bufread::DeflateEncoder::new(content, flate2::Compression::default())
+        .read_to_end(&mut raw)
+        .unwrap();
+    Member {
+        method: 8,
+        compressed: u32::try_from(raw.len()).unwrap(),
+        raw,
+        ..stored(name, content)
+    }
+}
+
+impl Member {
+    fn common(&self, streamed: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        for field in [self.flags, self.method, 0, 0] {
+            out.extend_from_slice(&field.to_le_bytes());
+        }
+        let known = if streamed { 0 } else { u32::MAX };
+        for field in [self.sum, self.compressed, self.size] {
+            out.extend_from_slice(&(field & known).to_le_bytes());
+        }
+        out.extend_from_slice(&u16::try_from(self.name.len()).unwrap().to_le_bytes());
+        out.extend_from_slice(&[0, 0]);
+        out
+    }
+
+    fn local(&self) -> Vec<u8> {
+        let streamed = self.flags & directory::STREAMED != 0;
+        let mut out = [LOCAL, &[20, 0]].concat();
+        out.extend(self.common(streamed));
+        out.extend_from_slice(self.name);
+        out.extend_from_slice(&self.raw);
+        if streamed {
+            out.extend_from_slice(b"PK\x07\x08");
+            for field in [self.sum, self.compressed, self.size] {
+                out.extend_from_slice(&field.to_le_bytes());
+            }
+        }
+        out
+    }
+
+    fn central(&self, offset: usize) -> Vec<u8> {
+        let mut out = b"PK\x01\x02\x14\0\x14\0".to_vec();
+        out.extend(self.common(false));
+        out.extend_from_slice(&[0; 10]);
+        out.extend_from_slice(&u32::try_from(offset).unwrap().to_le_bytes());
+        out.extend_from_slice(self.name);
+        out
+    }
+}
+
+fn end(count: usize, size: usize, offset: usize) -> Vec<u8> {
+    let mut out = b"PK\x05\x06\0\0\0\0".to_vec();
+    let count = u16::try_from(count).unwrap().to_le_bytes();
+    out.extend([count, count].concat());
+    out.extend_from_slice(&u32::try_from(size).unwrap().to_le_bytes());
+    out.extend_from_slice(&u32::try_from(offset).unwrap().to_le_bytes());
+    out.extend_from_slice(&[0, 0]);
+    out
+}
+
+/// An archive whose local headers are those of `locals` and whose directory is that of `centrals`.
+fn two_faced(locals: &[Member], centrals: &[Member]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut directory = Vec::new();
+    for (local, central) in locals.iter().zip(centrals) {
+        directory.extend(central.central(out.len()));
+        out.extend(local.local());
+    }
+    let offset = out.len();
+    out.extend_from_slice(&directory);
+    out.extend(end(centrals.len(), directory.len(), offset));
+    out
+}
+
+fn archive(members: &[Member]) -> Vec<u8> {
+    two_faced(members, members)
+}
+
+fn run(bytes: &[u8]) -> Recorder {
+    expand(&Zip, bytes, b"x.zip")
+}
+
+fn child(name: &[u8], content: &[u8]) -> (Vec<u8>, Vec<u8>) {
+    (name.to_vec(), content.to_vec())
+}
+
+#[test]
+fn members_in_the_order_of_the_directory() {
+    let bytes = archive(&[
+        stored(b"dir/", b""),
+        stored(b"dir/a", b"stored"),
+        deflated(b"b\xff", b"deflated, deflated"),
+        stored(b"empty", b""),
+    ]);
+    let got = run(&bytes);
+    assert_eq!(got.gaps, []);
+    let wanted = [
+        child(b"dir/a", b"stored"),
+        child(b"b\xff", b"deflated, deflated"),
+        child(b"empty", b""),
+    ];
+    assert_eq!(got.children, wanted);
+}
+
+#[test]
+fn bytes_in_front_and_behind() {
+    let bytes = archive(&[stored(b"a", b"content"), deflated(b"b", b"more")]);
+    let behind_a_program = [&b"#!/bin/sh\nprogram\n"[..], &bytes].concat();
+    let got = run(&behind_a_program);
+    assert_eq!(
+        (got.names(), got.gaps.len()),
+        (vec!["a".to_owned(), "b".to_owned()], 0)
+    );
+    let zeros = [&bytes[..], &[0; 100]].concat();
+    assert_eq!(run(&zeros).gaps, []);
+    let junk = [&bytes[..], b"junk"].concat();
+    let got = run(&junk);
+    assert_eq!(got.children.len(), 2);
+    assert_eq!(
+        got.gaps,
+        [said(None, "corrupt", "4 bytes after the archive")]
+    );
+}
+
+#[test]
+fn an_empty_archive_is_complete_but_none_with_members_in_front() {
+    let empty = end(0, 0, 0);
+    assert!(!run(&empty).complained());
+    let hiding = [stored(b"hidden", b"content").local(), end(0, 0, 0)].concat();
+    let got = run(&hiding);
+    assert_eq!(
+        (got.names(), got.reasons()),
+        (vec!["hidden".to_owned()], vec!["corrupt"])
+    );
+}
+
+#[test]
+fn what_is_no_zip_is_unlike() {
+    assert!(run(b"some text").unlike);
+    let nowhere = [&[1; 100][..], &end(1, 50, 10)].concat();
+    assert!(run(&nowhere).unlike);
+}
+
+#[test]
+fn what_cannot_be_decoded_is_said_by_its_method() {
+    let with = |method, flags| Member {
+        method,
+        flags,
+        ..stored(b"a", b"content")
+    };
+    let rows = [
+        (with(0, 1), "encrypted"),
+        (with(99, 1), "encrypted"),
+        (with(14, 0), "unsupported/zip-lzma"),
+        (with(93, 0), "unsupported/zip-zstd"),
+        (with(95, 0), "unsupported/zip-xz"),
+        (with(98, 0), "unsupported/zip-ppmd"),
+        (with(77, 0), "unsupported/zip-method-77"),
+        (with(6, 0), "corrupt"),
+        (with(8, 0), "corrupt"),
+        (with(9, 0), "corrupt"),
+        (with(12, 0), "corrupt"),
+        (
+            Member {
+                size: 1 << 30,
+                ..with(6, 0)
+            },
+            "limit/memory",
+        ),
+    ];
+    for (member, reason) in rows {
+        let got = run(&archive(&[member.clone(), stored(b"next", b"x")]));
+        assert_eq!(got.reasons(), [reason], "method {}", member.method);
+        assert_eq!(got.gaps[0].0.as_deref(), Some(&b"a"[..]));
+        assert_eq!(got.names().last().map(String::as_str), Some("next"));
+    }
+}
+
+#[test]
+fn headers_that_disagree_are_said() {
+    let one = deflated(b"name", b"content, content");
+    let rows = [
+        (
+            "name",
+            Member {
+                name: b"mane",
+                ..one.clone()
+            },
+        ),
+        (
+            "method",
+            Member {
+                method: 0,
+                ..one.clone()
+            },
+        ),
+        (
+            "encryption",
+            Member {
+                flags: 1,
+                ..one.clone()
+            },
+        ),
+        (
+            "size",
+            Member {
+                size: 3,
+                ..one.clone()
+            },
+        ),
+        (
+            "compressed size",
+            Member {
+                compressed: 3,
+                ..one.clone()
+            },
+        ),
+    ];
+    for (field, local) in rows {
+        let got = run(&two_faced(&[local], std::slice::from_ref(&one)));
+        assert_eq!(
+            got.children,
+            [child(b"name", b"content, content")],
+            "{field}"
+        );
+        let detail = format!("{field} in central and local header");
+        assert_eq!(
+            got.gaps,
+            [said(Some(b"name"), "unsupported/zip-disagreement", &detail)]
+        );
+    }
+}
+
+#[test]
+fn a_wrong_checksum_or_size_is_said_after_the_content() {
+    let one = deflated(b"a", b"content, content");
+    let rows = [
+        Member {
+            sum: 1,
+            ..one.clone()
+        },
+        Member {
+            size: 3,
+            ..one.clone()
+        },
+        Member {
+            size: 300,
+            ..one.clone()
+        },
+        Member {
+            raw: [&one.raw[..], b"more"].concat(),
+            compressed: one.compressed + 4,
+            ..one
+        },
+        Member {
+            size: 3,
+            ..stored(b"a", b"content, content")
+        },
+    ];
+    for member in rows {
+        let got = run(&archive(&[member]));
+        assert_eq!(got.children, [child(b"a", b"content, content")]);
+        assert_eq!(got.reasons(), ["corrupt"], "{got:?}");
+    }
+}
+
+#[test]
+fn a_missing_local_header_is_the_member_s_gap() {
+    let members = [stored(b"a", b"1"), stored(b"b", b"2")];
+    let mut bytes = archive(&members);
+    bytes[0] = b'X';
+    let got = run(&bytes);
+    assert_eq!(got.names(), ["b"]);
+    assert_eq!(
+        got.gaps,
+        [said(Some(b"a"), "corrupt", "no local header at byte 0")]
+    );
+}
+
+#[test]
+fn a_directory_that_is_shorter_than_said_is_said() {
+    let member = stored(b"a", b"1");
+    let mut bytes = member.local();
+    let offset = bytes.len();
+    let directory = member.central(0);
+    bytes.extend_from_slice(&directory);
+    bytes.extend(end(2, directory.len(), offset));
+    assert_eq!(
+        run(&bytes).gaps,
+        [said(None, "corrupt", "1 of 2 entries are there")]
+    );
+}
+
+#[test]
+fn parts_of_a_split_archive_are_said() {
+    let mut bytes = archive(&[stored(b"a", b"1")]);
+    let at = bytes.len() - 18;
+    bytes[at] = 1;
+    let got = run(&bytes);
+    assert_eq!(
+        (got.names(), got.reasons()),
+        (vec!["a".to_owned()], vec!["unsupported/zip-split"])
+    );
+}
+
+#[test]
+fn without_a_directory_the_local_headers_are_followed() {
+    let streamed = |member: Member| Member { flags: 8, ..member };
+    let bytes = [
+        stored(b"a", b"one").local(),
+        streamed(deflated(b"b", b"two, two, two")).local(),
+        streamed(deflated(b"c", b"three")).local(),
+        streamed(stored(b"d", b"four")).local(),
+        deflated(b"e", b"five").local(),
+    ]
+    .concat();
+    let got = run(&bytes);
+    assert_eq!(got.names(), ["a", "b", "c", "d", "e"]);
+    assert_eq!(got.children[1].1, b"two, two, two");
+    assert_eq!(got.children[4].1, b"five");
+    assert!(got.children[3].1.starts_with(b"four"));
+    assert_eq!(
+        got.gaps.last(),
+        Some(&said(None, "corrupt", "no central directory"))
+    );
+    assert_eq!(got.gaps.len(), 2, "{:?}", got.gaps);
+    let marked = [&b"PK00"[..], &bytes].concat();
+    assert_eq!(run(&marked).names(), got.names());
+}
+
+/// The same archive with 64-bit records: sizes, offset and end.
+fn wide(in_front: usize) -> Vec<u8> {
+    let content = b"wide content";
+    let narrow = stored(b"w", content);
+    let full = Member {
+        size: u32::MAX,
+        compressed: u32::MAX,
+        ..narrow
+    };
+    let sizes = (content.len() as u64).to_le_bytes();
+    let mut out = full.local();
+    out.truncate(31);
+    out[28] = 20;
+    out.extend([&[1, 0, 16, 0], &sizes[..], &sizes, content].concat());
+    let offset = out.len() as u64;
+    let mut central = full.central(0xffff_ffff);
+    central[30] = 28;
+    central.extend([&[1, 0, 24, 0], &sizes[..], &sizes, &[0; 8]].concat());
+    out.extend_from_slice(&central);
+    let end64_at = out.len() as u64;
+    out.extend_from_slice(b"PK\x06\x06\x2c\0\0\0\0\0\0\0\x2d\0\x2d\0\0\0\0\0\0\0\0\0");
+    for field in [1, 1, central.len() as u64, offset] {
+        out.extend_from_slice(&field.to_le_bytes());
+    }
+    out.extend(
+        [
+            b"PK\x06\x07\0\0\0\0",
+            &end64_at.to_le_bytes()[..],
+            &[1, 0, 0, 0],
+        ]
+        .concat(),
+    );
+    out.extend_from_slice(
+        b"PK\x05\x06\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0",
+    );
+    [vec![b'#'; in_front], out].concat()
+}
+
+#[test]
+fn archives_of_64_bits() {
+    for in_front in [0, 1000] {
+        let bytes = wide(in_front);
+        let got = run(&bytes);
+        assert_eq!(got.children, [child(b"w", b"wide content")], "{got:?}");
+        assert_eq!(got.gaps, []);
+        let probe = object(&bytes).probe().unwrap();
+        assert_eq!(
+            super::super::recognise(&probe).map(|kind| kind.name),
+            Some("zip")
+        );
+    }
+    let mut bytes = wide(0);
+    let at = bytes.len() - 12;
+    bytes[at..at + 2].copy_from_slice(&[7, 0]);
+    assert_eq!(run(&bytes).reasons(), ["unsupported/zip-disagreement"]);
+}
+
+#[test]
+fn the_methods_of_the_zip_crate() {
+    let content: Vec<u8> = (0..20_000_u32)
+        .flat_map(|n| (n / 7).to_le_bytes())
+        .collect();
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for method in [
+        CompressionMethod::Stored,
+        CompressionMethod::Deflated,
+        CompressionMethod::Bzip2,
+    ] {
+        let options = SimpleFileOptions::default().compression_method(method);
+        writer.start_file(method.to_string(), options).unwrap();
+        writer.write_all(&content).unwrap();
+    }
+    let got = run(&writer.finish().unwrap().into_inner());
+    assert_eq!(got.gaps, []);
+    assert_eq!(got.names(), ["Stored", "Deflated", "Bzip2"]);
+    assert!(got.children.iter().all(|(_, bytes)| *bytes == content));
+}
+
+#[test]
+fn deflate64_and_the_methods_before_deflate() {
+    let content = b"abc";
+    // One stored block, which deflate64 has in common with deflate.
+    let deflate64 = b"\x01\x03\0\xfc\xffabc".to_vec();
+    // Shrink: nine bits for each byte.
+    let shrunk = {
+        let bits = content
+            .iter()
+            .enumerate()
+            .map(|(n, b)| u64::from(*b) << (9 * n));
+        bits.sum::<u64>().to_le_bytes()[..4].to_vec()
+    };
+    // Reduce: 256 empty follower sets of six bits, then plain bytes.
+    let reduced = [&[0; 192][..], content].concat();
+    for (method, raw) in [(9, deflate64), (1, shrunk), (2, reduced)] {
+        let compressed = u32::try_from(raw.len()).unwrap();
+        let member = Member {
+            method,
+            raw,
+            compressed,
+            ..stored(b"a", content)
+        };
+        let got = run(&archive(std::slice::from_ref(&member)));
+        assert_eq!(got.gaps, [], "method {method}");
+        assert_eq!(got.children, [child(b"a", content)]);
+        let longer = Member { size: 9, ..member };
+        let got = run(&archive(&[longer]));
+        assert_eq!(got.reasons(), ["corrupt"]);
+        assert!(
+            got.children[0].1.starts_with(content),
+            "what was decoded is kept"
+        );
+    }
+}
+
+fn sample() -> Vec<u8> {
+    let streamed = Member {
+        flags: 8,
+        ..deflated(b"c", b"streamed, streamed")
+    };
+    archive(&[
+        stored(b"a", b"first"),
+        deflated(b"b", b"second, second"),
+        streamed,
+    ])
+}
+
+#[test]
+fn a_cut_anywhere_is_said() {
+    let bytes = sample();
+    assert!(!run(&bytes).complained());
+    for cut in 0..bytes.len() {
+        assert!(run(&bytes[..cut]).complained(), "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_changed_byte_is_said_or_changes_nothing() {
+    let bytes = sample();
+    let whole = run(&bytes);
+    for at in 0..bytes.len() {
+        let mut changed = bytes.clone();
+        changed[at] ^= 0xff;
+        let got = run(&changed);
+        // The bytes of a stored member are whatever they are.
+        let stored = got.children.first().is_some_and(|(name, _)| name == b"a");
+        let rest = got.children.get(1..) == whole.children.get(1..);
+        assert!(got.complained() || (stored && rest), "byte {at}: {got:?}");
+    }
+}
+
+#[test]
+fn no_mutation_panics() {
+    let samples = [sample(), wide(3)];
+    let methods: Vec<_> = [1, 2, 3, 4, 5, 6, 9, 12]
+        .map(|method| Member {
+            method,
+            ..deflated(b"m", &b"some content ".repeat(20))
+        })
+        .to_vec();
+    for sample in samples.into_iter().chain([archive(&methods)]) {
+        mutations(&sample, 700, |bytes| {
+            let mut recorder = Recorder::default();
+            let _ = Zip.expand(&object(bytes), b"x.zip", &mut recorder);
+        });
+    }
+}
+
+#[test]
+fn the_zip_crate_sees_the_same() {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    for n in 0..300_u32 {
+        let method = if n % 2 == 0 {
+            CompressionMethod::Stored
+        } else {
+            CompressionMethod::Deflated
+        };
+        let options = SimpleFileOptions::default()
+            .compression_method(method)
+            .large_file(n % 5 == 0);
+        writer
+            .start_file(format!("dir{}/{n}", n % 7), options)
+            .unwrap();
+        writer
+            .write_all(&n.to_le_bytes().repeat(usize::try_from(n).unwrap()))
+            .unwrap();
+    }
+    let bytes = writer.finish().unwrap().into_inner();
+    let mut reader = ::zip::ZipArchive::new(Cursor::new(&bytes)).unwrap();
+    let mut wanted = Vec::new();
+    for n in 0..reader.len() {
+        let mut file = reader.by_index(n).unwrap();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        wanted.push((file.name_raw().to_vec(), content));
+    }
+    let got = run(&bytes);
+    assert_eq!(got.gaps, []);
+    assert!(got.children == wanted);
+}
+
+#[test]
+fn the_output_of_zip_itself_is_read() {
+    let Some(folder) = tool("zip") else { return };
+    let content = b"a line of text\n".repeat(5000);
+    folder.write("in/text", &content);
+    folder.write(
+        "in/deep/er/random",
+        &super::super::testing::Random::new(1).bytes(3000),
+    );
+    folder.write("in/empty", b"");
+    let rows: [&[&str]; 5] = [
+        &["-qr", "out.zip", "in"],
+        &["-qr0", "out.zip", "in"],
+        &["-qr", "-fz", "out.zip", "in"],
+        &["-qr", "-Z", "bzip2", "out.zip", "in"],
+        &["-qr", "-fd", "out.zip", "in"],
+    ];
+    for arguments in rows {
+        let _ = std::fs::remove_file(folder.path().join("out.zip"));
+        folder.run("zip", arguments);
+        let got = expand(&Zip, &folder.read("out.zip"), b"out.zip");
+        assert_eq!(got.gaps, [], "{arguments:?}");
+        assert_eq!(got.children.len(), 3);
+        for (name, content) in &got.children {
+            let name = str::from_utf8(name).unwrap();
+            assert!(*content == folder.read(name), "{arguments:?}: {name}");
+        }
+        if tool("unzip").is_some() {
+            let listed = folder.run("unzip", &["-Z1", "out.zip"]);
+            let files: Vec<_> = listed.lines().filter(|name| !name.ends_with('/')).collect();
+            assert_eq!(got.names(), files);
+        }
+    }
+    folder.run("zip", &["-q", "-P", "secret", "locked.zip", "in/text"]);
+    let got = expand(&Zip, &folder.read("locked.zip"), b"locked.zip");
+    assert_eq!(got.gaps, [said(Some(b"in/text"), "encrypted", "ZipCrypto")]);
+}
