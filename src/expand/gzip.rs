@@ -254,8 +254,8 @@ fn text(input: &mut impl BufRead) -> io::Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Recorder, expand, mutations, object, said, tool};
     use super::*;
+    use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
     use flate2::Compression;
     use flate2::bufread::GzEncoder;
 

@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("signature", &["event", "path"]),
     ("engine", &["event", "signature"]),
     ("database", &["engine", "event", "signature"]),
-    ("expand", &["bytes", "event", "kind", "object"]),
+    ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
         "scan",
         &[

@@ -1,10 +1,10 @@
 //! What must hold beside a magic number, format by format.
 #![forbid(unsafe_code)]
 
-use super::super::number::digits;
-use super::super::tar::Header;
-use super::super::{gzip as gz, zip};
 use crate::bytes::Reader;
+use crate::expand::number::digits;
+use crate::expand::tar::Header;
+use crate::expand::{gzip as gz, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.

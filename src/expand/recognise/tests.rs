@@ -1,5 +1,5 @@
-use super::super::testing::{Random, object};
 use super::*;
+use crate::expand::testing::{Random, object};
 use crate::kind::KINDS;
 use std::fs;
 

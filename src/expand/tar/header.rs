@@ -1,7 +1,7 @@
 //! One 512-byte header block: POSIX ustar, its older and its GNU form.
 #![forbid(unsafe_code)]
 
-use super::super::number::digits;
+use crate::expand::number::digits;
 
 /// Everything in a tar archive lies in blocks of this size.
 pub(in crate::expand) const BLOCK: usize = 512;

@@ -2,7 +2,7 @@
 //! or of all that follow, and GNU's keys for sparse files in them.
 #![forbid(unsafe_code)]
 
-use super::super::number::digits;
+use crate::expand::number::digits;
 
 /// What the records say that matters here.
 #[derive(Default)]

@@ -7,10 +7,10 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use super::super::number::digits;
-use super::super::{cut_short, damaged};
 use super::header::{BLOCK, Header, number};
 use super::pax;
+use crate::expand::number::digits;
+use crate::expand::{cut_short, damaged};
 use crate::object::{Object, ObjectReader};
 
 /// Where the pieces of the content belong: offset and length of each, in order.

@@ -1,5 +1,5 @@
-use super::super::testing::{Recorder, expand, mutations, object, said, tool};
 use super::*;
+use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
 use std::fs;
 use std::process::Command;
 
