@@ -35,10 +35,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "budget", "database", "gateway", "policy", "pool", "scan", "verdict",
+            "budget",
+            "database",
+            "gateway",
+            "policy",
+            "pool",
+            "scan",
+            "signature",
+            "verdict",
         ],
     ),
-    ("log", &["engine"]),
+    ("log", &["engine", "signature"]),
     (
         "local",
         &[

@@ -15,6 +15,7 @@ mod support;
 mod cli;
 mod crowd;
 mod daemon;
+mod docs;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod gaps;

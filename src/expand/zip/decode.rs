@@ -9,10 +9,10 @@ use std::io::{self, Cursor, Read};
 use crc32fast::Hasher;
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 
-use super::super::inflate::Inflate;
-use super::super::{Children, Content, Halt, damaged};
 use super::directory::{Entry, LOCAL, STREAMED};
 use crate::event::{Limit, Reason};
+use crate::expand::inflate::Inflate;
+use crate::expand::{Children, Content, Halt, damaged};
 use crate::object::Object;
 
 const STORED: u16 = 0;

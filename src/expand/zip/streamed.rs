@@ -4,11 +4,11 @@
 
 use std::io;
 
-use super::super::inflate::Inflate;
-use super::super::{Children, Content, Halt};
 use super::decode::{self, DEFLATED};
 use super::directory::{LOCAL, Local, STREAMED};
 use crate::event::Reason;
+use crate::expand::inflate::Inflate;
+use crate::expand::{Children, Content, Halt};
 use crate::object::Object;
 
 /// Bytes in which the next header is searched for at a time.

@@ -1,5 +1,5 @@
-use super::super::testing::{Recorder, expand, mutations, object, said, tool};
 use super::*;
+use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
 use ::zip::CompressionMethod;
 use ::zip::write::{SimpleFileOptions, ZipWriter};
 use std::io::{Cursor, Read, Write};
@@ -409,7 +409,7 @@ fn archives_of_64_bits() {
         assert_eq!(got.gaps, []);
         let probe = object(&bytes).probe().unwrap();
         assert_eq!(
-            super::super::recognise(&probe).map(|kind| kind.name),
+            crate::expand::recognise(&probe).map(|kind| kind.name),
             Some("zip")
         );
     }
@@ -569,7 +569,7 @@ fn the_output_of_zip_itself_is_read() {
     folder.write("in/text", &content);
     folder.write(
         "in/deep/er/random",
-        &super::super::testing::Random::new(1).bytes(3000),
+        &crate::expand::testing::Random::new(1).bytes(3000),
     );
     folder.write("in/empty", b"");
     let rows: [&[&str]; 5] = [

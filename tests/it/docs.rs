@@ -1,0 +1,224 @@
+//! Every command and transcript of the documentation, run as it stands there.
+//!
+//! In blocks marked `console`, lines after `$ ` are commands and the others what they print; in blocks marked
+//! `telnet`, commands are sent and replies awaited. `…` stands for anything within a line, a line of only `…` for any lines. The
+//! programs talk to a daemon at a free port, of which the text says that it is 8081.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::{Daemon, Talk};
+
+struct Block {
+    kind: String,
+    lines: Vec<String>,
+}
+
+fn blocks(text: &str) -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut open: Option<Block> = None;
+    for line in text.lines() {
+        match (line.strip_prefix("```"), &mut open) {
+            (Some(_), Some(_)) => blocks.extend(open.take()),
+            (Some(kind), None) => {
+                open = Some(Block {
+                    kind: kind.to_owned(),
+                    lines: Vec::new(),
+                });
+            }
+            (None, Some(block)) => block.lines.push(line.to_owned()),
+            (None, None) => {}
+        }
+    }
+    blocks
+}
+
+/// True if `line` is what `pattern` says, `…` standing for anything.
+fn matches(pattern: &str, line: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('…') else {
+        return pattern == line;
+    };
+    line.strip_prefix(first).is_some_and(|tail| {
+        (0..=tail.len())
+            .filter(|at| tail.is_char_boundary(*at))
+            .any(|at| matches(rest, &tail[at..]))
+    })
+}
+
+fn all_match(patterns: &[String], lines: &[&str]) -> bool {
+    match patterns.split_first() {
+        None => lines.is_empty(),
+        Some((first, rest)) if first == "…" => {
+            (0..=lines.len()).any(|at| all_match(rest, &lines[at..]))
+        }
+        Some((first, rest)) => lines
+            .split_first()
+            .is_some_and(|(line, more)| matches(first, line) && all_match(rest, more)),
+    }
+}
+
+fn console(block: &Block, daemon: &Daemon, folder: &Path) {
+    let mut script = String::new();
+    for line in &block.lines {
+        if let Some(command) = line.strip_prefix("$ ") {
+            script += &format!("echo '@@@'; {command}\n");
+        }
+    }
+    let programs = Path::new(env!("CARGO_BIN_EXE_vfindd")).parent().unwrap();
+    let address = daemon.address;
+    let script = format!(
+        "vfindc() {{ {}/vfindc --server={address} \"$@\"; }}\nset -o pipefail\n{script}",
+        programs.display()
+    );
+    // `$?` must be that of the command before, not of the mark.
+    let script = script.replace("echo '@@@'; echo $?", "code=$?; echo '@@@'; echo $code");
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(folder)
+        .env(
+            "PATH",
+            format!("{}:{}", programs.display(), std::env::var("PATH").unwrap()),
+        )
+        .output()
+        .unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut printed = printed.split("@@@\n").skip(1);
+    let mut lines = block.lines.iter().peekable();
+    while let Some(command) = lines.next() {
+        let mut expected = Vec::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+            expected.push(line.clone());
+        }
+        let said = printed
+            .next()
+            .unwrap_or_else(|| panic!("{command} did not run"));
+        let mut sorted: Vec<_> = said.lines().collect();
+        // Files of a folder are reported as they are done; the text shows them by name.
+        let findings = sorted
+            .iter()
+            .take_while(|line| line.starts_with('"'))
+            .count();
+        sorted[..findings].sort_unstable();
+        assert!(
+            all_match(&expected, &sorted),
+            "{command} printed\n{said}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+fn is_command(line: &str) -> bool {
+    let verb = line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ');
+    ["SCAN/", "ENABLE ", "DISABLE ", "QUIT"]
+        .iter()
+        .any(|word| verb.starts_with(word))
+}
+
+fn telnet(block: &Block, daemon: &Daemon, folder: &Path) {
+    let mut talk: Talk = daemon.connect_silently();
+    for line in block.lines.iter().filter(|line| !line.starts_with("$ ")) {
+        // Names that are sent are real ones.
+        let sent = line
+            .replace('…', &format!("{}/", folder.display()))
+            .replace("//", "/");
+        if !is_command(line) {
+            let said = talk.text();
+            assert!(matches(line, &said), "instead of\n{line}\ncame\n{said}");
+        } else {
+            talk.send(sent + "\r\n");
+        }
+    }
+    assert_eq!(talk.rest(), b"");
+}
+
+#[test]
+fn what_the_documentation_shows_is_what_happens() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&["--threads=1"]);
+    let mut played = 0;
+    for file in [
+        "README.md",
+        "docs/verdicts.md",
+        "docs/signatures.md",
+        "docs/protocols/svsp.md",
+    ] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        for block in blocks(&text) {
+            match block.kind.as_str() {
+                "console" => console(&block, &daemon, folder.path()),
+                "telnet" => telnet(&block, &daemon, folder.path()),
+                _ => continue,
+            }
+            played += 1;
+        }
+    }
+    assert!(played >= 4, "{played} blocks");
+}
+
+#[test]
+fn links_between_documents_lead_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("README.md")];
+    files.extend(
+        std::fs::read_dir(root.join("docs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path()),
+    );
+    files.extend(
+        std::fs::read_dir(root.join("docs/protocols"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path()),
+    );
+    for file in files
+        .iter()
+        .filter(|file| file.extension().is_some_and(|ext| ext == "md"))
+    {
+        let text = std::fs::read_to_string(file).unwrap();
+        for link in text
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+        {
+            if !link.contains("://") && !link.starts_with('#') {
+                assert!(
+                    file.parent().unwrap().join(link).exists(),
+                    "{}: {link}",
+                    file.display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_option_of_the_programs_is_one_that_they_have() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut known = String::new();
+    for program in [
+        env!("CARGO_BIN_EXE_vfindd"),
+        env!("CARGO_BIN_EXE_vfind"),
+        env!("CARGO_BIN_EXE_vfindc"),
+    ] {
+        let help = Command::new(program).arg("--help").output().unwrap();
+        known += &String::from_utf8(help.stdout).unwrap();
+    }
+    for file in [
+        "README.md",
+        "docs/verdicts.md",
+        "docs/signatures.md",
+        "docs/architecture.md",
+        "docs/changelog.md",
+    ] {
+        let text = std::fs::read_to_string(root.join(file)).unwrap();
+        for code in text.split('`').skip(1).step_by(2) {
+            if let Some(option) = code.strip_prefix("--") {
+                let name: String = option
+                    .chars()
+                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '-')
+                    .collect();
+                assert!(known.contains(&format!("--{name}")), "{file}: --{name}");
+            }
+        }
+    }
+}
