@@ -54,3 +54,5 @@ pub mod local;
 
 pub mod client;
 pub mod server;
+
+pub mod fuzzing;

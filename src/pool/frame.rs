@@ -46,9 +46,7 @@ pub(super) const TO_WORKER: usize = u32::MAX as usize;
 
 /// Sends a message.
 pub(super) fn send(socket: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
-    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
-    socket.write_all(&length(&body)?)?;
-    socket.write_all(&body)
+    socket.write_all(&framed(message)?)
 }
 
 /// Sends a message with a descriptor.
@@ -57,27 +55,26 @@ pub(super) fn send_with(
     message: &impl Serialize,
     descriptor: impl AsFd,
 ) -> io::Result<()> {
-    let body = postcard::to_stdvec(message).map_err(io::Error::other)?;
-    let length = length(&body)?;
+    let message = framed(message)?;
     let descriptors = [descriptor.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&descriptors)) {
         return Err(io::Error::other("no room for a descriptor"));
     }
-    let sent = sendmsg(
-        &*socket,
-        &[IoSlice::new(&length)],
-        &mut control,
-        SendFlags::NOSIGNAL,
-    )?;
-    socket.write_all(length.get(sent..).unwrap_or(&[]))?;
-    socket.write_all(&body)
+    let parts = [IoSlice::new(&message)];
+    let sent = sendmsg(&*socket, &parts, &mut control, SendFlags::NOSIGNAL)?;
+    socket.write_all(message.get(sent..).unwrap_or(&[]))
 }
 
-fn length(body: &[u8]) -> io::Result<[u8; 4]> {
-    let length = u32::try_from(body.len()).map_err(io::Error::other)?;
-    Ok(length.to_le_bytes())
+/// The length and the message, in one piece.
+fn framed(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut framed = postcard::to_extend(message, vec![0; 4]).map_err(io::Error::other)?;
+    let length = u32::try_from(framed.len() - 4).map_err(io::Error::other)?;
+    if let Some(head) = framed.first_chunk_mut() {
+        *head = length.to_le_bytes();
+    }
+    Ok(framed)
 }
 
 /// Receives a message of at most `most` bytes from anything that can be read.

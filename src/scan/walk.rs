@@ -46,6 +46,8 @@ pub(super) struct Walk<'a> {
     budget: Budget,
     on_disk: u64,
     outcome: Outcome,
+    /// What is read into; kept, because small objects are many.
+    buffer: Vec<u8>,
 }
 
 /// Where in the tree an object is.
@@ -64,6 +66,15 @@ enum Plan {
     Open(&'static dyn Expander),
     /// Nothing: it is no container, or it was said why it is not opened.
     Leaf,
+}
+
+/// When the bytes of an object are paid for.
+#[derive(Clone, Copy)]
+enum Paid {
+    /// With each step, for nobody knows how many come.
+    AsItComes,
+    /// They were counted when the object came out of its container, or they are the item's own.
+    Before,
 }
 
 /// An object that was matched: what held on it, and the content if it is to be opened.
@@ -88,6 +99,7 @@ impl<'a> Walk<'a> {
             budget: Budget::new(job.limits.clone(), 0),
             on_disk: 0,
             outcome: Outcome::default(),
+            buffer: Vec::new(),
         }
     }
 
@@ -140,7 +152,8 @@ impl<'a> Walk<'a> {
         let plan = self.plan(spot, &probe)?;
         let announced = self.announce_early(spot, &plan)?;
         let mut matcher = Matcher::new(self.database);
-        let read = self.match_object(spot, object, &mut matcher);
+        let mut reader = object.raw_reader();
+        let read = self.read_through(spot, &mut reader, Paid::Before, |chunk| matcher.feed(chunk));
         let matched = Matched {
             matches: matcher.finish(),
             announced,
@@ -151,37 +164,6 @@ impl<'a> Walk<'a> {
             return Err(halt);
         }
         self.conclude(spot, plan, Some(object), matched, found)
-    }
-
-    fn match_object(
-        &mut self,
-        spot: &Spot,
-        object: &Object,
-        matcher: &mut Matcher<'_>,
-    ) -> Result<(), Halt> {
-        let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
-        let mut buffer = vec![0; buffer_for(object.length())];
-        let mut at = 0;
-        while at < object.length() {
-            let chunk = match object.read_at(&mut buffer, at) {
-                Ok(0) => break,
-                Ok(count) => buffer.get(..count).unwrap_or(&[]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return self.failed(&spot.path, &error),
-            };
-            #[cfg(feature = "test-faults")]
-            super::fault::strike(chunk);
-            matcher.feed(chunk);
-            if let Some(sha1) = &mut sha1 {
-                sha1.update(chunk);
-            }
-            at += chunk.len() as u64;
-            self.outcome.bytes += chunk.len() as u64;
-        }
-        self.outcome.sha1 = sha1
-            .map(|sha1| HEXLOWER.encode(&sha1.finalize()))
-            .or(self.outcome.sha1.take());
-        Ok(())
     }
 
     /// Content that comes out of a decoder: matched while it goes by, kept as well as it can be, recognised at its end.
@@ -196,7 +178,7 @@ impl<'a> Walk<'a> {
         let mut spool = Spool::new(&tmpdir, room);
         let mut ends = Ends::default();
         let mut matcher = Matcher::new(self.database);
-        let read = self.match_stream(spot, reader, |chunk| {
+        let read = self.read_through(spot, reader, Paid::AsItComes, |chunk| {
             matcher.feed(chunk);
             spool.push(chunk);
             ends.push(chunk);
@@ -230,23 +212,26 @@ impl<'a> Walk<'a> {
         done
     }
 
-    fn match_stream(
+    /// Reads to the end, and says so if that is not possible.
+    fn read_through(
         &mut self,
         spot: &Spot,
         reader: &mut dyn Read,
+        paid: Paid,
         mut take: impl FnMut(&[u8]),
     ) -> Result<(), Halt> {
         let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
-        let mut buffer = vec![0; CHUNK];
-        loop {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(CHUNK, 0);
+        let end = loop {
             if let Err(stopped) = self.stop.check() {
-                return self.stopped(&spot.path, stopped);
+                break self.stopped(&spot.path, stopped).map(|()| false);
             }
             let chunk = match reader.read(&mut buffer) {
-                Ok(0) => break,
+                Ok(0) => break Ok(true),
                 Ok(count) => buffer.get(..count).unwrap_or(&[]),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return self.damaged(&spot.path, &error),
+                Err(error) => break self.damaged(&spot.path, &error).map(|()| false),
             };
             #[cfg(feature = "test-faults")]
             super::fault::strike(chunk);
@@ -254,14 +239,20 @@ impl<'a> Walk<'a> {
             if let Some(sha1) = &mut sha1 {
                 sha1.update(chunk);
             }
-            self.outcome.bytes += chunk.len() as u64;
-            if let Err(limit) = self.budget.bytes(chunk.len() as u64) {
-                return self.over(&spot.path, limit);
+            let count = chunk.len() as u64;
+            self.outcome.bytes += count;
+            let payment = match paid {
+                Paid::AsItComes => self.budget.bytes(count),
+                Paid::Before => Ok(()),
+            };
+            if let Err(limit) = payment {
+                break self.over(&spot.path, limit).map(|()| false);
             }
+        };
+        self.buffer = buffer;
+        if end? && let Some(sha1) = sha1 {
+            self.outcome.sha1 = Some(HEXLOWER.encode(&sha1.finalize()));
         }
-        self.outcome.sha1 = sha1
-            .map(|sha1| HEXLOWER.encode(&sha1.finalize()))
-            .or(self.outcome.sha1.take());
         Ok(())
     }
 
@@ -500,8 +491,4 @@ impl Children for Members<'_, '_> {
 fn changed(before: &Metadata, after: &Metadata) -> bool {
     let state = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec());
     state(before) != state(after)
-}
-
-fn buffer_for(length: u64) -> usize {
-    usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK))
 }

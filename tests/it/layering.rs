@@ -54,6 +54,22 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("client", &["event", "gateway", "path", "verdict"]),
     ("server", &["database", "gateway", "policy", "pool"]),
+    (
+        "fuzzing",
+        &[
+            "budget",
+            "database",
+            "engine",
+            "event",
+            "gateway",
+            "path",
+            "request",
+            "scan",
+            "signature",
+            "stop",
+            "verdict",
+        ],
+    ),
 ];
 
 /// Modules that may know the runtime. All others are plain functions of what they are given.

@@ -18,6 +18,7 @@ mod daemon;
 mod docs;
 #[cfg(feature = "test-faults")]
 mod faults;
+mod fuzz_corpus;
 mod gaps;
 mod layering;
 mod reload;

@@ -1,0 +1,162 @@
+//! One function for each boundary that hostile bytes cross, with what must hold whatever they are.
+//!
+//! The targets in `fuzz/` are one line each, and `cargo test` replays their corpus: a crash that was found once stays
+//! found. Rows of tables are picked by the first byte, so that a new row is fuzzed from its first day.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use bytes::BytesMut;
+
+use crate::budget::{Limits, MIB};
+use crate::database::Live;
+use crate::database::load::Sources;
+use crate::engine::Database;
+use crate::event::{Epoch, Event};
+use crate::gateway::svsp::reply::{self, Reply};
+use crate::gateway::{GATEWAYS, Hello, Step};
+use crate::path::ObjectPath;
+use crate::request::Options;
+use crate::scan::{Job, Setup, scan};
+use crate::signature::{Batch, FORMATS};
+use crate::stop::Cancel;
+use crate::verdict::{Report, Summary};
+
+/// A peer that sends these bytes, in pieces whose length is the first byte: every line of ours is a reply, and every
+/// scan that was accepted gets exactly one end.
+pub fn gateway(data: &[u8]) {
+    let (Some((pieces, data)), Some(row)) = (data.split_first(), GATEWAYS.first()) else {
+        return;
+    };
+    let mut protocol = (row.open)(Hello::default());
+    let (mut input, mut out) = (BytesMut::new(), Vec::new());
+    let mut chunks = data.chunks(usize::from(*pieces).max(1));
+    let mut ended = false;
+    loop {
+        match protocol.receive(&mut input, ended, &mut out) {
+            Step::Close => break,
+            Step::Read if ended => break,
+            Step::Read => match chunks.next() {
+                Some(chunk) => input.extend_from_slice(chunk),
+                None => ended = true,
+            },
+            Step::Scan(job, request) => {
+                let crate::request::Source::Path(path) = request.source;
+                let summary = Summary::new(ObjectPath::root(path));
+                protocol.report(job, &Report::Ended(Box::new(summary)), &mut out);
+            }
+            Step::Wait => break,
+        }
+    }
+    check_replies(&out);
+}
+
+fn check_replies(out: &[u8]) {
+    let mut open: HashMap<Option<Vec<u8>>, u64> = HashMap::new();
+    for line in out.split_inclusive(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r\n");
+        let parsed = line.and_then(reply::parse);
+        assert!(parsed.is_some(), "no reply: {line:?}");
+        let Some((id, reply)) = parsed else { continue };
+        match reply {
+            Reply::Queued => *open.entry(id).or_default() += 1,
+            Reply::Done(..) => {
+                let count = open.entry(id).or_default();
+                assert!(*count > 0, "DONE of no scan");
+                *count -= 1;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A signature file of the format that the first byte picks: it loads or is complained about, and what loaded can be
+/// searched for.
+pub fn signature(data: &[u8]) {
+    let Some((row, text)) = data.split_first() else {
+        return;
+    };
+    let Some(format) = FORMATS.get(usize::from(*row) % FORMATS.len().max(1)) else {
+        return;
+    };
+    let mut batch = Batch::default();
+    format.parse(text, "fuzz", &mut batch);
+    let (signatures, complaints) = batch.into_parts();
+    let lines = text.split(|byte| *byte == b'\n').count() as u32;
+    assert!(complaints.iter().all(|complaint| complaint.line <= lines));
+    let count = signatures.len();
+    let database = Database::compile(signatures);
+    assert!(database.is_ok_and(|database| database.count() == count));
+}
+
+/// A file of these bytes: whatever is in it, all that is said is about it, and what is counted was said.
+pub fn content(data: &[u8]) {
+    let Ok(file) = file_of(data) else { return };
+    let Ok((live, _)) = Live::start(Sources {
+        builtin: true,
+        files: Vec::new(),
+    }) else {
+        return;
+    };
+    let setup = Setup {
+        limits: Limits {
+            expanded: 16 * MIB,
+            members: 1000,
+            deadline: Duration::from_secs(10),
+            ..Limits::default()
+        },
+        tmpdir: std::env::temp_dir(),
+    };
+    let epoch = Epoch {
+        number: 1,
+        fingerprint: String::new(),
+    };
+    let job = Job::new(
+        ObjectPath::root("file"),
+        0,
+        &Options::default(),
+        &setup,
+        epoch,
+    );
+    let (mut objects, mut gaps) = (0_u64, 0_u64);
+    let mut sink = |event: Event| {
+        let path = match &event {
+            Event::Scanning(path) => {
+                objects += 1;
+                path
+            }
+            Event::Finding(finding) => &finding.path,
+            Event::Gap(gap) => {
+                gaps += 1;
+                &gap.path
+            }
+            Event::Note(note) => &note.path,
+        };
+        assert_eq!(
+            path.elements().first().map(|name| &name[..]),
+            Some(&b"file"[..])
+        );
+        ControlFlow::Continue(())
+    };
+    let database = &live.current().database;
+    let outcome = scan(file, &job, database, &Cancel::default(), &mut sink);
+    assert!(
+        objects <= outcome.objects || gaps > 0,
+        "announced and not matched"
+    );
+    assert!(
+        outcome.bytes >= data.len() as u64 || gaps > 0,
+        "not read to its end, and not said"
+    );
+}
+
+fn file_of(data: &[u8]) -> std::io::Result<File> {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::memfd_create("fuzz", flags)?);
+    file.write_all(data)?;
+    Ok(file)
+}
