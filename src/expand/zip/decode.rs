@@ -8,9 +8,10 @@ use std::io::{self, Cursor, Read};
 
 use crc32fast::Hasher;
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
+use zip::result::ZipError;
 
 use super::super::inflate::Inflate;
-use super::super::{Children, Content, Halt, damaged};
+use super::super::{Children, Content, Halt, damaged, is_damage};
 use super::directory::{Entry, LOCAL, STREAMED};
 use crate::event::{Limit, Reason};
 use crate::object::Object;
@@ -102,6 +103,7 @@ fn rare(entry: &Entry, raw: &Object, children: &mut dyn Children) -> Result<(), 
             return children.child(&entry.name, Content::Stream(&mut content));
         }
         Ok(None) => "no member".to_owned(),
+        Err(ZipError::Io(error)) if !is_damage(&error) => return Err(error.into()),
         Err(error) => error.to_string(),
     };
     children.gap(Some(&entry.name), Reason::Corrupt, detail)
