@@ -8,11 +8,12 @@ use std::io::{self, Cursor, Read};
 
 use crc32fast::Hasher;
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
+use zip::result::ZipError;
 
 use super::directory::{Entry, LOCAL, STREAMED};
 use crate::event::{Limit, Reason};
 use crate::expand::inflate::Inflate;
-use crate::expand::{Children, Content, Halt, damaged};
+use crate::expand::{Children, Content, Halt, damaged, is_damage};
 use crate::object::Object;
 
 const STORED: u16 = 0;
@@ -97,14 +98,12 @@ fn rare(entry: &Entry, raw: &Object, children: &mut dyn Children) -> Result<(), 
     }
     let detail = match read_zipfile_from_stream_with_options(&mut source, options) {
         Ok(Some(file)) => {
-            let mut salvage = Salvage {
-                inner: file,
-                broken: false,
-            };
+            let mut salvage = Salvage::new(file, entry.method);
             let mut content = Checked::new(&mut salvage, entry);
             return children.child(&entry.name, Content::Stream(&mut content));
         }
         Ok(None) => "no member".to_owned(),
+        Err(ZipError::Io(error)) if !is_damage(&error) => return Err(error.into()),
         Err(error) => error.to_string(),
     };
     children.gap(Some(&entry.name), Reason::Corrupt, detail)
@@ -161,21 +160,56 @@ impl Read for Checked<'_> {
     }
 }
 
-/// Gets out of a decoder what it had decoded when it found the damage: those of the zip crate keep it, and give it
-/// to whoever asks for less.
-struct Salvage<R> {
+/// Reads from a decoder of the zip crate, and loses little or nothing of what it had when it found the damage.
+pub(super) struct Salvage<R> {
     inner: R,
-    broken: bool,
+    /// The methods before deflate keep what they have, and give it to whoever asks for less. The others must not be read
+    /// after an error: libbz2-rs-sys 0.2.6 goes on where it failed, leaves its tables, and aborts the process.
+    keeps: bool,
+    state: Decoder,
+}
+
+#[derive(Clone, Copy)]
+enum Decoder {
+    Sound,
+    Broken,
+    Done,
+}
+
+/// What a decoder that is not asked again can lose, in bytes.
+const STEP: usize = 64;
+
+impl<R> Salvage<R> {
+    /// The decoder of a compression method.
+    pub(super) fn new(inner: R, method: u16) -> Self {
+        Self {
+            inner,
+            keeps: method <= 6,
+            state: Decoder::Sound,
+        }
+    }
 }
 
 impl<R: Read> Read for Salvage<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if !self.broken {
-            match self.inner.read(out) {
-                Err(error) if error.raw_os_error().is_none() => self.broken = true,
-                result => return result,
+        let most = match self.state {
+            Decoder::Sound if self.keeps => out.len(),
+            Decoder::Sound => STEP.min(out.len()),
+            Decoder::Broken => 1.min(out.len()),
+            Decoder::Done => return Err(damaged("damaged compressed data")),
+        };
+        let result = self.inner.read(out.get_mut(..most).unwrap_or_default());
+        if result.is_err() {
+            let again = self.keeps && matches!(self.state, Decoder::Sound);
+            self.state = if again {
+                Decoder::Broken
+            } else {
+                Decoder::Done
+            };
+            if again {
+                return self.read(out);
             }
         }
-        self.inner.read(out.get_mut(..1).unwrap_or_default())
+        result
     }
 }

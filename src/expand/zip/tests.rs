@@ -476,6 +476,22 @@ fn deflate64_and_the_methods_before_deflate() {
     }
 }
 
+#[test]
+fn a_decoder_that_failed_is_not_asked_again() {
+    struct Fails(bool);
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            assert!(!self.0, "read after its error");
+            self.0 = true;
+            Err(std::io::ErrorKind::InvalidData.into())
+        }
+    }
+    let mut content = decode::Salvage::new(Fails(false), 12);
+    for _ in 0..3 {
+        assert!(content.read(&mut [0; 8]).is_err());
+    }
+}
+
 fn sample() -> Vec<u8> {
     let streamed = Member {
         flags: 8,
