@@ -90,7 +90,13 @@ impl Object {
         };
         let at = self.start.saturating_add(at);
         match &self.store {
-            Store::File(file) => file.read_at(buffer, at),
+            Store::File(file) => loop {
+                match file.read_at(buffer, at) {
+                    // Repeated here, so that no decoder ever sees an error that is none.
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
+            },
             Store::Memory(bytes) => {
                 let from = usize::try_from(at).unwrap_or(usize::MAX);
                 bytes

@@ -230,7 +230,7 @@ impl<'a> Walk<'a> {
             let chunk = match reader.read(&mut buffer) {
                 Ok(0) => break Ok(true),
                 Ok(count) => buffer.get(..count).unwrap_or(&[]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                // Never again after an error: there are decoders that abort the process then.
                 Err(error) => break self.damaged(&spot.path, &error).map(|()| false),
             };
             #[cfg(feature = "test-faults")]
