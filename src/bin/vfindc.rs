@@ -16,7 +16,7 @@ use vfind::verdict::Exit;
 #[derive(Parser)]
 #[command(name = "vfindc", version, disable_version_flag = true, after_help = EXIT_CODES)]
 struct Args {
-    /// The server; an IPv6 address with a port as [::1]:8081
+    /// The server; an IPv6 address with a port as `[::1]:8081`
     #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:8081")]
     server: Server,
     /// Print one JSON record per PATH and line, and nothing else (docs/schema/verdict-1.json)

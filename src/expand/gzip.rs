@@ -11,13 +11,13 @@ use crc32fast::Hasher;
 use super::inflate::Inflate;
 use super::{Children, Content, Expander, Halt, cut_short, damaged, is_damage};
 use crate::event::Reason;
-use crate::object::{Object, ObjectReader};
+use crate::object::{CHUNK, Object, ObjectReader};
 use crate::path::NAME_LIMIT;
 
-const MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// FLG (RFC 1952 §2.3.1): the three high bits must be zero.
-const RESERVED: u8 = 0xe0;
+/// The only compression method that there is (RFC 1952 §2.3.1). Below it are those that were reserved for what never came.
+const DEFLATE: u8 = 8;
 const FHCRC: u8 = 2;
 const FEXTRA: u8 = 4;
 const FNAME: u8 = 8;
@@ -40,33 +40,74 @@ impl Expander for Gzip {
         name: &[u8],
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
-        if !is_header(&object.bytes_at(0, 4)?) {
-            return Err(Halt::Unlike);
+        let mut rest = object.clone();
+        while let Some(next) = content(&rest, name, children)? {
+            rest = rest.slice(next, u64::MAX);
         }
-        let mut members = Members::new(object.reader());
-        let stored = match members.header() {
-            Ok(stored) => stored,
-            Err(error) if is_damage(&error) => {
-                return children.gap(None, Reason::Corrupt, format!("gzip header: {error}"));
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let name = child_name(&stored, name);
-        children.child(&name, Content::Stream(&mut members))?;
-        match members.junk(object.length())? {
-            0 => Ok(()),
-            count => children.gap(
-                None,
-                Reason::Corrupt,
-                format!("{count} bytes after the last member"),
-            ),
-        }
+        Ok(())
     }
 }
 
-/// Tells whether `head` begins with a gzip header.
-pub(super) fn is_header(head: &[u8]) -> bool {
-    head.starts_with(&MAGIC) && head.get(3).is_some_and(|flags| flags & RESERVED == 0)
+/// Gives the content at the start of `object`: all members that follow each other, perhaps with zeros in between. Gives
+/// the place of the next member, when something else lies before it.
+fn content(object: &Object, name: &[u8], children: &mut dyn Children) -> Result<Option<u64>, Halt> {
+    match method(&object.bytes_at(0, 4)?) {
+        None => return Err(Halt::Unlike),
+        Some(DEFLATE) => {}
+        Some(method) => {
+            let reason = Reason::Unsupported(format!("gz-method-{method}"));
+            children.gap(None, reason, format!("compression method {method}"))?;
+            return Ok(None);
+        }
+    }
+    let mut members = Members::new(object.reader());
+    let stored = match members.header() {
+        Ok(stored) => stored,
+        Err(error) if is_damage(&error) => {
+            children.gap(None, Reason::Corrupt, format!("gzip header: {error}"))?;
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let name = child_name(&stored, name);
+    children.child(&name, Content::Stream(&mut members))?;
+    let junk = members.junk(object.length())?;
+    if junk == 0 {
+        return Ok(None);
+    }
+    let detail = format!("{junk} bytes after the last member");
+    children.gap(None, Reason::Corrupt, detail)?;
+    Ok(next_header(object, object.length() - junk)?)
+}
+
+/// The next header at `from` or after.
+fn next_header(object: &Object, from: u64) -> io::Result<Option<u64>> {
+    let mut at = from;
+    loop {
+        let bytes = object.bytes_at(at, CHUNK)?;
+        let mut found = memchr::memmem::find_iter(&bytes, &MAGIC);
+        if let Some(found) = found.find(|found| is_header(bytes.get(*found..).unwrap_or_default()))
+        {
+            return Ok(Some(at.saturating_add(found as u64)));
+        }
+        if bytes.len() < CHUNK {
+            return Ok(None);
+        }
+        // A header may lie across the border.
+        at = at.saturating_add((CHUNK - 3) as u64);
+    }
+}
+
+/// Tells whether `head` begins with a gzip header that can be followed.
+fn is_header(head: &[u8]) -> bool {
+    method(head) == Some(DEFLATE)
+}
+
+/// The compression method, if `head` begins like gzip. What the reserved flags are is not asked: readers differ, and
+/// one that takes them finds a content.
+pub(super) fn method(head: &[u8]) -> Option<u8> {
+    let method = *head.strip_prefix(&MAGIC)?.first()?;
+    (method <= DEFLATE && head.len() > 3).then_some(method)
 }
 
 /// The stored name, else the container's without its suffix.
@@ -147,6 +188,7 @@ impl Members {
         if (sum, size) != (self.sum.clone().finalize(), self.size) {
             return Err(damaged("checksum or size of the gzip member differs"));
         }
+        skip_zeros(input)?;
         if !at_header(input)? {
             self.state = State::Done;
             return Ok(());
@@ -158,24 +200,13 @@ impl Members {
         Ok(())
     }
 
-    /// Bytes after the last member that are no padding. Nothing is said about a content that was not read to its end.
+    /// Bytes after the last member and its padding. Nothing is said about a content that was not read to its end.
     fn junk(&mut self, length: u64) -> io::Result<u64> {
         if !matches!(self.state, State::Done) {
             return Ok(0);
         }
         let input = self.inflate.input();
-        loop {
-            let buffer = input.fill_buf()?;
-            if buffer.is_empty() {
-                return Ok(0);
-            }
-            let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
-            let all = zeros == buffer.len();
-            input.consume(zeros);
-            if !all {
-                return Ok(length.saturating_sub(input.stream_position()?));
-            }
-        }
+        Ok(length.saturating_sub(input.stream_position()?))
     }
 }
 
@@ -196,6 +227,19 @@ impl Read for Members {
     }
 }
 
+/// Passes over what tapes, and writers that fill up blocks, put between members and after them.
+fn skip_zeros(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let zeros = buffer.iter().take_while(|byte| **byte == 0).count();
+        let all = zeros == buffer.len();
+        input.consume(zeros);
+        if !all || zeros == 0 {
+            return Ok(());
+        }
+    }
+}
+
 /// True when another member begins here; nothing is consumed.
 fn at_header(input: &mut BufReader<ObjectReader>) -> io::Result<bool> {
     let mut head = [0; 4];
@@ -209,7 +253,7 @@ fn at_header(input: &mut BufReader<ObjectReader>) -> io::Result<bool> {
     input.seek_relative(-i64::try_from(filled).unwrap_or_default())?;
     // A header that is cut inside these four bytes is a member too: its end has to be missed.
     let head = head.get(..filled).unwrap_or_default();
-    Ok(is_header(head) || ((2..4).contains(&filled) && MAGIC.starts_with(head)))
+    Ok(is_header(head) || ((2..4).contains(&filled) && head.starts_with(&MAGIC)))
 }
 
 fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {
@@ -315,6 +359,39 @@ mod tests {
             got.gaps,
             [said(None, "corrupt", "5 bytes after the last member")]
         );
+    }
+
+    #[test]
+    fn members_behind_zeros_and_junk_are_found() {
+        let padded = [&member(b"one ")[..], &[0; 100], &member(b"content")].concat();
+        let got = expand(&Gzip, &padded, b"x.gz");
+        assert_eq!(got.children, [(b"x".to_vec(), b"one content".to_vec())]);
+        assert_eq!(got.gaps, []);
+        let apart = [
+            &member(b"one")[..],
+            &b"junk".repeat(50_000),
+            &member(b"two"),
+        ]
+        .concat();
+        let got = expand(&Gzip, &apart, b"x.gz");
+        let found = [
+            (b"x".to_vec(), b"one".to_vec()),
+            (b"x".to_vec(), b"two".to_vec()),
+        ];
+        assert_eq!(got.children, found);
+        assert_eq!(got.gaps.len(), 1);
+    }
+
+    #[test]
+    fn reserved_flags_are_passed_over_and_other_methods_said() {
+        let mut flagged = member(b"content");
+        flagged[3] |= 0xe0;
+        assert_eq!(expand(&Gzip, &flagged, b"x.gz").children.len(), 1);
+        let mut other = member(b"content");
+        other[2] = 7;
+        let got = expand(&Gzip, &other, b"x.gz");
+        let said = said(None, "unsupported/gz-method-7", "compression method 7");
+        assert_eq!((got.children.len(), got.gaps), (0, vec![said]));
     }
 
     #[test]

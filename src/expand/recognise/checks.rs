@@ -26,7 +26,7 @@ fn within<T: PartialOrd>(value: Option<T>, range: std::ops::RangeInclusive<T>) -
 }
 
 pub(super) fn gzip(probe: &Probe) -> bool {
-    gz::is_header(&probe.head)
+    gz::method(&probe.head).is_some()
 }
 
 /// The level, then the magic of a block or, in an empty file, of the end.
@@ -229,13 +229,14 @@ pub(super) fn swf_lzma(probe: &Probe) -> bool {
     within(byte(probe, 3), 13..=60) && byte(probe, 12) == Some(0x5d)
 }
 
-/// The first header's checksum holds, and it is one of this century or looks like an old one.
+/// The first header's checksum holds, and it is one of this century or looks like an old one; or it is damaged, with its
+/// magic left.
 pub(super) fn tar(probe: &Probe) -> bool {
     let Some(block) = from(probe, 0).array() else {
         return false;
     };
     let header = Header::new(block);
-    header.checksum_holds() && (header.has_magic() || header.is_old())
+    header.has_full_magic() || header.checksum_holds() && (header.has_magic() || header.is_old())
 }
 
 /// The trailer of an Apple disk image: its signature and the length of 512 that it says itself.

@@ -67,7 +67,7 @@ const fn structure(kind: &'static str, check: fn(&Probe) -> bool) -> Magic {
 /// First what stands at the start, then an archive behind a program, then what is told from text: a mail may quote
 /// anything, and a zip that is appended to a picture is what its readers open.
 static MAGICS: &[Magic] = &[
-    checked(0, b"\x1f\x8b\x08", "gz", checks::gzip),
+    checked(0, b"\x1f\x8b", "gz", checks::gzip),
     magic(0, b"PK\x03\x04", "zip"),
     magic(0, b"PK\x05\x06", "zip"),
     magic(0, b"PK00PK\x03\x04", "zip"),

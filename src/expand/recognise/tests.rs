@@ -182,7 +182,7 @@ fn what_only_looks_a_little_like_it_is_nothing() {
     let rows: Vec<Vec<u8>> = vec![
         Vec::new(),
         b"\x1f\x8b".to_vec(),
-        b"\x1f\x8b\x08\xe0".to_vec(),
+        b"\x1f\x8b\x09\0".to_vec(),
         padded(b"\x7fELF\x02\x01\x01"),
         padded(b"\x89PNG\r\n\x1a\n"),
         vec![0; 4096],
@@ -227,8 +227,12 @@ fn noise_is_not_recognised() {
 }
 
 #[test]
-fn a_tar_whose_checksum_is_wrong_is_none() {
-    let mut bytes = tar_of(tar::Header::new_gnu());
-    bytes[0] ^= 1;
-    assert_eq!(name(&bytes), None);
+fn a_tar_whose_checksum_is_wrong_is_told_by_its_magic() {
+    for (mut bytes, kind) in [
+        (tar_of(tar::Header::new_gnu()), Some("tar")),
+        (old_tar(), None),
+    ] {
+        bytes[0] ^= 1;
+        assert_eq!(name(&bytes), kind);
+    }
 }

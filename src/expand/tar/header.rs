@@ -53,6 +53,11 @@ impl Header {
         self.field(257, 5) == b"ustar"
     }
 
+    /// Has the magic with the version behind it, which is enough to tell a damaged header from something else.
+    pub(in crate::expand) fn has_full_magic(&self) -> bool {
+        matches!(self.field(257, 8), b"ustar\x0000" | b"ustar  \0")
+    }
+
     /// Looks like a header from before there was a magic: a name, and numbers where numbers stand.
     pub(in crate::expand) fn is_old(&self) -> bool {
         let numbers = [(100, 8), (108, 8), (116, 8), (124, 12), (136, 12)];

@@ -55,6 +55,8 @@ struct Archive<'a> {
     at: u64,
     /// Zero blocks came before it.
     padded: bool,
+    /// Where the first block is that should have been a header and is none.
+    lost: Option<u64>,
     /// What was said about the next entry.
     meta: Option<Meta>,
     global: Pax,
@@ -85,6 +87,7 @@ impl<'a> Archive<'a> {
             input: BufReader::with_capacity(BUFFER, object.raw_reader()),
             at: 0,
             padded: false,
+            lost: None,
             meta: None,
             global: Pax::default(),
         }
@@ -94,17 +97,31 @@ impl<'a> Archive<'a> {
         loop {
             let (header, filled) = self.block()?;
             if header.is_zero() {
+                self.found_again()?;
                 self.padded = true;
-            } else if filled == BLOCK && header.checksum_holds() {
-                self.entry(header)?;
-            } else {
-                return self.no_header();
+            } else if let Some(size) = header.size().filter(|_| header.checksum_holds()) {
+                self.found_again()?;
+                self.entry(header, size)?;
+            } else if self.at == 0 && !header.has_full_magic() {
+                return Err(Halt::Unlike);
+            } else if !self.padded {
+                // As GNU tar does: on to the next header. After zero blocks it is what tapes are padded with.
+                self.lost.get_or_insert(self.at);
             }
             if filled < BLOCK {
                 return self.end();
             }
             self.at = self.at.saturating_add(BLOCK as u64);
         }
+    }
+
+    /// Says where there was no header, now that there is one again or the end.
+    fn found_again(&mut self) -> Result<(), Halt> {
+        let Some(from) = self.lost.take() else {
+            return Ok(());
+        };
+        let detail = format!("no header from byte {from} to byte {}", self.at);
+        self.children.gap(None, Reason::Corrupt, detail)
     }
 
     /// The next block, filled up with zeros, and how many bytes of it are there.
@@ -120,19 +137,9 @@ impl<'a> Archive<'a> {
         Ok((Header::new(block), filled))
     }
 
-    /// Something else stands where a header should be. After zero blocks that is what tapes are padded with.
-    fn no_header(&mut self) -> Result<(), Halt> {
-        if self.at == 0 {
-            Err(Halt::Unlike)
-        } else if self.padded {
-            self.end()
-        } else {
-            Err(Halt::Broken(format!("no header at byte {}", self.at)))
-        }
-    }
-
     /// The archive is over: what was said about an entry that does not come is a loss.
     fn end(&mut self) -> Result<(), Halt> {
+        self.found_again()?;
         if self.meta.is_none() {
             return Ok(());
         }
@@ -140,11 +147,8 @@ impl<'a> Archive<'a> {
         self.children.gap(None, Reason::Corrupt, detail)
     }
 
-    fn entry(&mut self, header: Header) -> Result<(), Halt> {
+    fn entry(&mut self, header: Header, size: u64) -> Result<(), Halt> {
         self.padded = false;
-        let Some(size) = header.size() else {
-            return Err(Halt::Broken(format!("no size at byte {}", self.at)));
-        };
         match header.kind() {
             b'L' | b'K' | b'x' | b'X' | b'g' => self.meta_entry(&header, size),
             _ => {

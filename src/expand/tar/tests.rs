@@ -145,8 +145,28 @@ fn an_end_without_zero_blocks_is_an_end() {
 fn a_damaged_header_is_said_with_its_place() {
     let got = run(&[&entry(b"a", b'0', b"1"), &[b'j'; BLOCK]]);
     assert_eq!(got.names(), ["a"]);
-    assert_eq!(got.gaps, [said(None, "corrupt", "no header at byte 1024")]);
+    let detail = "no header from byte 1024 to byte 1536";
+    assert_eq!(got.gaps, [said(None, "corrupt", detail)]);
     assert!(run(&[&[b'j'; BLOCK]]).unlike);
+}
+
+#[test]
+fn what_comes_after_a_damaged_header_is_found_as_gnu_tar_finds_it() {
+    for damaged in 0..3 {
+        let mut entries = [
+            entry(b"a", b'0', b"1"),
+            entry(b"b", b'0', b"2"),
+            entry(b"c", b'0', b"3"),
+        ];
+        // The first one is told from something else by its magic.
+        entries[damaged][257..265].copy_from_slice(b"ustar\x0000");
+        entries[damaged][0] ^= 1;
+        let got = run(&[&entries[0], &entries[1], &entries[2], &END]);
+        let mut names = vec!["a", "b", "c"];
+        names.remove(damaged);
+        assert_eq!(got.names(), names);
+        assert_eq!(got.gaps.len(), 1);
+    }
 }
 
 #[test]

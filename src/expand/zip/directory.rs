@@ -1,7 +1,7 @@
 //! The records around the members: end record, central directory, local headers (APPNOTE 6.3.10 §4.3.7, §4.3.12 to
 //! §4.3.16, §4.5.3).
 //!
-//! Nothing is collected: a directory of a million entries costs one of them.
+//! Nothing is collected here: a directory of a million entries costs one of them.
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -15,7 +15,7 @@ const END: &[u8] = b"PK\x05\x06";
 const END64: &[u8] = b"PK\x06\x06";
 const LOCATOR: &[u8] = b"PK\x06\x07";
 
-const LOCAL_LENGTH: usize = 30;
+pub(super) const LOCAL_LENGTH: usize = 30;
 const CENTRAL_LENGTH: usize = 46;
 const END64_LENGTH: usize = 56;
 const LOCATOR_LENGTH: usize = 20;
@@ -122,8 +122,8 @@ impl End {
 /// A central directory that was found.
 #[derive(Debug)]
 pub(super) struct Directory {
-    start: u64,
-    end: u64,
+    pub(super) start: u64,
+    pub(super) end: u64,
     /// Entries as the end record counts them.
     pub(super) count: u64,
     /// The count is of 16 bits, so more entries than that are counted around.
@@ -291,6 +291,11 @@ impl Entries {
         entry.name = name;
         entry.widen(&extra);
         Ok(Some(entry))
+    }
+
+    /// The bytes of the directory that were not read.
+    pub(super) fn left(&self) -> u64 {
+        self.left
     }
 
     /// The next bytes of the directory; a length is at most that of a 16-bit field.

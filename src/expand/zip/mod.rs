@@ -8,9 +8,11 @@
 mod decode;
 mod directory;
 mod streamed;
+mod unlisted;
 
 pub(super) use self::directory::End;
 use self::directory::{Directory, Entry, Found, LOCAL, Local};
+use self::unlisted::Listed;
 use super::{Children, Expander, Halt};
 use crate::event::Reason;
 use crate::object::Object;
@@ -46,6 +48,10 @@ impl Expander for Zip {
             }
             (_, Some(at)) => {
                 streamed::walk(object, at, children)?;
+                if at > 0 {
+                    let reason = Reason::Unsupported("zip-split".to_owned());
+                    children.gap(None, reason, "the first of several parts".to_owned())?;
+                }
                 children.gap(None, Reason::Corrupt, "no central directory".to_owned())
             }
             (Found::Nothing, None) => Err(Halt::Unlike),
@@ -75,11 +81,16 @@ fn central(
         children.gap(None, reason, "end record and its 64-bit form".to_owned())?;
     }
     let mut entries = directory.entries(object)?;
+    let mut listed = Listed::default();
     let mut count = 0_u64;
     while let Some(entry) = entries.next()? {
         count = count.saturating_add(1);
-        member(object, directory.prefix, &entry, children)?;
+        member(object, directory.prefix, &entry, &mut listed, children)?;
     }
+    listed.add(
+        directory.start,
+        directory.end.saturating_sub(entries.left()),
+    );
     let counted = if directory.short_count {
         count & 0xffff
     } else {
@@ -89,6 +100,7 @@ fn central(
         let detail = format!("{count} of {} entries are there", directory.count);
         children.gap(None, Reason::Corrupt, detail)?;
     }
+    unlisted::give(object, listed, children)?;
     trailing(object, directory, children)
 }
 
@@ -113,6 +125,7 @@ fn member(
     object: &Object,
     prefix: u64,
     entry: &Entry,
+    listed: &mut Listed,
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
     let name = Some(entry.name.as_slice());
@@ -125,6 +138,10 @@ fn member(
         let detail = format!("no local header at byte {}", entry.offset);
         return children.gap(name, Reason::Corrupt, detail);
     };
+    if let Some(at) = at {
+        let end = local.data_at.saturating_add(entry.compressed);
+        listed.add(at, end.min(object.length()));
+    }
     if let Some(field) = entry.disagreement(&local.entry) {
         let reason = Reason::Unsupported("zip-disagreement".to_owned());
         let detail = format!("{field} in central and local header");

@@ -27,7 +27,7 @@ pub(super) fn walk(object: &Object, start: u64, children: &mut dyn Children) -> 
 }
 
 /// Gives one member and the place of the next header, which is always further on.
-fn member(
+pub(super) fn member(
     object: &Object,
     local: &Local,
     children: &mut dyn Children,

@@ -157,6 +157,57 @@ fn bytes_in_front_and_behind() {
 }
 
 #[test]
+fn members_that_the_directory_does_not_list_are_given_with_a_note() {
+    let listed = archive(&[stored(b"a", b"content"), deflated(b"b", b"more")]);
+    let hidden = deflated(b"hidden", b"payload, payload").local();
+    // Directly behind the first member, in front of everything, and as a whole archive in front of another.
+    let at = listed.windows(4).rposition(|four| four == LOCAL).unwrap();
+    let mut between = archive(&[stored(b"a", b"content")]);
+    let directory = between
+        .windows(4)
+        .position(|four| four == b"PK\x01\x02")
+        .unwrap();
+    between.splice(directory..directory, hidden.iter().copied());
+    let end = between.len() - 6;
+    let moved = u32::try_from(directory + hidden.len()).unwrap();
+    between[end..end + 4].copy_from_slice(&moved.to_le_bytes());
+    let other = archive(&[deflated(b"hidden", b"payload, payload")]);
+    assert!(at > 0);
+    for bytes in [
+        between,
+        [&hidden[..], &listed].concat(),
+        [&other[..], &listed].concat(),
+    ] {
+        let got = run(&bytes);
+        assert!(
+            got.children
+                .contains(&child(b"hidden", b"payload, payload")),
+            "{:?}",
+            got.names()
+        );
+        assert_eq!(
+            got.names().iter().filter(|name| *name == "hidden").count(),
+            1
+        );
+        assert_eq!(got.notes.len(), 1, "{:?}", got.notes);
+        assert!(got.notes[0].contains("zip-unlisted"), "{:?}", got.notes);
+    }
+    assert_eq!(run(&listed).notes.len(), 0);
+}
+
+#[test]
+fn a_directory_that_leads_past_the_members_loses_none() {
+    for off in [-3_i8, 3] {
+        let mut bytes = archive(&[deflated(b"a", b"payload, payload")]);
+        let offset = bytes.len() - 6;
+        bytes[offset] = bytes[offset].wrapping_add_signed(off);
+        let got = run(&bytes);
+        assert_eq!(got.children, [child(b"a", b"payload, payload")]);
+        assert_eq!(got.gaps.len(), 1, "{:?}", got.gaps);
+    }
+}
+
+#[test]
 fn an_empty_archive_is_complete_but_none_with_members_in_front() {
     let empty = end(0, 0, 0);
     assert!(!run(&empty).complained());
