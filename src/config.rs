@@ -27,6 +27,11 @@ use crate::verdict::Exit;
 /// Temporary disk space that one item may take when the whole allowance is larger (design: 4 GiB per peer).
 const SPOOL_PER_ITEM: u64 = 4 * 1024 * 1024 * 1024;
 
+/// What the exit codes of the programs that scan mean, for their help.
+pub const EXIT_CODES: &str = "Exit codes, the first that applies: 255 wrong usage or a general error, 23 something was \
+found, 1 no server or it was lost, 2 something was not examined, 0 nothing was found and nothing is missing but what the \
+policy passes.";
+
 /// Options of `vfindd` as written.
 #[derive(Debug, Parser)]
 #[command(
@@ -36,8 +41,8 @@ const SPOOL_PER_ITEM: u64 = 4 * 1024 * 1024 * 1024;
 )]
 #[command(disable_version_flag = true, max_term_width = 100)]
 pub struct DaemonFlags {
-    /// Listen at this address: PROTOCOL:ADDRESS:PORT, such as svsp:0.0.0.0:8081; may be repeated
-    #[arg(long, value_name = "PROTOCOL:ADDRESS:PORT")]
+    /// Listen at this address instead: PROTOCOL:ADDRESS:PORT, such as svsp:0.0.0.0:8081; may be repeated
+    #[arg(long, value_name = "PROTOCOL:ADDRESS:PORT", conflicts_with_all = ["svsp_port", "localhost", "ipv4", "ipv6"])]
     listen: Vec<String>,
 
     /// Port for SVSP
@@ -65,8 +70,8 @@ pub struct DaemonFlags {
     isolation: IsolationFlag,
 
     /// Connections at the same time
-    #[arg(long, value_name = "N", default_value_t = 50_000)]
-    limit_connections: usize,
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    limit_connections: u32,
 
     #[command(flatten)]
     common: CommonFlags,
@@ -80,17 +85,18 @@ pub struct DaemonFlags {
     about = "Scans files and folders without a daemon"
 )]
 #[command(disable_version_flag = true, max_term_width = 100)]
+#[command(after_help = EXIT_CODES)]
 pub struct ScannerFlags {
     /// Accepted for gateways that pass it; the exit code tells what was found with and without it
     #[arg(long)]
     vexit: bool,
 
-    #[command(flatten)]
-    common: CommonFlags,
-
     /// Files and folders to scan
     #[arg(value_name = "PATH", required_unless_present = "vlist")]
     paths: Vec<OsString>,
+
+    #[command(flatten)]
+    common: CommonFlags,
 }
 
 /// Options that daemon and scanner share.
@@ -113,9 +119,9 @@ struct CommonFlags {
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1")]
     quiet: u8,
 
-    /// Workers [default: one for each core]
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    /// Workers, 1 to 1024 [default: one for each core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
 
     /// Follow symbolic links inside folders
     #[arg(long)]
@@ -129,12 +135,12 @@ struct CommonFlags {
     #[arg(long, value_name = "DIR")]
     tmpdir: Option<PathBuf>,
 
-    #[command(flatten)]
-    limits: LimitFlags,
-
     /// Print the version
     #[arg(short, long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+
+    #[command(flatten)]
+    limits: LimitFlags,
 }
 
 /// The limits of one item; sizes take K, M, G or T.
@@ -259,7 +265,7 @@ impl DaemonFlags {
         };
         Ok(DaemonConfig {
             listen,
-            connections: self.limit_connections,
+            connections: self.limit_connections as usize,
             common: self.common.resolve(isolation)?,
         })
     }
@@ -277,8 +283,8 @@ impl ScannerFlags {
     fn resolve(self) -> Result<ScannerConfig, String> {
         let mut paths = Vec::new();
         for path in self.paths {
-            let absolute = std::path::absolute(&path);
-            paths.push(absolute.map_err(|error| format!("{}: {error}", path.display()))?);
+            // What cannot be made absolute, such as an empty name, is no file: the scan says so, and goes on.
+            paths.push(std::path::absolute(&path).unwrap_or_else(|_| path.into()));
         }
         Ok(ScannerConfig {
             paths,
@@ -290,10 +296,13 @@ impl ScannerFlags {
 impl CommonFlags {
     fn resolve(self, isolation: Isolation) -> Result<CommonConfig, String> {
         let threads = match self.threads {
-            Some(0) => return Err("--threads takes at least 1".to_owned()),
-            Some(threads) => threads,
+            Some(threads) => usize::from(threads),
             None => std::thread::available_parallelism().map_or(1, usize::from),
         };
+        let tmpdir = self.tmpdir.unwrap_or_else(std::env::temp_dir);
+        // Better now than as a gap of each larger archive.
+        tempfile::tempfile_in(&tmpdir)
+            .map_err(|error| format!("--tmpdir={}: {error}", tmpdir.display()))?;
         let vdl = self
             .vdl
             .into_iter()
@@ -313,7 +322,7 @@ impl CommonFlags {
             terms: Terms {
                 setup: Setup {
                     limits: self.limits.resolve(threads),
-                    tmpdir: self.tmpdir.unwrap_or_else(std::env::temp_dir),
+                    tmpdir,
                 },
                 isolation,
                 follow_links: self.follow_symlinks,
@@ -341,32 +350,47 @@ impl LimitFlags {
 }
 
 fn read<F: Parser>() -> Result<F, ExitCode> {
-    F::try_parse().map_err(|error| {
-        // Help that was asked for goes to standard output and is no failure.
-        let asked_for = matches!(
-            error.kind(),
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-        );
-        // Nothing is left to do when it cannot be printed.
-        let _ = error.print();
-        if asked_for {
-            ExitCode::SUCCESS
-        } else {
-            Exit::Error.into()
-        }
-    })
+    F::try_parse().map_err(|error| refuse(&error))
 }
 
-fn usage<F: CommandFactory>(problem: String) -> ExitCode {
-    let _ = F::command()
-        .error(ErrorKind::ValueValidation, problem)
-        .print();
+/// Prints what a command line was refused for, in one line; or the help or version that it asked for, which is no
+/// failure. Gives the code to exit with.
+pub fn refuse(error: &clap::Error) -> ExitCode {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        // Nothing is left to do when it cannot be printed.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let first: Vec<_> = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    let problem = first.join(" ");
+    let program = std::env::args_os().next().map(PathBuf::from);
+    let program = program
+        .as_deref()
+        .and_then(std::path::Path::file_name)
+        .unwrap_or_default();
+    let problem = problem.strip_prefix("error: ").unwrap_or(&problem);
+    eprintln!("{}: {problem} (see --help)", program.display());
     Exit::Error.into()
 }
 
+fn usage<F: CommandFactory>(problem: String) -> ExitCode {
+    refuse(&F::command().error(ErrorKind::ValueValidation, problem))
+}
+
 fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> {
-    let problem =
-        || format!("--listen={text}: expected PROTOCOL:ADDRESS:PORT, such as svsp:127.0.0.1:8081");
+    let problem = || {
+        format!(
+            "--listen={text}: expected PROTOCOL:ADDRESS:PORT with an IP address, such as svsp:127.0.0.1:8081"
+        )
+    };
     let (protocol, address) = text.split_once(':').ok_or_else(problem)?;
     let gateway = GATEWAYS.iter().find(|gateway| gateway.name == protocol);
     let gateway = gateway.ok_or_else(|| {
@@ -451,7 +475,10 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_what_would() {
         for (arguments, word) in [
-            (&["--threads=0"][..], "at least 1"),
+            (&["--threads=0"][..], "1..=1024"),
+            (&["--limit-connections=0"], "0 is not in"),
+            (&["--tmpdir=/nonexistent"], "/nonexistent"),
+            (&["--listen=svsp:127.0.0.1:1", "-6"], "cannot be used with"),
             (&["--listen=8081"], "svsp:127.0.0.1:8081"),
             (&["--listen=gopher:127.0.0.1:1"], "svsp"),
             (&["--limit-memory=12Q"], "K, M, G or T"),

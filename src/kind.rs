@@ -85,11 +85,23 @@ pub static KINDS: &[Kind] = &[
     recognised("zstd", "Zstandard"),
 ];
 
-/// The kind of this name, in any case.
+/// What people call a kind that the paper calls otherwise.
+const ALIASES: [(&str, &str); 6] = [
+    ("binhex", "Hqx8"),
+    ("bzip2", "bz2"),
+    ("compress", "Z"),
+    ("gzip", "gz"),
+    ("winmail", "TNEF"),
+    ("zst", "zstd"),
+];
+
+/// The kind of this name or alias, in any case.
 pub fn by_name(name: &[u8]) -> Option<&'static Kind> {
+    let is = |word: &str| word.as_bytes().eq_ignore_ascii_case(name);
+    let alias = ALIASES.iter().find(|(alias, _)| is(alias));
     KINDS
         .iter()
-        .find(|kind| kind.name.as_bytes().eq_ignore_ascii_case(name))
+        .find(|kind| alias.map_or_else(|| is(kind.name), |(_, name)| *name == kind.name))
 }
 
 /// A set of kinds: which expanders a request wants.
@@ -146,6 +158,13 @@ mod tests {
                 by_name(kind.name.to_lowercase().as_bytes()).map(|k| k.name),
                 Some(kind.name)
             );
+        }
+    }
+
+    #[test]
+    fn every_alias_leads_to_a_kind() {
+        for (alias, name) in ALIASES {
+            assert_eq!(by_name(alias.as_bytes()).map(|kind| kind.name), Some(name));
         }
     }
 

@@ -97,12 +97,13 @@ pub struct Exclude {
 impl Exclude {
     /// Adds an entry. Text that is no valid pattern counts as an exact path.
     pub fn add(&mut self, text: &[u8]) {
-        let glob = std::str::from_utf8(text)
-            .ok()
-            .filter(|text| text.contains(['*', '?', '[']))
-            .and_then(|text| globset::Glob::new(text).ok())
-            .map(|glob| glob.compile_matcher());
+        let glob = pattern(text).map(|glob| glob.compile_matcher());
         self.entries.push((text.to_vec(), glob));
+    }
+
+    /// Tells whether this text is a pattern; any other is a path.
+    pub fn is_pattern(text: &[u8]) -> bool {
+        pattern(text).is_some()
     }
 
     /// Takes an entry out, by the text that put it in; false if there was none.
@@ -133,6 +134,14 @@ impl Exclude {
             inside || glob.as_ref().is_some_and(|glob| glob.is_match(path))
         })
     }
+}
+
+fn pattern(text: &[u8]) -> Option<globset::Glob> {
+    let text = std::str::from_utf8(text).ok()?;
+    if !text.contains(['*', '?', '[']) {
+        return None;
+    }
+    globset::Glob::new(text).ok()
 }
 
 #[cfg(test)]

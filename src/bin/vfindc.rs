@@ -10,6 +10,7 @@ use clap::Parser;
 use tokio::runtime::Builder;
 use vfind::client::print::{Form, Printer};
 use vfind::client::{self, Failure, Server};
+use vfind::config::{EXIT_CODES, refuse};
 use vfind::verdict::Exit;
 
 /// Has files and folders scanned by a vfindd, and prints the verdicts.
@@ -22,9 +23,9 @@ struct Args {
     /// Print one JSON record per PATH and line, and nothing else (docs/schema/verdict-1.json)
     #[arg(long)]
     json: bool,
-    /// Print findings and gaps only: no notes, no summary, no progress
-    #[arg(long)]
-    quiet: bool,
+    /// Print findings and gaps only: no notes, no summary, no progress; the number changes nothing here
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1")]
+    quiet: u8,
     /// Accepted for scripts written for vfind; the exit code always tells the verdict
     #[arg(long)]
     vexit: bool,
@@ -36,37 +37,16 @@ struct Args {
     paths: Vec<OsString>,
 }
 
-const EXIT_CODES: &str = "\
-Exit codes, the first that applies: 255 wrong usage or a general error, 23 something was found, 1 no server or it was \
-lost, 2 something was not examined, 0 all was examined and nothing found.";
-
 fn main() -> ExitCode {
     match Args::try_parse() {
         Ok(args) => scan(args).into(),
-        Err(error) => {
-            // Help and version are "errors" that go to standard output.
-            let exit = if error.use_stderr() {
-                Exit::Error
-            } else {
-                Exit::Clean
-            };
-            let _ = error.print();
-            exit.into()
-        }
+        Err(error) => refuse(&error),
     }
 }
 
 fn scan(args: Args) -> Exit {
-    let paths = match args
-        .paths
-        .iter()
-        .map(absolute)
-        .collect::<io::Result<Vec<_>>>()
-    {
-        Ok(paths) => paths,
-        Err(error) => return complain(&error, Exit::Error),
-    };
-    let form = match (args.json, args.quiet) {
+    let paths = args.paths.into_iter().map(absolute).collect();
+    let form = match (args.json, args.quiet > 0) {
         (true, _) => Form::Json,
         (false, true) => Form::Quiet,
         (false, false) => Form::Text,
@@ -87,10 +67,11 @@ fn talk(server: &Server, paths: Vec<Vec<u8>>, form: Form) -> Result<Exit, Failur
     Ok(exit)
 }
 
-/// The path from the root on, links unresolved: what a link leads to is the server's to find out.
-fn absolute(path: &OsString) -> io::Result<Vec<u8>> {
-    let path = std::path::absolute(path)?;
-    Ok(path.into_os_string().into_vec())
+/// The path from the root on, links unresolved: what a link leads to is the server's to find out. What cannot be made
+/// absolute, such as an empty name, is the server's to refuse.
+fn absolute(path: OsString) -> Vec<u8> {
+    let absolute = std::path::absolute(&path).map(std::path::PathBuf::into_os_string);
+    absolute.unwrap_or(path).into_vec()
 }
 
 fn complain(problem: &dyn std::fmt::Display, exit: Exit) -> Exit {

@@ -44,6 +44,10 @@ pub enum Refused {
     /// Something in the sources was not understood.
     #[error("{}", summary(.0))]
     Complaints(Vec<Complaint>),
+    /// Nothing but the built-in signatures would be left, as when an editor has emptied a file that it is about to
+    /// write.
+    #[error("only the built-in signatures would be left, instead of {0}")]
+    Emptied(usize),
     /// There is no new database at all.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -72,7 +76,7 @@ impl Live {
     /// Loads the same sources again and puts them to use. Reads files and computes: not for an async thread.
     ///
     /// # Errors
-    /// Any unreadable file and any complaint; nothing has changed then.
+    /// Any unreadable file, any complaint, and files that hold nothing any more; nothing has changed then.
     pub fn reload(&self) -> Result<Epoch, Refused> {
         // The lock guards no data, so that a panic under it has spoilt none.
         let _alone = self
@@ -83,6 +87,10 @@ impl Live {
         let (next, complaints) = generation(number, load(&self.sources)?);
         if !complaints.is_empty() {
             return Err(Refused::Complaints(complaints));
+        }
+        let current = self.current();
+        if next.test_signatures_only && !current.test_signatures_only {
+            return Err(Refused::Emptied(current.database.count()));
         }
         let epoch = next.epoch.clone();
         self.current.store(Arc::new(next));
@@ -149,6 +157,9 @@ mod tests {
         fs::remove_file(&path).unwrap();
         assert!(matches!(live.reload(), Err(Refused::Load(_))));
         assert_eq!(names(&live), ["a"]);
+
+        fs::write(&path, "; nothing yet").unwrap();
+        assert!(matches!(live.reload(), Err(Refused::Emptied(1))));
 
         fs::write(&path, ":b, \"x\" #").unwrap();
         let epoch = live.reload().unwrap();

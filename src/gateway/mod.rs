@@ -21,6 +21,10 @@ pub trait Protocol: Send {
     /// Takes a report on a request that it gave out with [`Step::Scan`]. Every request gets exactly one
     /// [`Report::Ended`], its last.
     fn report(&mut self, job: JobId, report: &Report, out: &mut Vec<u8>);
+
+    /// Ends every request without more reports, because the server goes away, and says so: who asked must not take
+    /// the silence for an answer. The connection is closed after it.
+    fn abandon(&mut self, out: &mut Vec<u8>);
 }
 
 /// What a protocol wants next.

@@ -25,7 +25,7 @@ use super::frame::{
 use crate::database::Generation;
 use crate::database::load::compile_texts;
 use crate::engine::Database;
-use crate::event::{Epoch, Event, Sink};
+use crate::event::{Epoch, Event, Reason, Sink};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
 use crate::stop::{Cancel, Stop, Stopped};
@@ -56,8 +56,8 @@ pub(super) struct Process {
 pub(super) enum Trouble {
     /// Nobody wants the answer any more.
     Cancelled,
-    /// It was killed at the deadline.
-    Deadline,
+    /// It was killed at the deadline; true if it had said so itself before.
+    Deadline(bool),
     /// It ended by itself, or it said what makes no sense.
     Ended(String),
 }
@@ -92,9 +92,9 @@ impl Process {
         }
     }
 
-    /// Tells whether it has the signatures of this epoch.
-    pub(super) fn serves(&self, epoch: &Epoch) -> bool {
-        self.epoch == *epoch
+    /// Tells whether it is alive and has the signatures of this epoch.
+    pub(super) fn serves(&mut self, epoch: &Epoch) -> bool {
+        self.epoch == *epoch && matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Has an item scanned. The process comes back with the outcome, if it is fit for another.
@@ -110,9 +110,11 @@ impl Process {
         let request = ToWorker::Scan(Box::new(job.clone()));
         send_with(&mut self.socket, &request, &file)
             .map_err(|error| Trouble::Ended(self.ended(&error)))?;
+        let mut said = false;
         loop {
             match self.receive(&stop) {
                 Ok(FromWorker::Event(event)) if is_sensible(&event, job, database) => {
+                    said |= matches!(&event, Event::Gap(gap) if gap.reason == Reason::Deadline);
                     if sink.event(event) == ControlFlow::Break(()) {
                         return Err(Trouble::Cancelled);
                     }
@@ -123,7 +125,7 @@ impl Process {
                         "the worker process reported {other:.200?}"
                     )));
                 }
-                Err(error) => return Err(self.trouble(&stop, &error)),
+                Err(error) => return Err(self.trouble(&stop, said, &error)),
             }
         }
     }
@@ -139,10 +141,10 @@ impl Process {
         )
     }
 
-    fn trouble(&mut self, stop: &Stop, error: &io::Error) -> Trouble {
+    fn trouble(&mut self, stop: &Stop, said: bool, error: &io::Error) -> Trouble {
         match stop.check() {
             Err(Stopped::Cancelled) => Trouble::Cancelled,
-            Err(Stopped::Deadline) => Trouble::Deadline,
+            Err(Stopped::Deadline) => Trouble::Deadline(said),
             Ok(()) => Trouble::Ended(self.ended(error)),
         }
     }

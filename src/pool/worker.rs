@@ -82,10 +82,10 @@ impl Worker {
         generation: &Generation,
         shared: &Shared,
     ) -> Outcome {
-        let current = self
-            .process
-            .take()
-            .filter(|process| process.serves(&job.epoch));
+        let current = self.process.take().and_then(|mut process| {
+            let serves = process.serves(&job.epoch);
+            serves.then_some(process)
+        });
         let process = match current.map_or_else(|| Process::start(generation), Ok) {
             Ok(process) => process,
             Err(error) => {
@@ -106,7 +106,8 @@ impl Worker {
                 outcome
             }
             Err(Trouble::Cancelled) => Outcome::default(),
-            Err(Trouble::Deadline) => {
+            Err(Trouble::Deadline(true)) => Outcome::default(),
+            Err(Trouble::Deadline(false)) => {
                 let seconds = job.limits.deadline.as_secs_f64();
                 gap(
                     shared,

@@ -104,15 +104,9 @@ impl Files {
         if self.options.exclude.covers(&path) {
             return excluded(path, Exclusion::Exclude);
         }
-        let trimmed = path.trim_ascii_end();
-        match look(CWD, &path, true) {
-            // A blank at the end of a line is more often an accident than part of a name (spec-vfind.md §1.8 row 19).
-            Err(Code::NOENT) if trimmed.len() < path.len() => match look(CWD, trimmed, true) {
-                Err(_) => unreadable(path, Code::NOENT),
-                found => self.found(path, 0, found),
-            },
-            found => self.found(path, 0, found),
-        }
+        // Exactly this name: another one, such as that without a blank at the end, is another file.
+        let found = look(CWD, &path, true);
+        self.found(path, 0, found)
     }
 
     fn entry(&mut self, entry: &DirEntry) -> Next {
@@ -369,6 +363,6 @@ mod tests {
         assert_eq!(one("pipe"), [" unsupported/fifo"]);
         assert_eq!(one("absent"), [" unreadable/ENOENT"]);
         assert_eq!(one("a/b"), [" unreadable/ENOTDIR"]);
-        assert_eq!(one("a "), [" depth 0"]);
+        assert_eq!(one("a "), [" unreadable/ENOENT"]);
     }
 }

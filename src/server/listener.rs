@@ -7,11 +7,10 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::Shared;
-use super::session::Session;
+use super::session::{End, Session};
 use crate::gateway::Gateway;
 use crate::policy::Policy;
 
@@ -29,21 +28,16 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Accepts until `drain` says no more, then waits for the connections to end.
-    pub(super) async fn run(
-        self,
-        shared: Arc<Shared>,
-        permits: Arc<Semaphore>,
-        drain: CancellationToken,
-    ) {
+    /// Accepts until `end` says no more, then waits for the connections to end.
+    pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, end: End) {
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
-                () = drain.cancelled() => break,
+                () = end.drain.cancelled() => break,
                 accepted = self.socket.accept() => match accepted {
                     Ok((stream, peer)) => {
                         debug!(%peer, protocol = self.gateway.name, "connected");
-                        self.open(stream, &shared, &permits, &drain, &mut sessions);
+                        self.open(stream, &shared, &permits, &end, &mut sessions);
                     }
                     Err(error) => {
                         warn!(%error, "a connection could not be accepted");
@@ -62,7 +56,7 @@ impl Listener {
         stream: TcpStream,
         shared: &Shared,
         permits: &Arc<Semaphore>,
-        drain: &CancellationToken,
+        end: &End,
         sessions: &mut JoinSet<()>,
     ) {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
@@ -75,9 +69,9 @@ impl Listener {
         let client = shared.pool.client(Arc::clone(&self.policy));
         let protocol = (self.gateway.open)(shared.hello());
         let session = Session::new(stream, protocol, client);
-        let drain = drain.clone();
+        let end = end.clone();
         sessions.spawn(async move {
-            if let Err(error) = session.run(drain).await {
+            if let Err(error) = session.run(end).await {
                 debug!(%error, "a connection broke");
             }
             drop(permit);

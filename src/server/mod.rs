@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
 use crate::database::Live;
@@ -17,10 +16,14 @@ use crate::gateway::Hello;
 use crate::pool::Pool;
 
 pub use listener::Listener;
+use session::End;
 
 /// How long running requests may take after the daemon was told to end; the rest of the promised ten seconds is for
 /// closing.
 const DRAIN: Duration = Duration::from_secs(8);
+
+/// How long the last replies may take.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// What all connections share.
 pub struct Shared {
@@ -45,21 +48,24 @@ pub async fn run(
     connections: usize,
     shutdown: impl Future<Output = ()>,
 ) {
-    let drain = CancellationToken::new();
+    let end = End::default();
     let permits = Arc::new(Semaphore::new(connections));
     let mut running = JoinSet::new();
     for listener in listeners {
-        running.spawn(listener.run(Arc::clone(&shared), Arc::clone(&permits), drain.clone()));
+        running.spawn(listener.run(Arc::clone(&shared), Arc::clone(&permits), end.clone()));
     }
     shutdown.await;
     info!(
         "ending: no new connections, running requests have {} s",
         DRAIN.as_secs()
     );
-    drain.cancel();
-    let rest = async { while running.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, rest).await.is_err() {
-        warn!("requests still running were cancelled");
+    end.drain.cancel();
+    let mut rest = async || while running.join_next().await.is_some() {};
+    if tokio::time::timeout(DRAIN, rest()).await.is_err() {
+        warn!("requests still running are cancelled, each with EAGAIN");
+        end.abandon.cancel();
+        // Whoever does not take its last replies now goes without.
+        let _ = tokio::time::timeout(FAREWELL, rest()).await;
     }
 }
 
@@ -68,7 +74,9 @@ pub async fn reload(live: &Arc<Live>) {
     let live = Arc::clone(live);
     let loaded = tokio::task::spawn_blocking(move || (live.reload(), live)).await;
     match loaded {
-        Ok((Ok(epoch), _)) => info!(%epoch, "signatures reloaded"),
+        Ok((Ok(epoch), live)) => {
+            info!(%epoch, signatures = live.current().database.count(), "signatures reloaded");
+        }
         Ok((Err(refused), live)) => {
             let epoch = &live.current().epoch;
             error!(%epoch, "reload refused, the signatures stay as they were: {refused}");

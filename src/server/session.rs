@@ -37,6 +37,13 @@ pub(super) struct Session {
     next: Want,
 }
 
+/// How a server ends: first no more input is taken and what runs may finish, then what still runs is told off.
+#[derive(Debug, Clone, Default)]
+pub(super) struct End {
+    pub(super) drain: CancellationToken,
+    pub(super) abandon: CancellationToken,
+}
+
 /// What the protocol said last.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Want {
@@ -60,11 +67,11 @@ impl Session {
         }
     }
 
-    /// Serves the peer until either side is done. `drain` makes it take no more input and finish what it has.
+    /// Serves the peer until either side is done, or the server ends.
     ///
     /// # Errors
     /// The socket's.
-    pub(super) async fn run(mut self, drain: CancellationToken) -> io::Result<()> {
+    pub(super) async fn run(mut self, end: End) -> io::Result<()> {
         let mut progress = Instant::now();
         loop {
             self.step();
@@ -86,7 +93,11 @@ impl Session {
                     }
                 }
                 () = self.client.arrived(), if self.unsent() < OUT => {}
-                () = drain.cancelled(), if !self.ended => self.ended = true,
+                () = end.drain.cancelled(), if !self.ended => self.ended = true,
+                () = end.abandon.cancelled(), if self.next != Want::Close => {
+                    self.protocol.abandon(&mut self.out);
+                    self.next = Want::Close;
+                }
                 () = sleep_until(progress + UNREAD), if self.unsent() > 0 => {
                     return Err(io::ErrorKind::TimedOut.into());
                 }

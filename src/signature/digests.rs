@@ -108,11 +108,16 @@ fn digest(hex: &[u8]) -> Option<Digest> {
     Digest::from_bytes(&HEXLOWER_PERMISSIVE.decode(hex).ok()?)
 }
 
-/// `SIZE:NAME` or `NAME`. What stands before a colon and cannot be a size belongs to the name.
+/// `SIZE:NAME` or `NAME`. What stands before a colon must be a size, and what is only a number is no name: a slip there
+/// would otherwise make a digest of one size one of any size, unseen.
 fn sized(rest: &[u8]) -> Result<(Option<u64>, Vec<u8>), String> {
     let colon = rest.iter().position(|byte| *byte == b':');
     let Some((size, [_, name @ ..])) = colon.and_then(|at| rest.split_at_checked(at)) else {
-        return Ok((None, rest.to_vec()));
+        return match rest {
+            b"*" => Err("a size without a name".to_owned()),
+            _ if rest.iter().all(u8::is_ascii_digit) => Err("a size without a name".to_owned()),
+            name => Ok((None, name.to_vec())),
+        };
     };
     match size {
         b"*" => Ok((None, name.to_vec())),
@@ -123,7 +128,7 @@ fn sized(rest: &[u8]) -> Result<(Option<u64>, Vec<u8>), String> {
                 .map_err(|_| format!("size {size}: too large"))?;
             Ok((Some(size), name.to_vec()))
         }
-        _ => Ok((None, rest.to_vec())),
+        other => Err(format!("`{}` is no size", printable(other, 40))),
     }
 }
 
@@ -153,8 +158,7 @@ mod tests {
             (format!("{MD5}:68:Some.Name"), "MD5 Some.Name", Some(68)),
             (format!("{MD5}:*:Any size"), "MD5 Any size", None),
             (format!("{MD5}:Short"), "MD5 Short", None),
-            (format!("{MD5}:a:b"), "MD5 a:b", None),
-            (format!("{MD5}:7"), "MD5 7", None),
+            (format!("{MD5}:*:a:b"), "MD5 a:b", None),
             (format!("{SHA1} one"), "SHA1 one", None),
             (format!("{SHA1}  two words\r"), "SHA1 two words", None),
             (format!("  {SHA1} *star"), "SHA1 star", None),
@@ -176,11 +180,11 @@ mod tests {
     fn a_bad_line_is_named_and_the_rest_loads() {
         let text = format!(
             "# list\n\n; too\n{MD5}:A\n0123 short\n{MD5}0:odd\n{MD5}:5:\n{MD5}x\n{MD5}:99999999999999999999:n\n\
-             \\{MD5}  escaped\n{SHA1}\n"
+             \\{MD5}  escaped\n{SHA1}\n{MD5}:-1:neg\n{MD5}:7\n"
         );
         let batch = parse(&text);
         let lines: Vec<_> = batch.complaints().iter().map(|c| c.line).collect();
-        assert_eq!(lines, [5, 6, 7, 8, 9, 10]);
+        assert_eq!(lines, [5, 6, 7, 8, 9, 10, 12, 13]);
         assert_eq!(batch.signatures().len(), 2);
         assert_eq!(
             batch.complaints()[0].to_string(),

@@ -89,6 +89,8 @@ fn wrong_usage_is_one_clear_complaint_and_255() {
         );
         assert!(said.contains(word), "{program} {arguments:?}: {said}");
         assert!(!said.contains("panicked"), "{said}");
+        let complaints = said.lines().filter(|line| !line.contains(" INFO ")).count();
+        assert_eq!(complaints, 1, "{said}");
     }
 }
 

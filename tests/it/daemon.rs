@@ -327,6 +327,31 @@ fn sigterm_lets_running_requests_end_and_exits_0() {
 }
 
 #[test]
+fn what_still_runs_at_the_end_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let huge = std::fs::File::create(folder.path().join("huge")).unwrap();
+    huge.set_len(1 << 40).unwrap();
+    let path = format!("{}/huge", folder.path().display());
+    let mut daemon = Daemon::start(&[]);
+    let mut talk = daemon.connect();
+    talk.send(format!(
+        "1 SCAN/FILE {path}\r\nSCAN/FILE {path}\r\nSCAN/FILE {path}\r\nQUIT\r\n"
+    ));
+    assert_eq!(talk.text(), "1 QUEUED");
+    daemon.signal("TERM");
+    let rest = String::from_utf8(talk.rest()).unwrap();
+    for line in [
+        format!("1 EAGAIN \"{path}\""),
+        format!("\r\nEAGAIN \"{path}\""),
+    ] {
+        assert!(rest.contains(&line), "{rest}");
+    }
+    assert_eq!(rest.matches("EAGAIN").count(), 3, "{rest}");
+    assert!(rest.ends_with("\r\nOK\r\n"), "{rest}");
+    assert_eq!(daemon.wait(), Some(0));
+}
+
+#[test]
 fn a_cancelled_request_gives_its_worker_free() {
     let folder = tempfile::tempdir().unwrap();
     let huge = std::fs::File::create(folder.path().join("huge")).unwrap();

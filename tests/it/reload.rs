@@ -86,6 +86,10 @@ fn sighup_swaps_the_signatures_and_a_broken_file_keeps_the_old_ones() {
         assert!(said.contains(&format!("{}:1:", vdl.display())), "{said}");
         assert!(talk.scan(&sample).starts_with("DONE 1 "), "{isolation}");
 
+        std::fs::write(&vdl, "").unwrap();
+        daemon.signal("HUP");
+        assert!(daemon.log_line("refused").contains("built-in"));
+
         std::fs::remove_file(&vdl).unwrap();
         daemon.signal("HUP");
         assert!(daemon.log_line("refused").contains("own.cvdl"));

@@ -221,7 +221,7 @@ fn file(args: &[u8], sha1: bool) -> Result<Command<'_>, Refusal> {
 
 /// Our extension, for names that a line cannot hold: the text form of an absolute path. All else that begins with a
 /// quotation mark is a name as the paper has it, which takes no quoting.
-fn quoted(args: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn quoted(args: &[u8]) -> Option<Vec<u8>> {
     let (name, rest) = unquote(args)?;
     (rest.is_empty() && name.starts_with(b"/")).then_some(name)
 }

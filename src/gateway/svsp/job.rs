@@ -4,7 +4,7 @@
 //! is never `DONE 0` where a gap is to be told of.
 #![forbid(unsafe_code)]
 
-use crate::event::{Coverage, Errno, Finding, Gap, Note, Reason};
+use crate::event::{Errno, Finding, Gap, Note, Reason};
 use crate::path::ObjectPath;
 use crate::verdict::Report;
 use crate::verdict::Summary;
@@ -19,6 +19,8 @@ pub(super) const DETAILS: u32 = 1_000;
 pub(super) struct Job {
     /// The digits in front of each reply.
     pub(super) id: Option<Vec<u8>>,
+    /// The name that was asked for.
+    pub(super) path: Vec<u8>,
     /// What its request takes in memory, about.
     pub(super) weight: usize,
     /// COVERAGE was on when its line was read: how many gaps and notes were listed.
@@ -33,9 +35,10 @@ struct Listed {
 
 impl Job {
     /// A scan of which nothing was said yet.
-    pub(super) fn new(id: Option<&[u8]>, coverage: bool, weight: usize) -> Self {
+    pub(super) fn new(id: Option<&[u8]>, path: Vec<u8>, coverage: bool, weight: usize) -> Self {
         Self {
             id: id.map(<[u8]>::to_vec),
+            path,
             weight,
             listed: coverage.then(Listed::default),
         }
@@ -76,23 +79,34 @@ impl Job {
 
     /// Answers for a name that is not absolute. It is not resolved: the daemon's own folder is nobody's business, and
     /// nobody's choice.
-    pub(super) fn refuse_relative(&mut self, name: Vec<u8>, out: &mut Vec<u8>) {
+    pub(super) fn refuse_relative(&mut self, out: &mut Vec<u8>) {
         const ENOENT: Errno = Errno(2);
         let gap = Gap {
-            path: ObjectPath::root(name),
+            path: ObjectPath::root(self.path.clone()),
             reason: Reason::Unreadable(ENOENT),
             detail: "not an absolute path".to_owned(),
         };
-        let mut summary = Summary::new(gap.path.clone());
-        summary.coverage = Coverage {
-            gaps: 1,
-            ..Coverage::default()
-        };
-        summary.worst = Some(gap.clone());
         self.write(&Reply::Queued, out);
-        self.report(&Report::Gap(gap), out);
-        self.end(&summary, out);
+        self.report(&Report::Gap(gap.clone()), out);
+        self.end(&only(gap), out);
     }
+}
+
+/// The end of a scan that the server did not finish.
+pub(super) fn abandoned(path: Vec<u8>) -> Summary {
+    only(Gap {
+        path: ObjectPath::root(path),
+        reason: Reason::Deadline,
+        detail: "the server is ending".to_owned(),
+    })
+}
+
+/// The end of a scan of which nothing is known but this gap of the object that was asked for.
+fn only(gap: Gap) -> Summary {
+    let mut summary = Summary::new(gap.path.clone());
+    summary.coverage.gaps = 1;
+    summary.worst = Some(gap);
+    summary
 }
 
 /// Takes one from what may still be listed.
@@ -211,7 +225,7 @@ mod tests {
                 place: Place::Digest,
             }),
         ];
-        let got = lines(&mut Job::new(Some(b"1"), true, 0), &reports);
+        let got = lines(&mut Job::new(Some(b"1"), b"/f".to_vec(), true, 0), &reports);
         assert_eq!(got.len(), 3);
         for line in got {
             match parse(&line).unwrap().1 {
@@ -227,8 +241,14 @@ mod tests {
     #[test]
     fn only_so_many_details_are_listed() {
         let reports: Vec<Report> = (0..DETAILS + 5).map(|_| Report::Gap(gap(""))).collect();
-        assert_eq!(lines(&mut Job::new(None, true, 0), &reports).len(), 1_000);
-        assert_eq!(lines(&mut Job::new(None, false, 0), &reports).len(), 0);
+        assert_eq!(
+            lines(&mut Job::new(None, b"/f".to_vec(), true, 0), &reports).len(),
+            1_000
+        );
+        assert_eq!(
+            lines(&mut Job::new(None, b"/f".to_vec(), false, 0), &reports).len(),
+            0
+        );
     }
 
     #[test]
@@ -241,7 +261,7 @@ mod tests {
         ];
         let ended = |summary: &Summary| {
             let report = Report::Ended(Box::new(summary.clone()));
-            lines(&mut Job::new(None, false, 0), &[report])
+            lines(&mut Job::new(None, b"/f".to_vec(), false, 0), &[report])
         };
         assert_eq!(ended(&summary), [error.concat()]);
         summary.findings = 2;

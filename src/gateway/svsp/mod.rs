@@ -161,11 +161,11 @@ impl Svsp {
 
     fn scan(&mut self, id: Option<&[u8]>, name: Vec<u8>, sha1: bool, out: &mut Vec<u8>) {
         let details = self.settings.coverage();
-        let weight = name.len() + self.settings.weight();
-        let mut job = Job::new(id, details, weight);
+        let weight = 2 * name.len() + self.settings.weight();
+        let mut job = Job::new(id, name.clone(), details, weight);
         if !name.starts_with(b"/") {
             let mut replies = Vec::new();
-            job.refuse_relative(name, &mut replies);
+            job.refuse_relative(&mut replies);
             return self.send(id, replies, out);
         }
         let request = Request {
@@ -269,5 +269,17 @@ impl Protocol for Svsp {
         if matches!(report, Report::Ended(_)) {
             self.ended(job, out);
         }
+    }
+
+    fn abandon(&mut self, out: &mut Vec<u8>) {
+        self.intake = Intake::Nothing;
+        // Each end may start the next scan that was held back, which is ended in its turn.
+        while let Some(job) = self.jobs.keys().min().copied() {
+            let path = self.jobs.get(&job).map(|job| job.path.clone());
+            let summary = job::abandoned(path.unwrap_or_default());
+            self.report(job, &Report::Ended(Box::new(summary)), out);
+        }
+        self.due = None;
+        out.append(&mut self.farewell);
     }
 }

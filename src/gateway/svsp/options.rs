@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::gateway::Hello;
 use crate::kind::{self, Kind, KindSet};
 use crate::path::printable;
-use crate::request::{Options, Recurse};
+use crate::request::{Exclude, Options, Recurse};
 
-use super::command::{Refusal, decimal};
+use super::command::{Refusal, decimal, quoted};
 use super::reply::ErrorName;
 
 /// Values of IGNORE and EXCLUDE together: each finding and each file is held against all of them.
@@ -136,8 +136,10 @@ impl Settings {
     }
 
     fn exclude(&mut self, on: bool, value: Value<'_>) -> Result<(), Refusal> {
-        match (on, value) {
+        let value = value.map(|value| quoted(value).unwrap_or_else(|| value.to_vec()));
+        match (on, value.as_deref()) {
             (true, Some(value)) => {
+                excludable(value)?;
                 self.check_room(cost(value))?;
                 let known = self.change().exclude.remove(value);
                 self.exclude_text += if known { 0 } else { cost(value) };
@@ -208,10 +210,20 @@ impl Settings {
     }
 }
 
+/// Refuses what would never take effect: a name that is not absolute, and a pattern that is none.
+fn excludable(value: &[u8]) -> Result<(), Refusal> {
+    if value.starts_with(b"/") || Exclude::is_pattern(value) {
+        return Ok(());
+    }
+    let value = printable(value, ECHO);
+    Err(Refusal::invalid(format!(
+        "EXCLUDE needs an absolute path or a pattern: {value}"
+    )))
+}
+
 /// What a value of EXCLUDE counts against [`TEXT`].
 fn cost(value: &[u8]) -> usize {
-    let is_pattern = value.iter().any(|byte| b"*?[".contains(byte));
-    if is_pattern {
+    if Exclude::is_pattern(value) {
         PATTERN + PATTERN_BYTE * value.len()
     } else {
         value.len()
