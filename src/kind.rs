@@ -71,6 +71,7 @@ pub static KINDS: &[Kind] = &[
     recognised("mime", "mail with attachments"),
     recognised("ole2", "OLE2 document"),
     recognised("onenote", "OneNote"),
+    recognised("pack", "Unix pack or SCO compress -H"),
     recognised("pdf", "PDF"),
     recognised("rpm", "RPM package"),
     recognised("rtf", "RTF"),

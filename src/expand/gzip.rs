@@ -9,12 +9,13 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use crc32fast::Hasher;
 
 use super::inflate::Inflate;
-use super::{Children, Content, Expander, Halt, cut_short, damaged, is_damage};
+use super::{Children, Content, Expander, Halt, behind, cut_short, damaged, is_damage};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
 use crate::path::NAME_LIMIT;
 
-const MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// ID1 and ID2, and what they were before there was an RFC.
+const MAGICS: [[u8; 2]; 2] = [[0x1f, 0x8b], [0x1f, 0x9e]];
 
 /// The only compression method that there is (RFC 1952 §2.3.1). Below it are those that were reserved for what never came.
 const DEFLATE: u8 = 8;
@@ -77,7 +78,12 @@ fn content(object: &Object, name: &[u8], children: &mut dyn Children) -> Result<
     }
     let detail = format!("{junk} bytes after the last member");
     children.gap(None, Reason::Corrupt, detail)?;
-    Ok(next_header(object, object.length() - junk)?)
+    let from = object.length() - junk;
+    let next = next_header(object, from)?;
+    if next.is_none() {
+        behind(object, from, children)?;
+    }
+    Ok(next)
 }
 
 /// The next header at `from` or after.
@@ -85,7 +91,7 @@ fn next_header(object: &Object, from: u64) -> io::Result<Option<u64>> {
     let mut at = from;
     loop {
         let bytes = object.bytes_at(at, CHUNK)?;
-        let mut found = memchr::memmem::find_iter(&bytes, &MAGIC);
+        let mut found = memchr::memchr_iter(MAGICS[0][0], &bytes);
         if let Some(found) = found.find(|found| is_header(bytes.get(*found..).unwrap_or_default()))
         {
             return Ok(Some(at.saturating_add(found as u64)));
@@ -106,7 +112,8 @@ fn is_header(head: &[u8]) -> bool {
 /// The compression method, if `head` begins like gzip. What the reserved flags are is not asked: readers differ, and
 /// one that takes them finds a content.
 pub(super) fn method(head: &[u8]) -> Option<u8> {
-    let method = *head.strip_prefix(&MAGIC)?.first()?;
+    let rest = MAGICS.iter().find_map(|magic| head.strip_prefix(magic))?;
+    let method = *rest.first()?;
     (method <= DEFLATE && head.len() > 3).then_some(method)
 }
 
@@ -253,7 +260,7 @@ fn at_header(input: &mut BufReader<ObjectReader>) -> io::Result<bool> {
     input.seek_relative(-i64::try_from(filled).unwrap_or_default())?;
     // A header that is cut inside these four bytes is a member too: its end has to be missed.
     let head = head.get(..filled).unwrap_or_default();
-    Ok(is_header(head) || ((2..4).contains(&filled) && head.starts_with(&MAGIC)))
+    Ok(is_header(head) || ((2..4).contains(&filled) && head.starts_with(&MAGICS[0])))
 }
 
 fn array<const N: usize>(input: &mut impl Read) -> io::Result<[u8; N]> {

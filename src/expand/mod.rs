@@ -97,6 +97,19 @@ pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {
         .find(|expander| expander.kind() == kind.name)
 }
 
+/// What the member is called that stands behind the end of a container.
+const BEHIND: &[u8] = b"(behind the end)";
+
+/// Gives what begins at `from`, behind the end of the container, if it is a container in its turn: tapes and blocks are
+/// padded with anything, but an archive there is what another reader opens.
+fn behind(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    let rest = object.slice(from, u64::MAX);
+    if recognise(&rest.probe()?).is_empty() {
+        return Ok(());
+    }
+    children.child(BEHIND, Content::Object(rest))
+}
+
 /// True for an error that says how the content is, and not that reading it failed.
 fn is_damage(error: &io::Error) -> bool {
     error.raw_os_error().is_none()

@@ -60,13 +60,9 @@ struct Spot {
     containers: u32,
 }
 
-/// What becomes of an object besides being matched.
-enum Plan {
-    /// It is opened.
-    Open(&'static dyn Expander),
-    /// Nothing: it is no container, or it was said why it is not opened.
-    Leaf,
-}
+/// How an object is opened, in the order in which it is tried; nothing for a leaf. A content that has the marks of
+/// several formats is opened as each of them, for each has its readers.
+type Plan = Vec<&'static dyn Expander>;
 
 /// When the bytes of an object are paid for.
 #[derive(Clone, Copy)]
@@ -198,14 +194,14 @@ impl<'a> Walk<'a> {
         let done = match spool.finish(self.stop.clone()) {
             Kept::Object(object) => self.conclude(spot, plan, Some(&object), matched, found),
             Kept::Lost(reason) => {
-                if matches!(plan, Plan::Open(_)) {
+                if !plan.is_empty() {
                     self.gap(
                         &spot.path,
                         reason,
                         "no room to keep it while it is opened".into(),
                     )?;
                 }
-                self.conclude(spot, Plan::Leaf, None, matched, found)
+                self.conclude(spot, Plan::new(), None, matched, found)
             }
         };
         self.on_disk -= on_disk;
@@ -256,17 +252,16 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Decides what becomes of an object, and says why a container is not opened.
+    /// Decides how an object is opened, and says why it is not, where it is recognised and left closed.
     fn plan(&mut self, spot: &Spot, probe: &Probe) -> Result<Plan, Halt> {
-        let Some(kind) = expand::recognise(probe) else {
-            return Ok(Plan::Leaf);
-        };
-        let (reason, detail) = match self.refusal(spot, kind) {
-            Err(refusal) => refusal,
-            Ok(expander) => return Ok(Plan::Open(expander)),
-        };
-        self.gap(&spot.path, reason, detail)?;
-        Ok(Plan::Leaf)
+        let mut plan = Plan::new();
+        for kind in expand::recognise(probe) {
+            match self.refusal(spot, kind) {
+                Ok(expander) => plan.push(expander),
+                Err((reason, detail)) => self.gap(&spot.path, reason, detail)?,
+            }
+        }
+        Ok(plan)
     }
 
     fn refusal(
@@ -293,8 +288,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Announces an object before the work on it, where it is already clear that it will be announced.
-    fn announce_early(&mut self, spot: &Spot, plan: &Plan) -> Result<bool, Halt> {
-        let early = self.job.original || matches!(plan, Plan::Leaf);
+    fn announce_early(
+        &mut self,
+        spot: &Spot,
+        plan: &[&'static dyn Expander],
+    ) -> Result<bool, Halt> {
+        let early = self.job.original || plan.is_empty();
         if early {
             self.sinking(Event::Scanning(spot.path.clone()))?;
         }
@@ -312,7 +311,11 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Halt> {
         let mut inside = Names::new();
         let mut opened = Ok(());
-        if let (Plan::Open(expander), Some(object)) = (plan, object) {
+        let mut any = false;
+        for expander in plan {
+            let Some(object) = object.filter(|_| opened.is_ok()) else {
+                break;
+            };
             let mut members = Members {
                 walk: self,
                 spot,
@@ -320,11 +323,11 @@ impl<'a> Walk<'a> {
                 any: false,
             };
             let end = expander.expand(object, spot.path.name(), &mut members);
-            let any = members.any;
+            any |= members.any;
             opened = end.or_else(|halt| self.halted(spot, halt));
-            if !any && !matched.announced {
-                self.sinking(Event::Scanning(spot.path.clone()))?;
-            }
+        }
+        if !any && !matched.announced {
+            self.sinking(Event::Scanning(spot.path.clone()))?;
         }
         self.report(spot, matched.matches, &inside, found)?;
         found.extend(inside);

@@ -29,6 +29,16 @@ pub(super) fn gzip(probe: &Probe) -> bool {
     gz::method(&probe.head).is_some()
 }
 
+/// A length that is more than what is packed, and not beyond reason.
+pub(super) fn packed(probe: &Probe) -> bool {
+    let mut reader = from(probe, 2);
+    let size = reader.array().map(u32::from_be_bytes);
+    size.is_some_and(|size| {
+        let size = u64::from(size);
+        size > 0 && size < probe.length.saturating_mul(64)
+    })
+}
+
 /// The level, then the magic of a block or, in an empty file, of the end.
 pub(super) fn bzip2(probe: &Probe) -> bool {
     let mut reader = from(probe, 3);
@@ -229,14 +239,13 @@ pub(super) fn swf_lzma(probe: &Probe) -> bool {
     within(byte(probe, 3), 13..=60) && byte(probe, 12) == Some(0x5d)
 }
 
-/// The first header's checksum holds, and it is one of this century or looks like an old one; or it is damaged, with its
-/// magic left.
+/// The first header's checksum holds, which is all that tar itself asks; or it is damaged, with its magic left.
 pub(super) fn tar(probe: &Probe) -> bool {
     let Some(block) = from(probe, 0).array() else {
         return false;
     };
     let header = Header::new(block);
-    header.has_full_magic() || header.checksum_holds() && (header.has_magic() || header.is_old())
+    header.has_full_magic() || header.checksum_holds()
 }
 
 /// The trailer of an Apple disk image: its signature and the length of 512 that it says itself.
@@ -250,8 +259,7 @@ pub(super) fn dmg(probe: &Probe) -> bool {
 
 /// An archive behind something else, as self-extracting programs have it.
 pub(super) fn zip_at_the_end(probe: &Probe) -> bool {
-    zip::End::find(&probe.tail, probe.length)
-        .is_some_and(|end| end.is_plausible(&probe.tail, probe.length))
+    zip::may_end(&probe.tail, probe.length)
 }
 
 /// Readers take a header anywhere in the first 1,024 bytes; with a version behind it, it is not just a text about PDF.

@@ -10,10 +10,23 @@ mod text;
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
-/// The kind of container that a content is, if it is one that is known.
-pub fn recognise(probe: &Probe) -> Option<&'static Kind> {
-    let row = MAGICS.iter().find(|row| row.holds(probe))?;
-    kind::by_name(row.kind.as_bytes())
+/// The kinds of container that a content may be, the likeliest first. Whether it is one shows when it is opened; a
+/// content can be several, and each of its readers sees another.
+pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
+    let mut kinds: Vec<&'static Kind> = Vec::new();
+    for row in MAGICS.iter().filter(|row| row.holds(probe)) {
+        let wanted = match row.rank {
+            Rank::Alone => kinds.is_empty(),
+            Rank::Behind => !kinds.iter().any(|kind| kind.built),
+            Rank::Start => true,
+        };
+        if let Some(kind) = kind::by_name(row.kind.as_bytes()).filter(|_| wanted)
+            && !kinds.iter().any(|known| known.name == kind.name)
+        {
+            kinds.push(kind);
+        }
+    }
+    kinds
 }
 
 /// One row: these bytes at this place of the head, and what else must hold.
@@ -22,6 +35,18 @@ struct Magic {
     bytes: &'static [u8],
     kind: &'static str,
     check: Option<fn(&Probe) -> bool>,
+    rank: Rank,
+}
+
+/// When a row counts.
+#[derive(Clone, Copy)]
+enum Rank {
+    /// When nothing else did: a container that holds such a thing begins like it, too.
+    Alone,
+    /// When nothing before it is opened: what opens it sees what follows.
+    Behind,
+    /// Always.
+    Start,
 }
 
 impl Magic {
@@ -41,6 +66,7 @@ const fn magic(at: usize, bytes: &'static [u8], kind: &'static str) -> Magic {
         bytes,
         kind,
         check: None,
+        rank: Rank::Start,
     }
 }
 
@@ -56,6 +82,7 @@ const fn checked(
         bytes,
         kind,
         check: Some(check),
+        rank: Rank::Start,
     }
 }
 
@@ -64,10 +91,19 @@ const fn structure(kind: &'static str, check: fn(&Probe) -> bool) -> Magic {
     checked(0, b"", kind, check)
 }
 
-/// First what stands at the start, then an archive behind a program, then what is told from text: a mail may quote
-/// anything, and a zip that is appended to a picture is what its readers open.
+const fn ranked(rank: Rank, row: Magic) -> Magic {
+    Magic { rank, ..row }
+}
+
+/// First what stands at the start (tar before all, for its first bytes are a name that anybody may choose), then an
+/// archive behind a program, then what is told from text: a mail may quote anything, and a zip that is appended to a
+/// picture is what its readers open.
 static MAGICS: &[Magic] = &[
+    structure("tar", checks::tar),
     checked(0, b"\x1f\x8b", "gz", checks::gzip),
+    checked(0, b"\x1f\x9e", "gz", checks::gzip),
+    checked(0, b"\x1f\x1e", "pack", checks::packed),
+    checked(0, b"\x1f\xa0", "pack", checks::packed),
     magic(0, b"PK\x03\x04", "zip"),
     magic(0, b"PK\x05\x06", "zip"),
     magic(0, b"PK00PK\x03\x04", "zip"),
@@ -124,15 +160,14 @@ static MAGICS: &[Magic] = &[
         "onenote",
     ),
     magic(0, b"%PDF-", "pdf"),
-    structure("tar", checks::tar),
     checked(0, b"\x5d\0\0", "lzma", checks::lzma),
-    magic(32_769, b"CD001", "iso"),
-    structure("dmg", checks::dmg),
-    structure("zip", checks::zip_at_the_end),
-    structure("pdf", checks::pdf),
-    structure("mime", text::mime),
-    structure("Hqx8", text::binhex),
-    structure("uu", text::uuencode),
+    ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),
+    ranked(Rank::Alone, magic(32_769, b"CD001", "iso")),
+    ranked(Rank::Alone, structure("dmg", checks::dmg)),
+    ranked(Rank::Alone, structure("pdf", checks::pdf)),
+    ranked(Rank::Alone, structure("mime", text::mime)),
+    ranked(Rank::Alone, structure("Hqx8", text::binhex)),
+    ranked(Rank::Alone, structure("uu", text::uuencode)),
 ];
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use crate::kind::KINDS;
 use std::fs;
 
 fn name(bytes: &[u8]) -> Option<&'static str> {
-    recognise(&object(bytes).probe().unwrap()).map(|kind| kind.name)
+    recognise(&object(bytes).probe().unwrap())
+        .first()
+        .map(|kind| kind.name)
 }
 
 fn at(offset: usize, bytes: &[u8]) -> Vec<u8> {
@@ -97,6 +99,9 @@ fn every_row_of_the_table_is_met() {
             b"\x53\x2a\x4d\x18\x02\0\0\0xx\x04\x22\x4d\x18".to_vec(),
         ),
         ("lz4", b"\x04\x22\x4d\x18\x64\x40\xa7".to_vec()),
+        ("pack", [&b"\x1f\x1e\0\0\0\x20"[..], &[7; 20]].concat()),
+        ("pack", [&b"\x1f\xa0\0\0\0\x20"[..], &[7; 20]].concat()),
+        ("gz", b"\x1f\x9e\x08\0rest".to_vec()),
         ("lzip", b"LZIP\x01\x0c".to_vec()),
         (
             "lzma",

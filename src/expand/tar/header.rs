@@ -32,7 +32,7 @@ impl Header {
 
     /// The checksum is that of the other fields: unsigned as POSIX wants it, or signed as old SunOS made it.
     pub(in crate::expand) fn checksum_holds(&self) -> bool {
-        let Some(stored) = octal(self.field(148, 8)) else {
+        let Some(stored) = number(self.field(148, 8)) else {
             return false;
         };
         let blanks = 8 * i64::from(b' ');
@@ -48,24 +48,9 @@ impl Header {
         self.field(156, 1).first().copied().unwrap_or_default()
     }
 
-    /// Has the magic of POSIX or of GNU.
-    pub(in crate::expand) fn has_magic(&self) -> bool {
-        self.field(257, 5) == b"ustar"
-    }
-
     /// Has the magic with the version behind it, which is enough to tell a damaged header from something else.
     pub(in crate::expand) fn has_full_magic(&self) -> bool {
         matches!(self.field(257, 8), b"ustar\x0000" | b"ustar  \0")
-    }
-
-    /// Looks like a header from before there was a magic: a name, and numbers where numbers stand.
-    pub(in crate::expand) fn is_old(&self) -> bool {
-        let numbers = [(100, 8), (108, 8), (116, 8), (124, 12), (136, 12)];
-        self.field(0, 1) != [0]
-            && matches!(self.kind(), 0 | b'0'..=b'7' | b'A'..=b'Z')
-            && numbers
-                .into_iter()
-                .all(|(at, length)| number(self.field(at, length)).is_some())
     }
 
     /// The name, with the prefix that only POSIX has there (GNU keeps other things in it).
@@ -92,14 +77,19 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
             value.checked_mul(256)?.checked_add(u64::from(*byte))
         }),
         Some((first, _)) if *first > 0x80 => None,
-        _ if terminated(field).trim_ascii().is_empty() => Some(0),
         _ => octal(field),
     }
 }
 
-/// Octal digits between blanks, up to a blank or a zero byte.
+/// Octal digits up to a blank or a zero byte, after blanks, a zero byte (GNU tar) or a plus sign (Python); nothing at
+/// all is zero.
 fn octal(field: &[u8]) -> Option<u64> {
-    digits(terminated(field.trim_ascii_start()).trim_ascii(), 8)
+    let field = field.strip_prefix(b"\0").unwrap_or(field);
+    let text = terminated(field.trim_ascii_start()).trim_ascii();
+    match text.strip_prefix(b"+").unwrap_or(text) {
+        b"" => Some(0),
+        text => digits(text, 8),
+    }
 }
 
 /// The bytes up to the first zero.
@@ -113,7 +103,9 @@ mod tests {
 
     #[test]
     fn numbers_in_all_their_forms() {
-        let rows: [(&[u8], Option<u64>); 8] = [
+        let rows: [(&[u8], Option<u64>); 10] = [
+            (b"\x0012\0", Some(10)),
+            (b"+12\0", Some(10)),
             (b"00000000017\0", Some(15)),
             (b"        17 \0", Some(15)),
             (b"\0\0\0\0", Some(0)),

@@ -15,7 +15,7 @@ use self::header::BLOCK;
 pub(super) use self::header::Header;
 use self::pax::Pax;
 use self::sparse::Sparse;
-use super::{Children, Content, Expander, Halt, is_damage};
+use super::{Children, Content, Expander, Halt, behind, is_damage};
 use crate::event::{Limit, Reason};
 use crate::object::{Object, ObjectReader};
 
@@ -57,6 +57,8 @@ struct Archive<'a> {
     padded: bool,
     /// Where the first block is that should have been a header and is none.
     lost: Option<u64>,
+    /// Where something else begins after zero blocks.
+    behind: Option<u64>,
     /// What was said about the next entry.
     meta: Option<Meta>,
     global: Pax,
@@ -88,6 +90,7 @@ impl<'a> Archive<'a> {
             at: 0,
             padded: false,
             lost: None,
+            behind: None,
             meta: None,
             global: Pax::default(),
         }
@@ -104,8 +107,10 @@ impl<'a> Archive<'a> {
                 self.entry(header, size)?;
             } else if self.at == 0 && !header.has_full_magic() {
                 return Err(Halt::Unlike);
-            } else if !self.padded {
-                // As GNU tar does: on to the next header. After zero blocks it is what tapes are padded with.
+            } else if self.padded {
+                self.behind.get_or_insert(self.at);
+            } else {
+                // As GNU tar does: on to the next header.
                 self.lost.get_or_insert(self.at);
             }
             if filled < BLOCK {
@@ -140,15 +145,17 @@ impl<'a> Archive<'a> {
     /// The archive is over: what was said about an entry that does not come is a loss.
     fn end(&mut self) -> Result<(), Halt> {
         self.found_again()?;
-        if self.meta.is_none() {
-            return Ok(());
+        if self.meta.is_some() {
+            let detail = "a long name or extended header without its entry".to_owned();
+            self.children.gap(None, Reason::Corrupt, detail)?;
         }
-        let detail = "a long name or extended header without its entry".to_owned();
-        self.children.gap(None, Reason::Corrupt, detail)
+        self.behind
+            .map_or(Ok(()), |from| behind(self.object, from, self.children))
     }
 
     fn entry(&mut self, header: Header, size: u64) -> Result<(), Halt> {
         self.padded = false;
+        self.behind = None;
         match header.kind() {
             b'L' | b'K' | b'x' | b'X' | b'g' => self.meta_entry(&header, size),
             _ => {
@@ -165,12 +172,18 @@ impl<'a> Archive<'a> {
         let path = pax.sparse.name.clone().or_else(|| pax.path.clone());
         let path = path.or(meta.name).or_else(|| self.global.path.clone());
         let name = path.unwrap_or_else(|| header.name());
-        let told = pax.size.or(self.global.size);
+        let told = pax.size;
+        if self
+            .global
+            .size
+            .is_some_and(|global| global != told.unwrap_or(size))
+        {
+            // Some readers take it for every entry, some for none.
+            self.disagreement(&name, "size in the header and for all entries")?;
+        }
         // A writer that needs the record leaves the field empty or full; with two small sizes, readers go two ways.
         if told.is_some_and(|told| told != size && size != 0 && told.max(size) < OCTAL_LIMIT) {
-            let detail = "size in the header and in its extended header".to_owned();
-            let reason = Reason::Unsupported("tar-disagreement".to_owned());
-            self.children.gap(Some(&name), reason, detail)?;
+            self.disagreement(&name, "size in the header and in its extended header")?;
         }
         let size = told.unwrap_or(size);
         Ok(Entry {
@@ -182,6 +195,12 @@ impl<'a> Archive<'a> {
         })
     }
 
+    /// Says what two readers see differently.
+    fn disagreement(&mut self, name: &[u8], what: &str) -> Result<(), Halt> {
+        let reason = Reason::Unsupported("tar-disagreement".to_owned());
+        self.children.gap(Some(name), reason, what.to_owned())
+    }
+
     fn data_start(&self) -> u64 {
         self.at.saturating_add(BLOCK as u64)
     }
@@ -191,10 +210,11 @@ impl<'a> Archive<'a> {
         if kind == b'S' {
             return self.old_sparse(&entry);
         }
-        let bodiless = matches!(kind, b'1'..=b'6') && (entry.size == 0 || self.header_follows()?);
+        if matches!(kind, b'1'..=b'6') {
+            return self.bodiless(&entry);
+        }
         let old_folder = entry.size == 0 && entry.name.ends_with(b"/");
-        if bodiless || (kind == b'V' && entry.size == 0) {
-            // Some writers give a link the size of what it points to, and store nothing.
+        if kind == b'V' && entry.size == 0 {
             return Ok(());
         }
         if entry.pax.sparse.is_used() {
@@ -204,6 +224,27 @@ impl<'a> Archive<'a> {
             self.children.child(&entry.name, Content::Object(content))?;
         }
         self.missing(&entry.name, &entry.stored, entry.size)?;
+        self.skip(entry.size)
+    }
+
+    /// Links, devices and folders have no content. With a size, some readers pass over as much and some do not, which is
+    /// said; but all know that a hard link has the size of the file that it leads to.
+    fn bodiless(&mut self, entry: &Entry) -> Result<(), Halt> {
+        let is_hard_link = entry.header.kind() == b'1';
+        let follows = entry.size == 0 || self.header_follows()?;
+        if entry.size == 0 || (is_hard_link && follows) {
+            return Ok(());
+        }
+        self.disagreement(&entry.name, "a size where there is no content")?;
+        if follows {
+            return Ok(());
+        }
+        let content = entry.stored.slice(0, entry.size);
+        self.children.child(&entry.name, Content::Object(content))?;
+        if is_hard_link {
+            // A hard link's size is that of the file it leads to, which nobody passes over.
+            return Ok(());
+        }
         self.skip(entry.size)
     }
 

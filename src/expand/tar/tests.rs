@@ -83,6 +83,46 @@ fn names_come_from_wherever_they_are() {
 }
 
 #[test]
+fn a_size_where_nothing_is_stored_is_said() {
+    for kind in *b"23456" {
+        let inner = entry(b"inner", b'0', b"x");
+        let folder = header(b"odd", kind, b"00000002000", |_| {});
+        let got = run(&[&folder, &inner, &entry(b"last", b'0', b"y"), &END]);
+        assert_eq!(got.reasons(), ["unsupported/tar-disagreement"]);
+        assert!(
+            got.names().contains(&"last".to_owned()),
+            "{:?}",
+            got.names()
+        );
+    }
+}
+
+#[test]
+fn whatever_has_a_checksum_is_a_header() {
+    let odd: [&dyn Fn(&mut [u8]); 3] = [
+        &|block| {
+            block[136..148].copy_from_slice(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf0")
+        },
+        &|block| block[0] = 0,
+        &|block| block[156] = b'a',
+    ];
+    for change in odd {
+        let first = header(b"first", b'0', b"00000000000", |block| change(block));
+        let bytes = [&first[..], &entry(b"last", b'0', b"x"), &END].concat();
+        let kinds = crate::expand::recognise(&object(&bytes).probe().unwrap());
+        assert_eq!(kinds.first().map(|kind| kind.name), Some("tar"));
+        assert!(run(&[&bytes]).names().contains(&"last".to_owned()));
+    }
+}
+
+#[test]
+fn an_archive_behind_the_end_is_given() {
+    let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
+    let got = run(&[&entry(b"a", b'0', b"x"), &END, &zip]);
+    assert_eq!(got.names(), ["a", "(behind the end)"]);
+}
+
+#[test]
 fn what_has_no_content_is_no_child() {
     let got = run(&[
         &entry(b"dir/", b'5', b""),

@@ -39,7 +39,8 @@ struct Claim {
 }
 
 /// An end record.
-pub(in crate::expand) struct End {
+#[derive(Debug, Clone, Copy)]
+struct End {
     /// Where it stands.
     at: u64,
     claim: Claim,
@@ -47,23 +48,19 @@ pub(in crate::expand) struct End {
     trailing: i64,
 }
 
-impl End {
-    /// The end record in the last bytes of a content: the last one whose comment reaches exactly the end, else the last.
-    pub(in crate::expand) fn find(tail: &[u8], length: u64) -> Option<Self> {
-        let tail_at = length.checked_sub(tail.len() as u64)?;
-        let mut last = None;
-        for at in memchr::memmem::rfind_iter(tail, END) {
-            let Some(end) = Self::parse(tail.get(at..)?, tail_at + at as u64) else {
-                continue;
-            };
-            if end.trailing == 0 {
-                return Some(end);
-            }
-            last.get_or_insert(end);
-        }
-        last
-    }
+/// End records that are looked at, from the last on. A comment can hold many; no reader tries more than one or two.
+const ENDS: usize = 16;
 
+/// The end records in the last bytes of a content, the last one first.
+fn ends(tail: &[u8], length: u64) -> impl Iterator<Item = End> {
+    let tail_at = length.saturating_sub(tail.len() as u64);
+    let found = memchr::memmem::rfind_iter(tail, END);
+    found
+        .filter_map(move |at| End::parse(tail.get(at..)?, tail_at + at as u64))
+        .take(ENDS)
+}
+
+impl End {
     fn parse(bytes: &[u8], at: u64) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         reader.take(END.len())?;
@@ -94,14 +91,11 @@ impl End {
 
     /// Fits the bytes in front of it, as far as they are in `tail`: what tells an archive behind a program from four
     /// bytes that happen to stand there.
-    pub(in crate::expand) fn is_plausible(&self, tail: &[u8], length: u64) -> bool {
+    fn is_plausible(&self, tail: &[u8], length: u64) -> bool {
         let in_tail = |at: u64| {
             let from_end = usize::try_from(length.checked_sub(at)?).ok()?;
             tail.get(tail.len().checked_sub(from_end)?..)
         };
-        if self.trailing != 0 {
-            return false;
-        }
         if self.points_to_64() {
             let locator = self.at.checked_sub(LOCATOR_LENGTH as u64);
             return locator
@@ -109,14 +103,17 @@ impl End {
                 .is_some_and(|bytes| bytes.starts_with(LOCATOR));
         }
         let claim = &self.claim;
-        let fits = claim
-            .offset
-            .checked_add(claim.size)
-            .is_some_and(|end| end <= self.at);
-        let holds = claim.count > 0 && claim.count * CENTRAL_LENGTH as u64 <= claim.size;
-        let start = in_tail(self.at.saturating_sub(claim.size));
-        fits && holds && start.is_none_or(|bytes| bytes.starts_with(CENTRAL))
+        let starts = [self.at.checked_sub(claim.size), Some(claim.offset)];
+        claim.size >= CENTRAL_LENGTH as u64
+            && starts.into_iter().flatten().any(|start| {
+                start < self.at && in_tail(start).is_none_or(|bytes| bytes.starts_with(CENTRAL))
+            })
     }
+}
+
+/// Tells whether there may be an archive whose end is in these last bytes of a content.
+pub(in crate::expand) fn may_end(tail: &[u8], length: u64) -> bool {
+    ends(tail, length).any(|end| end.is_plausible(tail, length))
 }
 
 /// A central directory that was found.
@@ -128,18 +125,16 @@ pub(super) struct Directory {
     pub(super) count: u64,
     /// The count is of 16 bits, so more entries than that are counted around.
     pub(super) short_count: bool,
-    /// Bytes in front of the archive, which its offsets do not count.
-    pub(super) prefix: u64,
+    /// Bytes in front of the archive, which its offsets do not count; less than nothing when they count more.
+    pub(super) prefix: i64,
     /// Bytes after the archive.
     pub(super) trailing: i64,
-    /// The two forms of the end record say different things.
-    pub(super) ambiguous: bool,
 }
 
 /// What the end of a content leads to.
 pub(super) enum Found {
-    /// A directory.
-    Directory(Directory),
+    /// Directories, that of the last end record first: most readers use only that one.
+    Directories(Vec<Directory>),
     /// An archive of several files, of which this is one.
     Split,
     /// No end record, or one that leads nowhere.
@@ -147,32 +142,38 @@ pub(super) enum Found {
 }
 
 impl Directory {
-    /// Follows the end record of `object`.
+    /// Follows the end records of `object`, each in every way that a reader may take.
     pub(super) fn find(object: &Object) -> io::Result<Found> {
         let length = object.length();
         let tail = object.bytes_at(length.saturating_sub(TAIL as u64), TAIL)?;
-        let Some(end) = End::find(&tail, length) else {
-            return Ok(Found::Nothing);
-        };
-        let (claim, directory_end, ambiguous) = match claim64(object, &end)? {
-            Some((claim, at)) => (claim, at, !agree(&end.claim, &claim)),
-            None => (end.claim, end.at, false),
-        };
-        if claim.disk != 0 || claim.directory_disk != 0 {
-            return Ok(Found::Split);
+        let mut found: Vec<Self> = Vec::new();
+        let mut split = false;
+        for end in ends(&tail, length) {
+            for (claim, directory_end) in claims(object, &end)? {
+                if claim.disk != 0 || claim.directory_disk != 0 {
+                    split = true;
+                    continue;
+                }
+                for (start, prefix) in starts(object, &claim, directory_end)? {
+                    if found.iter().any(|known| known.start == start) {
+                        continue;
+                    }
+                    found.push(Self {
+                        start,
+                        end: directory_end,
+                        count: claim.count,
+                        short_count: directory_end == end.at,
+                        prefix,
+                        trailing: end.trailing,
+                    });
+                }
+            }
         }
-        let Some((start, prefix)) = start(object, &claim, directory_end)? else {
-            return Ok(Found::Nothing);
-        };
-        Ok(Found::Directory(Self {
-            start,
-            end: directory_end,
-            count: claim.count,
-            short_count: directory_end == end.at,
-            prefix,
-            trailing: end.trailing,
-            ambiguous,
-        }))
+        Ok(match (found.is_empty(), split) {
+            (false, _) => Found::Directories(found),
+            (true, true) => Found::Split,
+            (true, false) => Found::Nothing,
+        })
     }
 
     /// Its entries, from the first on.
@@ -186,42 +187,59 @@ impl Directory {
     }
 }
 
-/// Where the directory begins, and the bytes in front of the archive: directly before the end record, as
-/// self-extracting programs have it, else where the record says.
-fn start(object: &Object, claim: &Claim, end: u64) -> io::Result<Option<(u64, u64)>> {
+/// Where the directory may begin, and the bytes in front of the archive: directly before the end record, as
+/// self-extracting programs have it, and where the record says.
+fn starts(object: &Object, claim: &Claim, end: u64) -> io::Result<Vec<(u64, i64)>> {
     if claim.count == 0 && claim.size == 0 {
-        return Ok(Some((end, 0)));
+        return Ok(vec![(end, 0)]);
     }
-    let adjacent = end
-        .checked_sub(claim.size)
-        .and_then(|start| Some((start, start.checked_sub(claim.offset)?)));
+    let adjacent = end.checked_sub(claim.size).and_then(|start| {
+        let prefix = i64::try_from(start)
+            .ok()?
+            .checked_sub_unsigned(claim.offset)?;
+        Some((start, prefix))
+    });
+    let mut starts = Vec::new();
     for (start, prefix) in adjacent.into_iter().chain([(claim.offset, 0)]) {
         if start < end && object.bytes_at(start, CENTRAL.len())? == CENTRAL {
-            return Ok(Some((start, prefix)));
+            starts.push((start, prefix));
         }
     }
-    Ok(None)
+    Ok(starts)
 }
 
-/// The 64-bit end record of `end` and its place, if there is one.
-fn claim64(object: &Object, end: &End) -> io::Result<Option<(Claim, u64)>> {
+/// What an end record says, first in the 64-bit form that a locator before it leads to, and where the directory ends.
+fn claims(object: &Object, end: &End) -> io::Result<Vec<(Claim, u64)>> {
+    let mut claims = claims64(object, end)?;
+    if claims.is_empty() || !end.points_to_64() {
+        claims.push((end.claim, end.at));
+    }
+    Ok(claims)
+}
+
+/// The 64-bit end records of `end` and their places: where its locator says, and directly before it, for the place that
+/// the locator says does not count the bytes in front of an archive.
+fn claims64(object: &Object, end: &End) -> io::Result<Vec<(Claim, u64)>> {
     let Some(locator_at) = end.at.checked_sub(LOCATOR_LENGTH as u64) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let locator = object.bytes_at(locator_at, LOCATOR_LENGTH)?;
     let Some(said) = parse_locator(&locator) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
-    // The place that the locator says does not count the bytes in front of an archive.
-    for at in [Some(said), locator_at.checked_sub(END64_LENGTH as u64)] {
-        let Some(at) = at.filter(|at| *at < locator_at) else {
-            continue;
-        };
+    let mut places = vec![said];
+    places.extend(
+        locator_at
+            .checked_sub(END64_LENGTH as u64)
+            .filter(|at| *at != said),
+    );
+    let mut claims = Vec::new();
+    for at in places.into_iter().filter(|at| *at < locator_at) {
         if let Some(claim) = parse_end64(&object.bytes_at(at, END64_LENGTH)?) {
-            return Ok(Some((claim, at)));
+            claims.push((claim, at));
         }
     }
-    Ok(None)
+    Ok(claims)
 }
 
 fn parse_locator(bytes: &[u8]) -> Option<u64> {
@@ -243,14 +261,6 @@ fn parse_end64(bytes: &[u8]) -> Option<Claim> {
         size: reader.u64_le()?,
         offset: reader.u64_le()?,
     })
-}
-
-/// Each field of the short record says the same as the long one, or points to it.
-fn agree(short: &Claim, long: &Claim) -> bool {
-    let same = |short: u64, long: u64, full: u64| short == long || short == full;
-    same(short.count, long.count, 0xffff)
-        && same(short.size, long.size, 0xffff_ffff)
-        && same(short.offset, long.offset, 0xffff_ffff)
 }
 
 /// Reads a central directory, one entry at a time.

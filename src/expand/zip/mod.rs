@@ -10,11 +10,11 @@ mod directory;
 mod streamed;
 mod unlisted;
 
-pub(super) use self::directory::End;
+pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local};
 use self::unlisted::Listed;
-use super::{Children, Expander, Halt};
-use crate::event::Reason;
+use super::{Children, Expander, Halt, behind};
+use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 
 /// In front of the first header when an archive was meant for several disks (§8.5.3, §8.5.4).
@@ -37,9 +37,10 @@ impl Expander for Zip {
         let first = first_header(&object.bytes_at(0, 8)?);
         match (Directory::find(object)?, first) {
             // With members in front, a directory of none hides them.
-            (Found::Directory(directory), None) => central(object, &directory, children),
-            (Found::Directory(directory), Some(_)) if directory.count > 0 => {
-                central(object, &directory, children)
+            (Found::Directories(found), first)
+                if first.is_none() || found.iter().any(|directory| directory.count > 0) =>
+            {
+                central(object, &found, children)
             }
             (Found::Split, first) => {
                 let reason = Reason::Unsupported("zip-split".to_owned());
@@ -54,7 +55,7 @@ impl Expander for Zip {
                 }
                 children.gap(None, Reason::Corrupt, "no central directory".to_owned())
             }
-            (Found::Nothing, None) => Err(Halt::Unlike),
+            (_, None) => Err(Halt::Unlike),
         }
     }
 }
@@ -70,22 +71,37 @@ fn first_header(head: &[u8]) -> Option<u64> {
     marked.starts_with(LOCAL).then_some(4)
 }
 
-/// Gives the members as the central directory lists them.
+/// Gives the members as the central directories list them, and those that none lists.
 fn central(
     object: &Object,
-    directory: &Directory,
+    directories: &[Directory],
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
-    if directory.ambiguous {
-        let reason = Reason::Unsupported("zip-disagreement".to_owned());
-        children.gap(None, reason, "end record and its 64-bit form".to_owned())?;
-    }
-    let mut entries = directory.entries(object)?;
     let mut listed = Listed::default();
+    for directory in directories {
+        entries(object, directory, &mut listed, children)?;
+    }
+    if directories.len() > 1 {
+        let detail = format!("{} central directories", directories.len());
+        children.note(NoteKind::Ambiguous("zip-directories".to_owned()), detail)?;
+    }
+    unlisted::give(object, listed, children)?;
+    directories
+        .first()
+        .map_or(Ok(()), |directory| trailing(object, directory, children))
+}
+
+fn entries(
+    object: &Object,
+    directory: &Directory,
+    listed: &mut Listed,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let mut entries = directory.entries(object)?;
     let mut count = 0_u64;
     while let Some(entry) = entries.next()? {
         count = count.saturating_add(1);
-        member(object, directory.prefix, &entry, &mut listed, children)?;
+        member(object, directory.prefix, &entry, listed, children)?;
     }
     listed.add(
         directory.start,
@@ -96,15 +112,14 @@ fn central(
     } else {
         count
     };
-    if counted != directory.count {
-        let detail = format!("{count} of {} entries are there", directory.count);
-        children.gap(None, Reason::Corrupt, detail)?;
+    if counted == directory.count {
+        return Ok(());
     }
-    unlisted::give(object, listed, children)?;
-    trailing(object, directory, children)
+    let detail = format!("{count} of {} entries are there", directory.count);
+    children.gap(None, Reason::Corrupt, detail)
 }
 
-/// Says what follows the archive. Zeros are padding.
+/// Says what follows the archive, and gives it if it is a container. Zeros are padding.
 fn trailing(
     object: &Object,
     directory: &Directory,
@@ -118,12 +133,13 @@ fn trailing(
         return Ok(());
     }
     let detail = format!("{count} bytes after the archive");
-    children.gap(None, Reason::Corrupt, detail)
+    children.gap(None, Reason::Corrupt, detail)?;
+    behind(object, from, children)
 }
 
 fn member(
     object: &Object,
-    prefix: u64,
+    prefix: i64,
     entry: &Entry,
     listed: &mut Listed,
     children: &mut dyn Children,
@@ -133,21 +149,21 @@ fn member(
         let reason = Reason::Unsupported("zip-split".to_owned());
         return children.gap(name, reason, format!("in part {}", entry.disk));
     }
-    let at = prefix.checked_add(entry.offset);
+    let at = entry.offset.checked_add_signed(prefix);
     let Some(local) = at.map_or(Ok(None), |at| Local::read(object, at))? else {
         let detail = format!("no local header at byte {}", entry.offset);
         return children.gap(name, Reason::Corrupt, detail);
     };
-    if let Some(at) = at {
+    let known = at.is_some_and(|at| {
         let end = local.data_at.saturating_add(entry.compressed);
-        listed.add(at, end.min(object.length()));
-    }
+        listed.add(at, end.min(object.length()))
+    });
     if let Some(field) = entry.disagreement(&local.entry) {
         let reason = Reason::Unsupported("zip-disagreement".to_owned());
         let detail = format!("{field} in central and local header");
         children.gap(name, reason, detail)?;
     }
-    if entry.is_folder() {
+    if known || entry.is_folder() {
         return Ok(());
     }
     if let Some(how) = entry.encryption() {

@@ -190,7 +190,11 @@ fn members_that_the_directory_does_not_list_are_given_with_a_note() {
             1
         );
         assert_eq!(got.notes.len(), 1, "{:?}", got.notes);
-        assert!(got.notes[0].contains("zip-unlisted"), "{:?}", got.notes);
+        assert!(
+            got.notes[0].starts_with("ambiguous/zip-"),
+            "{:?}",
+            got.notes
+        );
     }
     assert_eq!(run(&listed).notes.len(), 0);
 }
@@ -460,14 +464,51 @@ fn archives_of_64_bits() {
         assert_eq!(got.gaps, []);
         let probe = object(&bytes).probe().unwrap();
         assert_eq!(
-            crate::expand::recognise(&probe).map(|kind| kind.name),
+            crate::expand::recognise(&probe)
+                .first()
+                .map(|kind| kind.name),
             Some("zip")
         );
     }
     let mut bytes = wide(0);
     let at = bytes.len() - 12;
     bytes[at..at + 2].copy_from_slice(&[7, 0]);
-    assert_eq!(run(&bytes).reasons(), ["unsupported/zip-disagreement"]);
+    // A count that only the short form has wrong leads nobody to other members.
+    assert_eq!(run(&bytes).children, [child(b"w", b"wide content")]);
+}
+
+#[test]
+fn every_end_record_that_leads_to_a_directory_is_followed() {
+    let harmless = archive(&[stored(b"a", b"harmless")]);
+    let evil = archive(&[deflated(b"b", b"payload, payload")]);
+    // The comment of the first end record reaches to the end of the file and holds the second archive, whose own
+    // comment does not.
+    let mut bytes = harmless.clone();
+    let length = u16::try_from(evil.len()).unwrap();
+    let at = bytes.len() - 2;
+    bytes[at..].copy_from_slice(&length.to_le_bytes());
+    bytes.extend_from_slice(&evil);
+    let at = bytes.len() - 2;
+    bytes[at] = 9;
+    let got = run(&bytes);
+    assert!(got.children.contains(&child(b"a", b"harmless")));
+    assert!(got.children.contains(&child(b"b", b"payload, payload")));
+    assert_eq!(got.children.len(), 2);
+    assert!(got.notes[0].contains("zip-directories"), "{:?}", got.notes);
+}
+
+#[test]
+fn an_archive_behind_something_is_one_whatever_follows_it() {
+    let archive = archive(&[deflated(b"b", b"payload, payload")]);
+    for behind in [&b""[..], &[0; 3], b"x", &[7; 40_000]] {
+        let bytes = [&b"#!/bin/sh\nprogram\n"[..], &archive, behind].concat();
+        let kinds = crate::expand::recognise(&object(&bytes).probe().unwrap());
+        assert_eq!(
+            kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(),
+            ["zip"]
+        );
+        assert_eq!(run(&bytes).children, [child(b"b", b"payload, payload")]);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! What is kept for it is two numbers for each entry of the directory, which takes more than that in the archive.
 #![forbid(unsafe_code)]
 
+use std::collections::BTreeSet;
 use std::io;
 
 use super::directory::{LOCAL, LOCAL_LENGTH, Local};
@@ -15,20 +16,20 @@ use crate::object::Object;
 /// Bytes in which a header is searched for at a time.
 const STEP: usize = 64 * 1024;
 
-/// The parts of an archive that its directory accounts for.
+/// The parts of an archive that its directories account for.
 #[derive(Default)]
-pub(super) struct Listed(Vec<(u64, u64)>);
+pub(super) struct Listed(BTreeSet<(u64, u64)>);
 
 impl Listed {
-    /// Accounts for the bytes from `start` to before `end`.
-    pub(super) fn add(&mut self, start: u64, end: u64) {
-        self.0.push((start, end));
+    /// Accounts for the bytes from `start` to before `end`; true if they were accounted for already. The same member may
+    /// stand in a directory twice, and in several.
+    pub(super) fn add(&mut self, start: u64, end: u64) -> bool {
+        !self.0.insert((start, end))
     }
 
     /// The other parts of the first `length` bytes that are long enough for a header, from the front.
     fn others(mut self, length: u64) -> impl Iterator<Item = (u64, u64)> {
-        self.0.sort_unstable();
-        self.0.push((length, length));
+        self.0.insert((length, length));
         let mut reached = 0;
         self.0.into_iter().filter_map(move |(start, end)| {
             let other = (reached, start.min(length));
