@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     vfind::log::start(config.common.quiet);
+    raise_descriptors();
     match serve(config) {
         // Not by return: a worker that hangs in hostile content must not keep a daemon alive that was told to end.
         Ok(()) => std::process::exit(0),
@@ -75,6 +77,18 @@ async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
     server::run(listeners, shared, config.connections, signals).await;
     Ok(())
+}
+
+/// Asks for as many descriptors as the system grants: connections, files and folders each take one.
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
 }
 
 fn announce(live: &Live) {

@@ -19,6 +19,8 @@ pub(super) struct Answer {
     record: Record,
     /// The server said that something was found, be it only by a count or in a line that cannot be read.
     infected: bool,
+    /// The server said that it tells COVERAGE, so that a DONE without it is not from where it should be.
+    covered: bool,
 }
 
 /// What a reply means for its request.
@@ -59,7 +61,14 @@ impl Answer {
             name,
             record,
             infected: false,
+            covered: false,
         }
+    }
+
+    /// Has the answer wait for COVERAGE before it can be clean.
+    pub(super) fn with_coverage(mut self, covered: bool) -> Self {
+        self.covered = covered;
+        self
     }
 
     /// Takes the next reply.
@@ -69,7 +78,13 @@ impl Answer {
                 self.record.coverage = Some(counts);
                 self.record.epoch = Some(epoch);
             }
-            Reply::Done(count, _, sha1) => {
+            Reply::Done(count, path, sha1) => {
+                if self.located(&path).elements().first() != Some(&self.name) {
+                    self.fail(format!("DONE for another name: {path}"));
+                }
+                if self.covered && self.record.coverage.is_none() {
+                    self.fail("DONE without COVERAGE".to_owned());
+                }
                 self.done(count, sha1);
                 return Progress::Ended;
             }

@@ -453,7 +453,8 @@ mod tests {
                 let noise = format!("{id} SCANNING \"/{}\"\r\n", "n".repeat(50_000));
                 peer.write_all(noise.as_bytes()).await.unwrap();
                 peer.read_line(&mut command).await.unwrap();
-                let done = format!("{id} DONE 0 : \"/a\"\r\n");
+                let path = format!("/{}", "a".repeat(5000));
+                let done = format!("{id} COVERAGE 1 1 0 0 1:0\r\n{id} DONE 0 : \"{path}\"\r\n");
                 peer.write_all(done.as_bytes()).await.unwrap();
             }
             peer

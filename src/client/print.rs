@@ -320,7 +320,9 @@ mod tests {
     /// The records of one request for `path` that the server answers with these lines.
     fn record(path: &[u8], lines: &[&[u8]]) -> Record {
         let mut session = Session::new(vec![path.to_vec()]);
-        for line in [&b"READY"[..], b"OK"].iter().chain(lines) {
+        let covered = lines.iter().any(|line| line.starts_with(b"1 COVERAGE"));
+        let probed: &[u8] = if covered { b"OK" } else { b"EINVAL" };
+        for line in [b"READY", probed].iter().chain(lines) {
             session.receive(line, 1);
             session.commands(1, &mut Vec::new());
         }

@@ -273,7 +273,8 @@ impl Session {
 
     fn ask(&mut self, id: u64, name: Vec<u8>, now_ms: u64, out: &mut Vec<u8>) {
         let command = scan_file(id, &name);
-        let mut answer = Answer::new(id, name, now_ms);
+        let covered = self.state == State::Ready { coverage: true };
+        let mut answer = Answer::new(id, name, now_ms).with_coverage(covered);
         if command.len() > COMMAND_LIMIT {
             answer.fail(format!(
                 "the name is longer than a command of {COMMAND_LIMIT} bytes"
@@ -333,14 +334,33 @@ mod tests {
     }
 
     /// The record of one request for /a after these lines, `1 ` in front of each.
+    /// The record for `/a` from these replies. The server knows COVERAGE if it says it.
     fn record(lines: &[&str]) -> Record {
-        let (mut session, _) = opened(&[b"/a"], &["READY", "OK"]);
+        let covered = lines.iter().any(|line| line.starts_with("COVERAGE"));
+        let probed = if covered { "OK" } else { "EINVAL" };
+        let (mut session, _) = opened(&[b"/a"], &["READY", probed]);
         for line in lines {
             assert!(session.next_record().is_none(), "before {line}");
             session.receive(format!("1 {line}").as_bytes(), 1500);
         }
         assert!(session.is_over());
         session.next_record().unwrap()
+    }
+
+    #[test]
+    fn an_answer_that_is_not_whole_or_not_ours_is_not_clean() {
+        let coverage = "COVERAGE 1 1 0 0 1:00ff";
+        assert_eq!(
+            record(&[coverage, "DONE 0 : \"/a\""]).verdict,
+            Verdict::Clean
+        );
+        let other = record(&[coverage, "DONE 0 : \"/b\""]);
+        assert_eq!(other.verdict, Verdict::Incomplete);
+        let (mut session, _) = opened(&[b"/a"], &["READY", "OK"]);
+        session.receive(b"1 DONE 0 : \"/a\"", 1);
+        let cut = session.next_record().unwrap();
+        assert_eq!(cut.verdict, Verdict::Incomplete);
+        assert_eq!(cut.error.as_deref(), Some("DONE without COVERAGE"));
     }
 
     fn names(path: &[crate::verdict::Element]) -> Vec<&str> {

@@ -1,8 +1,8 @@
 //! What a client has not read yet.
 //!
 //! Workers put reports in and never wait. What bounds the memory: no new item is begun for a client whose mailbox is
-//! full, an item makes a bounded number of findings and details, and its announcements are dropped while far too much
-//! is unread: SCANNING lines inform, they carry no result.
+//! full; while far too much is unread, announcements and details are dropped, for they inform and carry no result; and an
+//! item that finds more than can be kept is ended, infected as it is.
 #![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -15,8 +15,11 @@ use crate::verdict::{JobId, Report};
 /// Bytes unread above which no new item is begun.
 const ROOM: usize = 256 * 1024;
 
-/// Bytes unread above which announcements are dropped.
+/// Bytes unread above which announcements and details are dropped.
 const FLOOD: usize = 1024 * 1024;
+
+/// Bytes unread above which an item that has yet more findings is ended.
+const OVERFLOW: usize = 2 * 1024 * 1024;
 
 /// The reports for one client, in order.
 #[derive(Default)]
@@ -43,7 +46,11 @@ impl Mailbox {
     /// Puts a report in.
     pub(super) fn deliver(&self, job: JobId, report: Report) {
         let mut unread = self.lock();
-        if unread.bytes > FLOOD && matches!(report, Report::Scanning(_)) {
+        let informs = matches!(
+            report,
+            Report::Scanning(_) | Report::Gap(_) | Report::Note(_)
+        );
+        if informs && unread.bytes > FLOOD {
             return;
         }
         unread.bytes += weight(&report);
@@ -55,6 +62,11 @@ impl Mailbox {
     /// Tells whether a new item may be begun.
     pub(super) fn has_room(&self) -> bool {
         self.lock().bytes < ROOM
+    }
+
+    /// Tells whether findings of an item that runs can still be kept.
+    pub(super) fn overflows(&self) -> bool {
+        self.lock().bytes > OVERFLOW
     }
 
     /// Takes the oldest report out.

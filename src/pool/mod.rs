@@ -129,7 +129,7 @@ impl Client {
             Arc::clone(&self.policy),
             self.cancel.clone(),
         );
-        self.queue.push(self.number, running);
+        self.queue.add(self.number, running);
     }
 
     /// The oldest unread report, if there is one.

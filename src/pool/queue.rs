@@ -23,9 +23,18 @@ struct State {
     closed: bool,
 }
 
+/// Requests of a client that run side by side; the others wait for one of them to end. Each may hold the descriptors of
+/// a deep folder.
+const SIDE_BY_SIDE: usize = 16;
+
 struct Waiting {
     mailbox: Arc<Mailbox>,
+    /// Requests that have begun and are not with a worker; the front is next.
     requests: VecDeque<Running>,
+    /// Requests that have not begun.
+    later: VecDeque<Running>,
+    /// Requests that have begun, with a worker or not.
+    begun: usize,
     has_turn: bool,
 }
 
@@ -38,6 +47,8 @@ impl Queue {
         let waiting = Waiting {
             mailbox,
             requests: VecDeque::new(),
+            later: VecDeque::new(),
+            begun: 0,
             has_turn: false,
         };
         state.clients.insert(number, waiting);
@@ -49,13 +60,32 @@ impl Queue {
         self.lock().clients.remove(&client);
     }
 
-    /// Puts a request at the end of its client's row; also one that was taken out by [`Queue::next`]. A client that
-    /// left gets nothing.
-    pub(super) fn push(&self, client: u64, request: Running) {
+    /// Adds a request of a client. A client that left gets nothing.
+    pub(super) fn add(&self, client: u64, request: Running) {
+        let mut state = self.lock();
+        if let Some(waiting) = state.clients.get_mut(&client) {
+            waiting.later.push_back(request);
+            state.begin(client);
+            self.work.notify_one();
+        }
+    }
+
+    /// Puts a request that was taken out by [`Queue::next`] at the end of its client's row.
+    pub(super) fn put_back(&self, client: u64, request: Running) {
         let mut state = self.lock();
         if let Some(waiting) = state.clients.get_mut(&client) {
             waiting.requests.push_back(request);
             state.turn(client);
+            self.work.notify_one();
+        }
+    }
+
+    /// Tells that a request that was taken out has no more steps, so that another may begin.
+    pub(super) fn finished(&self, client: u64) {
+        let mut state = self.lock();
+        if let Some(waiting) = state.clients.get_mut(&client) {
+            waiting.begun = waiting.begun.saturating_sub(1);
+            state.begin(client);
             self.work.notify_one();
         }
     }
@@ -96,6 +126,19 @@ impl Queue {
 }
 
 impl State {
+    /// Lets requests of a client begin, as many as may.
+    fn begin(&mut self, client: u64) {
+        if let Some(waiting) = self.clients.get_mut(&client) {
+            while waiting.begun < SIDE_BY_SIDE
+                && let Some(request) = waiting.later.pop_front()
+            {
+                waiting.begun += 1;
+                waiting.requests.push_back(request);
+            }
+        }
+        self.turn(client);
+    }
+
     fn turn(&mut self, client: u64) {
         if let Some(waiting) = self.clients.get_mut(&client)
             && !waiting.has_turn
@@ -167,9 +210,9 @@ mod tests {
         let mailbox = Arc::new(Mailbox::default());
         let (a, b) = (queue.enter(mailbox.clone()), queue.enter(mailbox.clone()));
         for job in 0..3 {
-            queue.push(a, request(job, &mailbox));
+            queue.add(a, request(job, &mailbox));
         }
-        queue.push(b, request(9, &mailbox));
+        queue.add(b, request(9, &mailbox));
         assert_eq!(drain(&queue), [(a, 0), (b, 9), (a, 1), (a, 2)]);
     }
 
@@ -181,7 +224,7 @@ mod tests {
         while mailbox.has_room() {
             mailbox.deliver(1, Report::Scanning(ObjectPath::root("/x")));
         }
-        queue.push(client, request(1, &mailbox));
+        queue.add(client, request(1, &mailbox));
         assert_eq!(drain(&queue), []);
         while mailbox.take().is_some() {}
         queue.resume(client);
@@ -190,13 +233,28 @@ mod tests {
     }
 
     #[test]
+    fn requests_beyond_those_side_by_side_begin_when_others_end() {
+        let queue = Queue::default();
+        let mailbox = Arc::new(Mailbox::default());
+        let client = queue.enter(mailbox.clone());
+        let all = SIDE_BY_SIDE as JobId + 2;
+        for job in 0..all {
+            queue.add(client, request(job, &mailbox));
+        }
+        assert_eq!(drain(&queue).len(), SIDE_BY_SIDE);
+        queue.finished(client);
+        queue.finished(client);
+        assert_eq!(drain(&queue), [(client, all - 2), (client, all - 1)]);
+    }
+
+    #[test]
     fn who_left_gets_no_turn_and_can_put_nothing_back() {
         let queue = Queue::default();
         let mailbox = Arc::new(Mailbox::default());
         let client = queue.enter(mailbox.clone());
-        queue.push(client, request(1, &mailbox));
+        queue.add(client, request(1, &mailbox));
         queue.leave(client);
-        queue.push(client, request(2, &mailbox));
+        queue.add(client, request(2, &mailbox));
         assert_eq!(drain(&queue), []);
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::mailbox::Mailbox;
-use crate::event::{Coverage, Epoch, Event, Finding, Sink};
+use crate::event::{Coverage, Epoch, Event, Finding, Gap, Limit, Reason, Sink};
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
 use crate::request::{Options, Request, Source};
@@ -181,6 +181,9 @@ impl Shared {
         {
             return ControlFlow::Continue(());
         }
+        if matches!(event, Event::Finding(_)) && self.mailbox.overflows() {
+            return self.too_many(&event);
+        }
         let (finding, reported) = self.count(&event);
         if reported {
             self.report(event);
@@ -189,6 +192,18 @@ impl Shared {
             return self.event(Event::Finding(finding));
         }
         ControlFlow::Continue(())
+    }
+
+    /// Ends an item whose findings nobody reads: those before it were reported, so that its verdict stands.
+    fn too_many(&self, event: &Event) -> ControlFlow<()> {
+        if let Event::Finding(finding) = event {
+            self.count(&Event::Gap(Gap {
+                path: finding.path.clone(),
+                reason: Reason::Limit(Limit::Findings),
+                detail: "too many are unread, nothing after it was examined".to_owned(),
+            }));
+        }
+        ControlFlow::Break(())
     }
 
     fn count(&self, event: &Event) -> (Option<Finding>, bool) {

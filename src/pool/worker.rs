@@ -40,17 +40,21 @@ impl Worker {
         while let Some((client, mut running)) = self.queue.next() {
             let shared = Arc::clone(running.shared());
             match running.next_step() {
-                Next::End => shared.exhausted(),
-                Next::Nothing => self.queue.push(client, running),
+                Next::End => {
+                    drop(running);
+                    self.queue.finished(client);
+                    shared.exhausted();
+                }
+                Next::Nothing => self.queue.put_back(client, running),
                 Next::Gap(gap) => {
                     // A client that has gone is found out by the queue.
                     let _ = shared.event(Event::Gap(gap));
-                    self.queue.push(client, running);
+                    self.queue.put_back(client, running);
                 }
                 Next::Item(item) => {
                     shared.begin();
                     // Back into the queue first: others go on with the rest while this one scans.
-                    self.queue.push(client, running);
+                    self.queue.put_back(client, running);
                     self.item(item, &shared);
                 }
             }

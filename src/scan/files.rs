@@ -18,6 +18,15 @@ use crate::event::{Errno, Exclusion, Gap, Reason};
 use crate::path::ObjectPath;
 use crate::request::Options;
 
+/// The longest path that a request may name, in bytes (PATH_MAX of Linux, without its zero byte).
+const NAMED: usize = 4095;
+
+/// The longest path inside a named folder. No program can name such a file; it can only be walked to.
+const WALKED: usize = 32 * 1024;
+
+/// Folders inside folders that are open at once, each with a descriptor.
+const OPEN: usize = 1024;
+
 /// One step of the way through the files of a request.
 #[derive(Debug)]
 pub enum Next {
@@ -101,6 +110,9 @@ impl Files {
     }
 
     fn named_object(&mut self, path: Vec<u8>) -> Next {
+        if path.len() > NAMED {
+            return unreadable(path, Code::NAMETOOLONG);
+        }
         if self.options.exclude.covers(&path) {
             return excluded(path, Exclusion::Exclude);
         }
@@ -120,6 +132,9 @@ impl Files {
         };
         let path = joined(&folder.path, name);
         let depth = folder.depth + 1;
+        if path.len() > WALKED {
+            return unreadable(path, Code::NAMETOOLONG);
+        }
         if self.options.exclude.covers(&path) {
             return excluded(path, Exclusion::Exclude);
         }
@@ -156,6 +171,9 @@ impl Files {
         if self.folders.iter().any(|above| above.identity == identity) {
             // Only a link (or a bind mount) leads back into a folder that is being walked; it is walked once.
             return excluded(path, Exclusion::Link);
+        }
+        if self.folders.len() >= OPEN {
+            return unreadable(path, Code::MFILE);
         }
         match Dir::new(descriptor) {
             Ok(entries) => {
@@ -364,5 +382,6 @@ mod tests {
         assert_eq!(one("absent"), [" unreadable/ENOENT"]);
         assert_eq!(one("a/b"), [" unreadable/ENOTDIR"]);
         assert_eq!(one("a "), [" unreadable/ENOENT"]);
+        assert_eq!(one(&"a/".repeat(3000)), [" unreadable/ENAMETOOLONG"]);
     }
 }

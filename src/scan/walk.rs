@@ -492,6 +492,15 @@ impl Children for Members<'_, '_> {
 }
 
 fn changed(before: &Metadata, after: &Metadata) -> bool {
-    let state = |m: &Metadata| (m.len(), m.mtime(), m.mtime_nsec());
+    // The change time too: the modification time can be set back by whoever writes.
+    let state = |m: &Metadata| {
+        (
+            m.len(),
+            m.mtime(),
+            m.mtime_nsec(),
+            m.ctime(),
+            m.ctime_nsec(),
+        )
+    };
     state(before) != state(after)
 }

@@ -85,6 +85,55 @@ fn who_never_reads_is_not_read_and_harms_nobody() {
 }
 
 #[test]
+fn findings_that_nobody_reads_do_not_fill_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let virus = crate::support::eicar();
+    let many: Vec<(&[u8], &[u8])> = vec![(b"v", virus.as_slice()); 9_000];
+    let mut content = crate::support::gzip(&crate::support::tar(&many));
+    for _ in 0..14 {
+        // Each level makes every path below it four kilobytes longer.
+        content = crate::support::tar(&[(&[b'n'; 4000], content.as_slice())]);
+    }
+    let path = folder.path().join("flood.tar");
+    std::fs::write(&path, content).unwrap();
+    for isolation in ["--isolation=thread", "--isolation=process"] {
+        let daemon = Daemon::start(&[isolation]);
+        let mut silent: Vec<_> = (0..8).map(|_| daemon.connect()).collect();
+        for talk in &mut silent {
+            talk.send(format!("1 SCAN/FILE {}\r\n", path.display()));
+        }
+        let mut other = daemon.connect();
+        for _ in 0..5 {
+            assert!(
+                other
+                    .scan(env!("CARGO_BIN_EXE_vfindc").as_ref())
+                    .starts_with("DONE 0 ")
+            );
+        }
+        assert!(
+            daemon.resident() < 150_000,
+            "{isolation}: {} kB",
+            daemon.resident()
+        );
+        // It was not silent about it: what was found comes first, then the end that counts what came.
+        let answer = silent.swap_remove(0).answer();
+        let found = answer
+            .iter()
+            .filter(|line| line.starts_with("1 INFECTED "))
+            .count();
+        assert!(found > 10, "{found}");
+        assert!(
+            answer
+                .last()
+                .unwrap()
+                .starts_with(&format!("1 DONE {found} : ")),
+            "{}",
+            answer.last().unwrap()
+        );
+    }
+}
+
+#[test]
 fn one_with_many_folders_does_not_hold_up_another() {
     let folder = tempfile::tempdir().unwrap();
     for number in 0..2000 {

@@ -76,6 +76,7 @@ fn binary_cpio(little: bool) -> Vec<u8> {
 }
 
 #[test]
+#[allow(clippy::too_many_lines)] // A table of samples, one a row.
 fn every_row_of_the_table_is_met() {
     let mail = b"From a@b Thu\r\nReceived: x\r\n y\r\nMIME-version: 1.0\r\n\r\ntext";
     let folded = b"Subject: x\nContent-Type:\n Multipart/mixed; boundary=x\n\n";

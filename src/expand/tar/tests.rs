@@ -99,12 +99,12 @@ fn a_size_where_nothing_is_stored_is_said() {
 
 #[test]
 fn whatever_has_a_checksum_is_a_header() {
-    let odd: [&dyn Fn(&mut [u8]); 3] = [
-        &|block| {
+    let odd: [fn(&mut [u8]); 3] = [
+        |block| {
             block[136..148].copy_from_slice(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xf0")
         },
-        &|block| block[0] = 0,
-        &|block| block[156] = b'a',
+        |block| block[0] = 0,
+        |block| block[156] = b'a',
     ];
     for change in odd {
         let first = header(b"first", b'0', b"00000000000", |block| change(block));

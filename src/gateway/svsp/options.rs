@@ -25,6 +25,9 @@ const TEXT: usize = 1024 * 1024;
 const PATTERN: usize = 1024;
 const PATTERN_BYTE: usize = 16;
 
+/// The longest pattern, in bytes: every name is held against every pattern, which takes time by the product of both.
+const PATTERN_LIMIT: usize = 1024;
+
 /// What an entry takes beside its text, about.
 const ENTRY_WEIGHT: usize = 64;
 
@@ -212,6 +215,10 @@ impl Settings {
 
 /// Refuses what would never take effect: a name that is not absolute, and a pattern that is none.
 fn excludable(value: &[u8]) -> Result<(), Refusal> {
+    if Exclude::is_pattern(value) && value.len() > PATTERN_LIMIT {
+        let text = format!("EXCLUDE takes patterns of at most {PATTERN_LIMIT} bytes");
+        return Err(Refusal::invalid(text));
+    }
     if value.starts_with(b"/") || Exclude::is_pattern(value) {
         return Ok(());
     }
