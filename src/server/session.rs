@@ -8,7 +8,7 @@ use std::io;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::Interest;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,9 @@ const IN: usize = 16 * 1024;
 
 /// A peer that takes no byte of its replies for this long is gone.
 const UNREAD: Duration = Duration::from_secs(300);
+
+/// How long a peer may take to close its side.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// A connection from its greeting to its end.
 pub(super) struct Session {
@@ -76,7 +79,7 @@ impl Session {
         loop {
             self.step();
             if self.next == Want::Close && self.unsent() == 0 {
-                return Ok(());
+                return self.close().await;
             }
             let interest = self.interest();
             tokio::select! {
@@ -106,6 +109,21 @@ impl Session {
                 progress = Instant::now();
             }
         }
+    }
+
+    /// Closes our side, and waits a moment for the peer's. A socket that is closed with bytes unread resets the
+    /// connection, and a reset can overtake the replies on their way.
+    async fn close(mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let mut unread = [0; 4096];
+        let drained = async {
+            while self.stream.read(&mut unread).await? > 0 {}
+            Ok(())
+        };
+        // Whoever goes on sending after a moment has read what it will read.
+        tokio::time::timeout(LINGER, drained)
+            .await
+            .unwrap_or(Ok(()))
     }
 
     /// Takes reports and input, as long as there is room for what they make the protocol say.

@@ -3,6 +3,8 @@
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 
+use rustix::process::Signal;
+
 use crate::support::{Daemon, at, eicar, gzip, noise, odd_names, tar, zip};
 use vfind::gateway::svsp::reply::{self, Reply};
 
@@ -303,6 +305,19 @@ fn who_sends_no_more_still_gets_the_answer() {
 }
 
 #[test]
+fn what_is_sent_after_quit_does_not_take_the_answer_away() {
+    let daemon = Daemon::start(&[]);
+    for _ in 0..20 {
+        let mut talk = daemon.connect();
+        talk.send("1 SCAN/FILE nonexistent\nQUIT\n");
+        // Enough that it does not fit into one read; the daemon reads none of it.
+        talk.send(vec![b'x'; 200_000]);
+        let rest = String::from_utf8(talk.rest()).unwrap();
+        assert_eq!(rest, "1 QUEUED\r\n1 ENOENT \"nonexistent\"\r\nOK\r\n");
+    }
+}
+
+#[test]
 fn a_browser_is_turned_away_without_a_word() {
     let daemon = Daemon::start(&[]);
     let mut talk = daemon.connect_silently();
@@ -320,7 +335,7 @@ fn sigterm_lets_running_requests_end_and_exits_0() {
     talk.send(format!("SCAN/FILE {}/large\r\n", folder.path().display()));
     assert_eq!(talk.text(), "QUEUED");
     let idle = daemon.connect();
-    daemon.signal("TERM");
+    daemon.signal(Signal::TERM);
     assert!(talk.answer().last().unwrap().starts_with("DONE 0 "));
     assert_eq!(daemon.wait(), Some(0));
     assert_eq!(idle.rest(), b"");
@@ -338,7 +353,7 @@ fn what_still_runs_at_the_end_is_told_so() {
         "1 SCAN/FILE {path}\r\nSCAN/FILE {path}\r\nSCAN/FILE {path}\r\nQUIT\r\n"
     ));
     assert_eq!(talk.text(), "1 QUEUED");
-    daemon.signal("TERM");
+    daemon.signal(Signal::TERM);
     let rest = String::from_utf8(talk.rest()).unwrap();
     for line in [
         format!("1 EAGAIN \"{path}\""),

@@ -1,5 +1,7 @@
 //! Workers that end, hang or eat memory because of what they look at: only with the feature `test-faults`.
 
+use rustix::process::{Pid, Signal};
+
 use crate::support::Daemon;
 
 fn faulty(daemon: &Daemon, fault: &str) -> String {
@@ -79,10 +81,8 @@ fn a_process_killed_from_outside_is_replaced() {
         })
         .collect();
     assert_eq!(pids.len(), 1, "one worker, one process");
-    let killed = std::process::Command::new("kill")
-        .args(["-9", &pids[0]])
-        .status();
-    assert!(killed.unwrap().success());
+    let pid = Pid::from_raw(pids[0].parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, Signal::KILL).unwrap();
     let stat = format!("/proc/{}/stat", pids[0]);
     for _ in 0..1000 {
         if std::fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") Z ")) {

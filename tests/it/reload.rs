@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::support::Daemon;
 
 #[test]
@@ -76,22 +78,22 @@ fn sighup_swaps_the_signatures_and_a_broken_file_keeps_the_old_ones() {
         assert!(talk.scan(&sample).starts_with("DONE 0 "));
 
         std::fs::write(&vdl, ":One, \"needle one\" #\n").unwrap();
-        daemon.signal("HUP");
+        daemon.signal(Signal::HUP);
         daemon.log_line("reloaded");
         assert!(talk.scan(&sample).starts_with("DONE 1 "), "{isolation}");
 
         std::fs::write(&vdl, ":Broken, nonsense\n").unwrap();
-        daemon.signal("HUP");
+        daemon.signal(Signal::HUP);
         let said = daemon.log_line("refused");
         assert!(said.contains(&format!("{}:1:", vdl.display())), "{said}");
         assert!(talk.scan(&sample).starts_with("DONE 1 "), "{isolation}");
 
         std::fs::write(&vdl, "").unwrap();
-        daemon.signal("HUP");
+        daemon.signal(Signal::HUP);
         assert!(daemon.log_line("refused").contains("built-in"));
 
         std::fs::remove_file(&vdl).unwrap();
-        daemon.signal("HUP");
+        daemon.signal(Signal::HUP);
         assert!(daemon.log_line("refused").contains("own.cvdl"));
         assert!(talk.scan(&sample).starts_with("DONE 1 "), "{isolation}");
     }
@@ -117,7 +119,7 @@ fn coverage_names_the_database_that_was_used() {
     };
     let first = epoch();
     std::fs::write(&vdl, ":Two, \"needle two\" #\n").unwrap();
-    daemon.signal("HUP");
+    daemon.signal(Signal::HUP);
     daemon.log_line("reloaded");
     let second = epoch();
     assert!(

@@ -7,6 +7,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal};
 use vfind::gateway::svsp::reply::{self, Reply};
 
 /// No answer takes this long unless something hangs.
@@ -74,11 +75,9 @@ impl Daemon {
         self.child.id()
     }
 
-    pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.pid().to_string()])
-            .status();
-        assert!(status.unwrap().success());
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
     }
 
     /// Waits for the daemon to end and gives its exit code.
@@ -195,6 +194,22 @@ impl Talk {
         self.reader.read_to_end(&mut rest).unwrap();
         rest
     }
+}
+
+/// Tells whether all these programs are there. Without them a test says that it is skipped, unless
+/// VFIND_REQUIRE_TOOLS=1 makes that a failure.
+pub fn has_tools(tools: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_missing =
+        |tool: &&&str| !std::env::split_paths(&path).any(|folder| folder.join(tool).exists());
+    let missing: Vec<_> = tools.iter().filter(is_missing).collect();
+    if missing.is_empty() {
+        return true;
+    }
+    let required = std::env::var("VFIND_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    assert!(!required, "{missing:?} must be installed");
+    println!("skipped: {missing:?} not found");
+    false
 }
 
 /// The EICAR test string, which no file of this project holds in plain text.
