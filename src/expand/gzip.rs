@@ -24,6 +24,9 @@ const FEXTRA: u8 = 4;
 const FNAME: u8 = 8;
 const FCOMMENT: u8 = 16;
 
+/// Bytes that are read first behind junk, where small members may follow each other by the thousand.
+const FIRST_STEP: usize = 4096;
+
 /// What a member is called when neither header nor container say.
 const NAMELESS: &[u8] = b"data";
 
@@ -41,9 +44,11 @@ impl Expander for Gzip {
         name: &[u8],
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
-        let mut rest = object.clone();
-        while let Some(next) = content(&rest, name, children)? {
-            rest = rest.slice(next, u64::MAX);
+        let mut next = content(object, true, name, children)?;
+        let mut at = 0_u64;
+        while let Some(by) = next {
+            at = at.saturating_add(by);
+            next = content(&object.slice(at, u64::MAX), false, name, children)?;
         }
         Ok(())
     }
@@ -51,7 +56,12 @@ impl Expander for Gzip {
 
 /// Gives the content at the start of `object`: all members that follow each other, perhaps with zeros in between. Gives
 /// the place of the next member, when something else lies before it.
-fn content(object: &Object, name: &[u8], children: &mut dyn Children) -> Result<Option<u64>, Halt> {
+fn content(
+    object: &Object,
+    is_first: bool,
+    name: &[u8],
+    children: &mut dyn Children,
+) -> Result<Option<u64>, Halt> {
     match method(&object.bytes_at(0, 4)?) {
         None => return Err(Halt::Unlike),
         Some(DEFLATE) => {}
@@ -61,7 +71,9 @@ fn content(object: &Object, name: &[u8], children: &mut dyn Children) -> Result<
             return Ok(None);
         }
     }
-    let mut members = Members::new(object.reader());
+    let buffer = if is_first { CHUNK } else { FIRST_STEP };
+    let input = BufReader::with_capacity(buffer, object.raw_reader());
+    let mut members = Members::new(input);
     let stored = match members.header() {
         Ok(stored) => stored,
         Err(error) if is_damage(&error) => {
@@ -89,18 +101,20 @@ fn content(object: &Object, name: &[u8], children: &mut dyn Children) -> Result<
 /// The next header at `from` or after.
 fn next_header(object: &Object, from: u64) -> io::Result<Option<u64>> {
     let mut at = from;
+    let mut step = FIRST_STEP;
     loop {
-        let bytes = object.bytes_at(at, CHUNK)?;
+        let bytes = object.bytes_at(at, step)?;
         let mut found = memchr::memchr_iter(MAGICS[0][0], &bytes);
         if let Some(found) = found.find(|found| is_header(bytes.get(*found..).unwrap_or_default()))
         {
             return Ok(Some(at.saturating_add(found as u64)));
         }
-        if bytes.len() < CHUNK {
+        if bytes.len() < step {
             return Ok(None);
         }
         // A header may lie across the border.
-        at = at.saturating_add((CHUNK - 3) as u64);
+        at = at.saturating_add((step - 3) as u64);
+        step = CHUNK.min(2 * step);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::support::{Daemon, eicar, gzip, noise, tar, zip};
+use crate::support::{Daemon, eicar, gzip, noise, stored_zip, tar, zip};
 
 /// Scans content under a name, with COVERAGE, and gives the SKIPPED lines (without the path) and the terminal reply.
 fn skipped(daemon: &Daemon, folder: &Path, name: &str, content: &[u8]) -> (Vec<String>, String) {
@@ -105,6 +105,31 @@ fn every_kind_of_gap_is_said() {
     // The same as bytes of a member that is not a container: looked at in full, and clean.
     let (gaps, last) = skipped(&daemon, folder.path(), "ok.tar", &tar(&[(b"t", &xz[1..])]));
     assert_eq!((gaps.len(), last.as_str()), (0, "DONE 0 : \"ok.tar\""));
+}
+
+#[test]
+fn archives_stored_in_archives_are_opened_once_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nest.zip");
+    let mut content = stored_zip(&[("a", b"x")]);
+    for _ in 0..22 {
+        content = stored_zip(&[("z", &content)]);
+    }
+    std::fs::write(&path, content).unwrap();
+    let daemon = Daemon::start(&[]);
+    let mut talk = daemon.connect();
+    talk.send(format!("ENABLE COVERAGE\nSCAN/FILE {}\n", path.display()));
+    talk.text();
+    let answer = talk.answer();
+    // All their end records stand in the last bytes of each of them: following each of these at each level would
+    // open the innermost four million times. And nothing about it is ambiguous.
+    let coverage = &answer[answer.len() - 2];
+    let counts: Vec<_> = coverage.split(' ').collect();
+    assert_eq!(
+        (counts[1], counts[3], counts[4]),
+        ("24", "0", "0"),
+        "{coverage}"
+    );
 }
 
 #[test]

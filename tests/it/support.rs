@@ -252,9 +252,17 @@ pub fn at(folder: &Path, name: &[u8]) -> PathBuf {
 
 /// A zip archive with these members, deflated.
 pub fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    zip_by(zip::CompressionMethod::Deflated, members)
+}
+
+/// A zip archive with these members as they are.
+pub fn stored_zip(members: &[(&str, &[u8])]) -> Vec<u8> {
+    zip_by(zip::CompressionMethod::Stored, members)
+}
+
+fn zip_by(method: zip::CompressionMethod, members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
-    let options = zip::write::SimpleFileOptions::default()
-        .compression_method(zip::CompressionMethod::Deflated);
+    let options = zip::write::SimpleFileOptions::default().compression_method(method);
     for (name, content) in members {
         writer.start_file(*name, options).unwrap();
         writer.write_all(content).unwrap();

@@ -64,6 +64,23 @@ impl Header {
         }
     }
 
+    /// The size is written as POSIX or GNU have it, so that all readers read the same.
+    pub(super) fn has_plain_size(&self) -> bool {
+        let field = self.field(124, 12);
+        let start = field
+            .iter()
+            .position(|byte| *byte != b' ')
+            .unwrap_or(field.len());
+        let text = field.get(start..).unwrap_or_default();
+        let end = text
+            .iter()
+            .position(|byte| !matches!(byte, b'0'..=b'7'))
+            .unwrap_or(text.len());
+        let rest = text.get(end..).unwrap_or_default();
+        field.first().is_some_and(|byte| *byte >= 0x80)
+            || rest.iter().all(|byte| matches!(byte, 0 | b' '))
+    }
+
     /// The size of the content that is stored; `None` when the field is no number.
     pub(super) fn size(&self) -> Option<u64> {
         number(self.field(124, 12))
@@ -81,14 +98,23 @@ pub(super) fn number(field: &[u8]) -> Option<u64> {
     }
 }
 
-/// Octal digits up to a blank or a zero byte, after blanks, a zero byte (GNU tar) or a plus sign (Python); nothing at
-/// all is zero.
+/// Octal digits after blanks, up to a blank or a zero byte; nothing at all is zero. Readers differ in what else they
+/// take: GNU tar a zero byte in front and anything behind a blank, Python what its numbers may have. All of that is taken
+/// here; whether it is, is for [`Header::has_plain_size`].
 fn octal(field: &[u8]) -> Option<u64> {
-    let field = field.strip_prefix(b"\0").unwrap_or(field);
-    let text = terminated(field.trim_ascii_start()).trim_ascii();
-    match text.strip_prefix(b"+").unwrap_or(text) {
-        b"" => Some(0),
-        text => digits(text, 8),
+    let blank = |byte: &u8| matches!(byte, 0 | b'\t'..=b'\r' | 0x1c..=b' ');
+    let start = field.iter().position(|byte| !blank(byte));
+    let text = field
+        .get(start.unwrap_or(field.len())..)
+        .unwrap_or_default();
+    let text = text.split(blank).next().unwrap_or_default();
+    let text = text.strip_prefix(b"+").unwrap_or(text);
+    let text = text.strip_prefix(b"0o").unwrap_or(text);
+    let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'_').collect();
+    if text.is_empty() {
+        Some(0)
+    } else {
+        digits(&text, 8)
     }
 }
 
@@ -103,9 +129,13 @@ mod tests {
 
     #[test]
     fn numbers_in_all_their_forms() {
-        let rows: [(&[u8], Option<u64>); 10] = [
+        let rows: [(&[u8], Option<u64>); 14] = [
             (b"\x0012\0", Some(10)),
             (b"+12\0", Some(10)),
+            (b"0o12\0", Some(10)),
+            (b"0_12\0", Some(10)),
+            (b"\x0b12\0", Some(10)),
+            (b"12 x\0", Some(10)),
             (b"00000000017\0", Some(15)),
             (b"        17 \0", Some(15)),
             (b"\0\0\0\0", Some(0)),

@@ -155,7 +155,10 @@ impl<'a> Archive<'a> {
 
     fn entry(&mut self, header: Header, size: u64) -> Result<(), Halt> {
         self.padded = false;
-        self.behind = None;
+        if let Some(from) = self.behind.take() {
+            let detail = format!("no header from byte {from} to byte {}", self.at);
+            self.children.gap(None, Reason::Corrupt, detail)?;
+        }
         match header.kind() {
             b'L' | b'K' | b'x' | b'X' | b'g' => self.meta_entry(&header, size),
             _ => {
@@ -172,6 +175,9 @@ impl<'a> Archive<'a> {
         let path = pax.sparse.name.clone().or_else(|| pax.path.clone());
         let path = path.or(meta.name).or_else(|| self.global.path.clone());
         let name = path.unwrap_or_else(|| header.name());
+        if !header.has_plain_size() {
+            self.disagreement(&name, "how the size is written")?;
+        }
         let told = pax.size;
         if self
             .global
@@ -350,7 +356,15 @@ impl<'a> Archive<'a> {
             b'K' => true,
             _ => {
                 let well = pax.read(text);
-                self.meta.get_or_insert_default().pax = pax;
+                let before = self.meta.get_or_insert_default();
+                let again = before.pax.size.is_some() || before.pax.sparse.is_used();
+                before.pax = pax;
+                if again {
+                    // Of several for one entry, readers take the first, the last, or all.
+                    let reason = Reason::Unsupported("tar-disagreement".to_owned());
+                    let detail = "several extended headers for one entry".to_owned();
+                    self.children.gap(None, reason, detail)?;
+                }
                 well
             }
         };

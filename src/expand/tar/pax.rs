@@ -16,6 +16,7 @@ pub(super) struct Pax {
 #[derive(Default)]
 pub(super) struct Sparse {
     pub(super) major: Option<u64>,
+    pub(super) minor: Option<u64>,
     pub(super) name: Option<Vec<u8>>,
     /// `realsize` of 1.0, `size` of 0.0 and 0.1.
     pub(super) real_size: Option<u64>,
@@ -54,6 +55,7 @@ impl Pax {
             b"path" => self.path = text,
             b"size" => self.size = optional(value)?,
             b"GNU.sparse.major" => self.sparse.major = optional(value)?,
+            b"GNU.sparse.minor" => self.sparse.minor = optional(value)?,
             b"GNU.sparse.name" => self.sparse.name = text,
             b"GNU.sparse.realsize" | b"GNU.sparse.size" => {
                 self.sparse.real_size = optional(value)?;

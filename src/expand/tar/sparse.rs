@@ -73,10 +73,10 @@ impl Sparse {
 
     /// Of an entry that a pax header describes.
     pub(super) fn pax(keys: &pax::Sparse, stored: &Object) -> io::Result<Self> {
-        let (map, at) = if keys.major.is_some_and(|major| major > 0) {
-            lines_map(stored)?
-        } else {
-            (Map::Numbers(keys.map.clone().into_iter()), 0)
+        let (map, at) = match (keys.major.unwrap_or(0), keys.minor.unwrap_or(0)) {
+            (0, _) => (Map::Numbers(keys.map.clone().into_iter()), 0),
+            (1, 0) => lines_map(stored)?,
+            (major, minor) => return Err(damaged(format!("sparse format {major}.{minor}"))),
         };
         Ok(Self {
             map,

@@ -98,6 +98,22 @@ fn a_size_where_nothing_is_stored_is_said() {
 }
 
 #[test]
+fn a_size_that_readers_read_differently_is_said() {
+    for field in [
+        &b"+0000000001"[..],
+        b"0o000000001",
+        b"0_000000001",
+        b"\x0b0000000001",
+        b"00000001 x ",
+    ] {
+        let odd = header(b"odd", b'0', field, |_| {});
+        let got = run(&[&odd, &[b'x'; BLOCK], &END]);
+        assert_eq!(got.reasons(), ["unsupported/tar-disagreement"], "{field:?}");
+        assert_eq!(got.children, [(b"odd".to_vec(), b"x".to_vec())]);
+    }
+}
+
+#[test]
 fn whatever_has_a_checksum_is_a_header() {
     let odd: [fn(&mut [u8]); 3] = [
         |block| {

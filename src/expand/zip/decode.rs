@@ -16,7 +16,7 @@ use crate::expand::inflate::Inflate;
 use crate::expand::{Children, Content, Halt, damaged, is_damage};
 use crate::object::Object;
 
-const STORED: u16 = 0;
+pub(super) const STORED: u16 = 0;
 pub(super) const DEFLATED: u16 = 8;
 
 /// The zip crate keeps a whole member of the methods before deflate in memory. They went out of use when disks were

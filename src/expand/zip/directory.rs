@@ -11,6 +11,7 @@ use crate::object::{Object, ObjectReader, TAIL};
 
 pub(super) const LOCAL: &[u8] = b"PK\x03\x04";
 const CENTRAL: &[u8] = b"PK\x01\x02";
+const DESCRIPTOR: &[u8] = b"PK\x07\x08";
 const END: &[u8] = b"PK\x05\x06";
 const END64: &[u8] = b"PK\x06\x06";
 const LOCATOR: &[u8] = b"PK\x06\x07";
@@ -83,12 +84,6 @@ impl End {
         })
     }
 
-    /// Some field is only in the 64-bit record.
-    fn points_to_64(&self) -> bool {
-        let claim = &self.claim;
-        claim.count == 0xffff || claim.size == 0xffff_ffff || claim.offset == 0xffff_ffff
-    }
-
     /// Fits the bytes in front of it, as far as they are in `tail`: what tells an archive behind a program from four
     /// bytes that happen to stand there.
     fn is_plausible(&self, tail: &[u8], length: u64) -> bool {
@@ -96,11 +91,9 @@ impl End {
             let from_end = usize::try_from(length.checked_sub(at)?).ok()?;
             tail.get(tail.len().checked_sub(from_end)?..)
         };
-        if self.points_to_64() {
-            let locator = self.at.checked_sub(LOCATOR_LENGTH as u64);
-            return locator
-                .and_then(in_tail)
-                .is_some_and(|bytes| bytes.starts_with(LOCATOR));
+        let locator = self.at.checked_sub(LOCATOR_LENGTH as u64).and_then(in_tail);
+        if locator.is_some_and(|bytes| bytes.starts_with(LOCATOR)) {
+            return true;
         }
         let claim = &self.claim;
         let starts = [self.at.checked_sub(claim.size), Some(claim.offset)];
@@ -121,6 +114,8 @@ pub(in crate::expand) fn may_end(tail: &[u8], length: u64) -> bool {
 pub(super) struct Directory {
     pub(super) start: u64,
     pub(super) end: u64,
+    /// Where the end record stands that leads to it.
+    pub(super) record: u64,
     /// Entries as the end record counts them.
     pub(super) count: u64,
     /// The count is of 16 bits, so more entries than that are counted around.
@@ -133,8 +128,9 @@ pub(super) struct Directory {
 
 /// What the end of a content leads to.
 pub(super) enum Found {
-    /// Directories, that of the last end record first: most readers use only that one.
-    Directories(Vec<Directory>),
+    /// Directories, that of the last end record first: most readers use only that one. True when one of them says that
+    /// it is of an archive of several files, of which this is one; not all readers ask.
+    Directories(Vec<Directory>, bool),
     /// An archive of several files, of which this is one.
     Split,
     /// No end record, or one that leads nowhere.
@@ -150,30 +146,33 @@ impl Directory {
         let mut split = false;
         for end in ends(&tail, length) {
             for (claim, directory_end) in claims(object, &end)? {
-                if claim.disk != 0 || claim.directory_disk != 0 {
-                    split = true;
-                    continue;
-                }
+                split |= claim.disk != 0 || claim.directory_disk != 0;
                 for (start, prefix) in starts(object, &claim, directory_end)? {
-                    if found.iter().any(|known| known.start == start) {
-                        continue;
-                    }
-                    found.push(Self {
+                    let directory = Self {
                         start,
                         end: directory_end,
+                        record: end.at,
                         count: claim.count,
                         short_count: directory_end == end.at,
                         prefix,
                         trailing: end.trailing,
-                    });
+                    };
+                    if !found.iter().any(|known| known.reads_like(&directory)) {
+                        found.push(directory);
+                    }
                 }
             }
         }
         Ok(match (found.is_empty(), split) {
-            (false, _) => Found::Directories(found),
+            (false, split) => Found::Directories(found, split),
             (true, true) => Found::Split,
             (true, false) => Found::Nothing,
         })
+    }
+
+    /// Both say the same of every member.
+    fn reads_like(&self, other: &Self) -> bool {
+        (self.start, self.end, self.prefix) == (other.start, other.end, other.prefix)
     }
 
     /// Its entries, from the first on.
@@ -211,9 +210,7 @@ fn starts(object: &Object, claim: &Claim, end: u64) -> io::Result<Vec<(u64, i64)
 /// What an end record says, first in the 64-bit form that a locator before it leads to, and where the directory ends.
 fn claims(object: &Object, end: &End) -> io::Result<Vec<(Claim, u64)>> {
     let mut claims = claims64(object, end)?;
-    if claims.is_empty() || !end.points_to_64() {
-        claims.push((end.claim, end.at));
-    }
+    claims.push((end.claim, end.at));
     Ok(claims)
 }
 
@@ -385,6 +382,14 @@ impl Entry {
             (true, _) => Some("ZipCrypto"),
             (false, _) => None,
         }
+    }
+
+    /// Tells whether the content of a member whose sizes come after it ends where this says: there is a data descriptor,
+    /// with its signature or without, or the next header (§4.3.9).
+    pub(super) fn ends_at(&self, object: &Object, end: u64) -> io::Result<bool> {
+        let next = object.bytes_at(end, 4)?;
+        Ok(next == self.sum.to_le_bytes()
+            || [DESCRIPTOR, LOCAL, CENTRAL].contains(&next.as_slice()))
     }
 
     /// Names the first field in which the local header says something else.

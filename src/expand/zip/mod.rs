@@ -11,7 +11,7 @@ mod streamed;
 mod unlisted;
 
 pub(super) use self::directory::may_end;
-use self::directory::{Directory, Entry, Found, LOCAL, Local};
+use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
 use self::unlisted::Listed;
 use super::{Children, Expander, Halt, behind};
 use crate::event::{NoteKind, Reason};
@@ -37,10 +37,15 @@ impl Expander for Zip {
         let first = first_header(&object.bytes_at(0, 8)?);
         match (Directory::find(object)?, first) {
             // With members in front, a directory of none hides them.
-            (Found::Directories(found), first)
+            (Found::Directories(found, split), first)
                 if first.is_none() || found.iter().any(|directory| directory.count > 0) =>
             {
-                central(object, &found, children)
+                central(object, &found, children)?;
+                if split {
+                    let reason = Reason::Unsupported("zip-split".to_owned());
+                    children.gap(None, reason, "one of several parts".to_owned())?;
+                }
+                Ok(())
             }
             (Found::Split, first) => {
                 let reason = Reason::Unsupported("zip-split".to_owned());
@@ -78,11 +83,16 @@ fn central(
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
     let mut listed = Listed::default();
+    let mut readings = 0_u32;
     for directory in directories {
-        entries(object, directory, &mut listed, children)?;
+        // What lies in a stored member whose own end it is near is that member's, and followed when it is opened.
+        if listed.stores(directory.record) {
+            continue;
+        }
+        readings += u32::from(entries(object, directory, &mut listed, children)?);
     }
-    if directories.len() > 1 {
-        let detail = format!("{} central directories", directories.len());
+    if readings > 1 {
+        let detail = format!("{readings} central directories with members of their own");
         children.note(NoteKind::Ambiguous("zip-directories".to_owned()), detail)?;
     }
     unlisted::give(object, listed, children)?;
@@ -91,17 +101,19 @@ fn central(
         .map_or(Ok(()), |directory| trailing(object, directory, children))
 }
 
+/// Gives the members of one directory; true if there were any that no directory before it had.
 fn entries(
     object: &Object,
     directory: &Directory,
     listed: &mut Listed,
     children: &mut dyn Children,
-) -> Result<(), Halt> {
+) -> Result<bool, Halt> {
     let mut entries = directory.entries(object)?;
+    let mut new = false;
     let mut count = 0_u64;
     while let Some(entry) = entries.next()? {
         count = count.saturating_add(1);
-        member(object, directory.prefix, &entry, listed, children)?;
+        new |= member(object, directory.prefix, &entry, listed, children)?;
     }
     listed.add(
         directory.start,
@@ -112,11 +124,11 @@ fn entries(
     } else {
         count
     };
-    if counted == directory.count {
-        return Ok(());
+    if counted != directory.count && new {
+        let detail = format!("{count} of {} entries are there", directory.count);
+        children.gap(None, Reason::Corrupt, detail)?;
     }
-    let detail = format!("{count} of {} entries are there", directory.count);
-    children.gap(None, Reason::Corrupt, detail)
+    Ok(new)
 }
 
 /// Says what follows the archive, and gives it if it is a container. Zeros are padding.
@@ -137,40 +149,66 @@ fn trailing(
     behind(object, from, children)
 }
 
+/// Gives one member; true unless it was given before.
 fn member(
     object: &Object,
     prefix: i64,
     entry: &Entry,
     listed: &mut Listed,
     children: &mut dyn Children,
-) -> Result<(), Halt> {
+) -> Result<bool, Halt> {
     let name = Some(entry.name.as_slice());
     if entry.disk != 0 {
         let reason = Reason::Unsupported("zip-split".to_owned());
-        return children.gap(name, reason, format!("in part {}", entry.disk));
+        children.gap(name, reason, format!("in part {}", entry.disk))?;
+        return Ok(true);
     }
     let at = entry.offset.checked_add_signed(prefix);
-    let Some(local) = at.map_or(Ok(None), |at| Local::read(object, at))? else {
+    let Some((at, local)) = at.map_or(Ok(None), |at| located(object, at))? else {
         let detail = format!("no local header at byte {}", entry.offset);
-        return children.gap(name, Reason::Corrupt, detail);
+        children.gap(name, Reason::Corrupt, detail)?;
+        return Ok(true);
     };
-    let known = at.is_some_and(|at| {
-        let end = local.data_at.saturating_add(entry.compressed);
-        listed.add(at, end.min(object.length()))
-    });
-    if let Some(field) = entry.disagreement(&local.entry) {
+    let end = local.data_at.saturating_add(entry.compressed);
+    let known = listed.add(at, end.min(object.length()));
+    if let Some(field) = disagreement(object, entry, &local, end)? {
         let reason = Reason::Unsupported("zip-disagreement".to_owned());
         let detail = format!("{field} in central and local header");
         children.gap(name, reason, detail)?;
     }
     if known || entry.is_folder() {
-        return Ok(());
+        return Ok(!known);
     }
     if let Some(how) = entry.encryption() {
-        return children.gap(name, Reason::Encrypted, how.to_owned());
+        children.gap(name, Reason::Encrypted, how.to_owned())?;
+        return Ok(true);
     }
     let raw = object.slice(local.data_at, entry.compressed);
-    decode::give(entry, &raw, children)
+    if entry.method == decode::STORED {
+        listed.add_stored(local.data_at, local.data_at.saturating_add(raw.length()));
+    }
+    decode::give(entry, &raw, children)?;
+    Ok(true)
+}
+
+fn located(object: &Object, at: u64) -> std::io::Result<Option<(u64, Local)>> {
+    Ok(Local::read(object, at)?.map(|local| (at, local)))
+}
+
+/// The first thing that the two headers of a member say differently; for one whose sizes come after its content, where
+/// that ends.
+fn disagreement(
+    object: &Object,
+    entry: &Entry,
+    local: &Local,
+    end: u64,
+) -> std::io::Result<Option<&'static str>> {
+    if let Some(field) = entry.disagreement(&local.entry) {
+        return Ok(Some(field));
+    }
+    let streamed = local.entry.flags & STREAMED != 0;
+    let ends = !streamed || end > object.length() || entry.ends_at(object, end)?;
+    Ok((!ends).then_some("the end of the content"))
 }
 
 #[cfg(test)]

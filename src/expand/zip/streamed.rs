@@ -14,6 +14,9 @@ use crate::object::Object;
 /// Bytes in which the next header is searched for at a time.
 const STEP: usize = 64 * 1024;
 
+/// Bytes that are read first: as a rule the next header is near.
+const FIRST_STEP: usize = 512;
+
 /// Gives the members from the local header at `start` on.
 pub(super) fn walk(object: &Object, start: u64, children: &mut dyn Children) -> Result<(), Halt> {
     let mut at = Some(start);
@@ -81,15 +84,17 @@ fn end_of(object: &Object, local: &Local) -> u64 {
 /// The next local header at `from` or after.
 fn next_header(object: &Object, from: u64) -> io::Result<Option<u64>> {
     let mut at = from;
+    let mut step = FIRST_STEP;
     loop {
-        let bytes = object.bytes_at(at, STEP)?;
+        let bytes = object.bytes_at(at, step)?;
         if let Some(found) = memchr::memmem::find(&bytes, LOCAL) {
             return Ok(Some(at.saturating_add(found as u64)));
         }
-        if bytes.len() < STEP {
+        if bytes.len() < step {
             return Ok(None);
         }
         // A signature may lie across the border.
-        at = at.saturating_add((STEP - LOCAL.len() + 1) as u64);
+        at = at.saturating_add((step - LOCAL.len() + 1) as u64);
+        step = STEP.min(2 * step);
     }
 }

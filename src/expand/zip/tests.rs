@@ -498,6 +498,54 @@ fn every_end_record_that_leads_to_a_directory_is_followed() {
 }
 
 #[test]
+fn what_some_readers_do_not_ask_does_not_hide_a_directory() {
+    // The 64-bit record is followed, whatever the short one says and whatever stands in front.
+    let mut wide = [&b"junk"[..], &wide(0)].concat();
+    let at = wide.len() - 22;
+    wide[at + 8..at + 20].fill(0);
+    let kinds = crate::expand::recognise(&object(&wide).probe().unwrap());
+    assert_eq!(kinds.first().map(|kind| kind.name), Some("zip"));
+    assert_eq!(run(&wide).children, [child(b"w", b"wide content")]);
+    // Numbers of disks, which not all readers look at.
+    let mut split = archive(&[deflated(b"b", b"payload, payload")]);
+    let at = split.len() - 18;
+    split[at] = 1;
+    let got = run(&split);
+    assert_eq!(got.children, [child(b"b", b"payload, payload")]);
+    assert_eq!(got.reasons(), ["unsupported/zip-split"]);
+    // The first header is what gzip reads, be its name what it may.
+    let listed = archive(&[stored(b"a", b"content")]);
+    let first = [&deflated(b"\0", b"payload, payload").local()[..], &listed].concat();
+    assert!(
+        run(&first)
+            .children
+            .contains(&child(b"\0", b"payload, payload"))
+    );
+}
+
+#[test]
+fn a_content_that_ends_elsewhere_than_its_headers_say_is_said() {
+    let honest = archive(&[deflated(b"b", b"payload, payload")]);
+    let name = honest.windows(4).position(|four| four == LOCAL).unwrap();
+    let directory = honest
+        .windows(4)
+        .position(|four| four == b"PK\x01\x02")
+        .unwrap();
+    let mut bytes = honest.clone();
+    // Its sizes come after the content, says the local header; there is none, says the directory.
+    bytes[name + 6] |= 8;
+    bytes[name + 18..name + 26].fill(0);
+    bytes[directory + 8] |= 8;
+    bytes[directory + 20..directory + 28].fill(0);
+    let got = run(&bytes);
+    assert!(
+        got.reasons().contains(&"unsupported/zip-disagreement"),
+        "{:?}",
+        got.gaps
+    );
+}
+
+#[test]
 fn an_archive_behind_something_is_one_whatever_follows_it() {
     let archive = archive(&[deflated(b"b", b"payload, payload")]);
     for behind in [&b""[..], &[0; 3], b"x", &[7; 40_000]] {
