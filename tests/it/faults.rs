@@ -16,12 +16,11 @@ fn faulty(daemon: &Daemon, fault: &str) -> String {
     answer.replace(&path.display().to_string(), "file")
 }
 
+/// A small file: some of these daemons have a short deadline.
 fn still_works(daemon: &Daemon) {
+    let small = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let mut talk = daemon.connect();
-    assert!(
-        talk.scan(env!("CARGO_BIN_EXE_vfindc").as_ref())
-            .starts_with("DONE 0 ")
-    );
+    assert!(talk.scan(small.as_ref()).starts_with("DONE 0 "));
 }
 
 #[test]

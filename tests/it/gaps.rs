@@ -210,10 +210,8 @@ fn the_deadline_is_a_gap_in_both_forms() {
         let mut talk = daemon.connect();
         assert_eq!(talk.scan(&path), format!("EAGAIN \"{}\"", path.display()));
         // The next item has a deadline of its own.
-        assert!(
-            talk.scan(env!("CARGO_BIN_EXE_vfindc").as_ref())
-                .starts_with("DONE 0 ")
-        );
+        let small = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        assert!(talk.scan(small.as_ref()).starts_with("DONE 0 "));
     }
 }
 
