@@ -78,11 +78,6 @@ impl Budget {
         }
     }
 
-    /// The limits that it started with.
-    pub fn limits(&self) -> &Limits {
-        &self.limits
-    }
-
     /// Asks to open a container that has `depth` containers around it.
     ///
     /// # Errors

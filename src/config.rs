@@ -101,7 +101,6 @@ pub struct ScannerFlags {
 
 /// Options that daemon and scanner share.
 #[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools)]
 struct CommonFlags {
     /// Load this file of CVDL rules too; may be repeated
     #[arg(long, value_name = "FILE")]

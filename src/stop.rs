@@ -67,12 +67,6 @@ impl Stop {
             Ok(())
         }
     }
-
-    /// The time that is left; `None` without a deadline.
-    pub fn left(&self) -> Option<Duration> {
-        self.deadline
-            .map(|at| at.saturating_duration_since(Instant::now()))
-    }
 }
 
 #[cfg(test)]
