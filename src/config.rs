@@ -170,8 +170,8 @@ struct LimitFlags {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit_spool: Option<u64>,
 
-    /// Findings [default: 10000]
-    #[arg(long, value_name = "N")]
+    /// Findings, at least 1 [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     limit_findings: Option<u64>,
 
     /// Seconds for one file, from when its scan starts [default: 120]
@@ -476,6 +476,8 @@ mod tests {
         for (arguments, word) in [
             (&["--threads=0"][..], "1..=1024"),
             (&["--limit-connections=0"], "0 is not in"),
+            // Without a finding allowed, the first would only be a gap.
+            (&["--limit-findings=0"], "0 is not in"),
             (&["--tmpdir=/nonexistent"], "/nonexistent"),
             (&["--listen=svsp:127.0.0.1:1", "-6"], "cannot be used with"),
             (&["--listen=8081"], "svsp:127.0.0.1:8081"),

@@ -181,29 +181,32 @@ impl Shared {
         {
             return ControlFlow::Continue(());
         }
-        if matches!(event, Event::Finding(_)) && self.mailbox.overflows() {
-            return self.too_many(&event);
-        }
+        let ends = match &event {
+            Event::Finding(finding) if self.mailbox.overflows() => Some(finding.path.clone()),
+            _ => None,
+        };
+        self.take(event);
+        let Some(path) = ends else {
+            return ControlFlow::Continue(());
+        };
+        // Nobody reads what it finds: it is infected beyond doubt by now, for this finding is always reported.
+        self.take(Event::Gap(Gap {
+            path,
+            reason: Reason::Limit(Limit::Findings),
+            detail: "too many are unread, nothing after it was examined".to_owned(),
+        }));
+        ControlFlow::Break(())
+    }
+
+    /// Counts an event, and reports it and what the policy makes of it.
+    fn take(&self, event: Event) {
         let (finding, reported) = self.count(&event);
         if reported {
             self.report(event);
         }
-        if let Some(finding) = finding {
-            return self.event(Event::Finding(finding));
+        if let Some(finding) = finding.filter(|finding| !self.options.ignores(&finding.signature)) {
+            self.take(Event::Finding(finding));
         }
-        ControlFlow::Continue(())
-    }
-
-    /// Ends an item whose findings nobody reads: those before it were reported, so that its verdict stands.
-    fn too_many(&self, event: &Event) -> ControlFlow<()> {
-        if let Event::Finding(finding) = event {
-            self.count(&Event::Gap(Gap {
-                path: finding.path.clone(),
-                reason: Reason::Limit(Limit::Findings),
-                detail: "too many are unread, nothing after it was examined".to_owned(),
-            }));
-        }
-        ControlFlow::Break(())
     }
 
     fn count(&self, event: &Event) -> (Option<Finding>, bool) {
@@ -234,5 +237,63 @@ pub(super) struct ItemSink<'a>(pub(super) &'a Shared);
 impl Sink for ItemSink<'_> {
     fn event(&mut self, event: Event) -> ControlFlow<()> {
         self.0.event(event)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EngineWord, Place, SignatureName};
+    use crate::policy::{Listener, Rule};
+    use crate::verdict::Verdict;
+
+    fn finding(name: &str) -> Finding {
+        Finding {
+            signature: SignatureName::new(EngineWord::Cvdl, name),
+            path: ObjectPath::root("/x"),
+            place: Place::Digest,
+        }
+    }
+
+    #[test]
+    fn a_finding_stands_under_every_policy_however_much_is_unread() {
+        for rule in ["limit=error", "limit=pass", "limit=infected"] {
+            let mailbox = Arc::new(Mailbox::default());
+            // What other requests of the same client left unread.
+            while !mailbox.overflows() {
+                mailbox.deliver(1, Report::Finding(finding("other")));
+            }
+            let mut policy = Policy::usual();
+            rule.parse::<Rule>()
+                .unwrap()
+                .apply(Listener::Svsp, &mut policy);
+            let request = Request {
+                source: Source::Path(b"/x".to_vec()),
+                options: Arc::new(Options::default()),
+                sha1: false,
+                details: false,
+            };
+            let cancel = Cancel::default();
+            let running =
+                Running::new(2, request, false, mailbox.clone(), Arc::new(policy), cancel);
+            let flow = running.shared().event(Event::Finding(finding("mine")));
+            assert_eq!(flow, ControlFlow::Break(()), "{rule}: the item ends");
+            running.shared().exhausted();
+            let mine: Vec<_> = std::iter::from_fn(|| mailbox.take())
+                .map(|taken| taken.report)
+                .filter(|(job, _)| *job == 2)
+                .collect();
+            let found = |(_, report): &&(JobId, Report)| matches!(report, Report::Finding(_));
+            let reported = mine.iter().filter(found).count() as u64;
+            let Some((_, Report::Ended(summary))) = mine.last() else {
+                panic!("{rule}: no end");
+            };
+            assert_eq!(summary.verdict(), Verdict::Infected, "{rule}");
+            assert_eq!(
+                summary.findings, reported,
+                "{rule}: DONE counts what was sent"
+            );
+            assert_eq!(summary.coverage.gaps, 1, "{rule}");
+        }
     }
 }
