@@ -33,6 +33,8 @@ pub mod policy;
 pub mod request;
 pub mod verdict;
 
+pub mod files;
+
 pub mod signature;
 
 pub mod engine;
@@ -47,12 +49,13 @@ pub mod pool;
 
 pub mod gateway;
 
+pub mod client;
+
 pub mod config;
 pub mod log;
 
 pub mod local;
 
-pub mod client;
 pub mod server;
 
 pub mod fuzzing;

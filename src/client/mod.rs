@@ -10,6 +10,7 @@ pub mod print;
 pub mod session;
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::str::FromStr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -79,8 +80,9 @@ impl fmt::Display for Server {
 
 /// Takes what comes out of a session.
 pub trait Watch {
-    /// A request has its answer. An error ends the session.
-    fn record(&mut self, record: &Record) -> io::Result<()>;
+    /// A request has its answer. `file` is what was scanned, where this program opened it itself. An error ends the
+    /// session.
+    fn record(&mut self, record: &Record, file: Option<&File>) -> io::Result<()>;
 
     /// Something that the user should know and no record says.
     fn warning(&mut self, text: &str);
@@ -200,7 +202,7 @@ fn show(session: &mut Session, watch: &mut dyn Watch) -> io::Result<()> {
         watch.warning(&text);
     }
     while let Some(record) = session.next_record() {
-        watch.record(&record)?;
+        watch.record(&record, None)?;
     }
     watch.progress(session.progress());
     Ok(())
@@ -261,7 +263,7 @@ mod tests {
     }
 
     impl Watch for Seen {
-        fn record(&mut self, record: &Record) -> io::Result<()> {
+        fn record(&mut self, record: &Record, _: Option<&File>) -> io::Result<()> {
             if self.full {
                 return Err(io::ErrorKind::BrokenPipe.into());
             }

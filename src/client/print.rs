@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
@@ -66,7 +67,7 @@ impl<W: Write> Printer<W> {
 }
 
 impl<W: Write> Watch for Printer<W> {
-    fn record(&mut self, record: &Record) -> io::Result<()> {
+    fn record(&mut self, record: &Record, _: Option<&File>) -> io::Result<()> {
         let mut text = Vec::new();
         match self.form {
             Form::Json => {
@@ -333,7 +334,7 @@ mod tests {
     fn printed(form: Form, records: &[Record]) -> Vec<u8> {
         let mut printer = Printer::new(Vec::new(), form, records.len());
         for record in records {
-            printer.record(record).unwrap();
+            printer.record(record, None).unwrap();
         }
         printer.finish().unwrap();
         std::mem::take(&mut printer.out)

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::mailbox::Mailbox;
 use crate::event::{Coverage, Epoch, Event, Finding, Gap, Limit, Reason, Sink};
+use crate::files::{Files, Next};
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
 use crate::request::{Options, Request, Source};
 use crate::scan::Outcome;
-use crate::scan::files::{Files, Next};
 use crate::stop::Cancel;
 use crate::verdict::{JobId, Report, Summary};
 

@@ -12,8 +12,8 @@ use super::request::{ItemSink, Shared};
 use super::{Isolation, Terms};
 use crate::database::{Generation, Live};
 use crate::event::{Event, Gap, Reason};
+use crate::files::{Item, Next};
 use crate::path::ObjectPath;
-use crate::scan::files::{Item, Next};
 use crate::scan::{self, Job, Outcome};
 
 /// One worker thread, with its process if it has one.

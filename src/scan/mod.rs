@@ -7,7 +7,6 @@
 mod ends;
 #[cfg(feature = "test-faults")]
 mod fault;
-pub mod files;
 mod spool;
 mod walk;
 

@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("policy", &["event"]),
     ("request", &["event", "kind"]),
     ("verdict", &["event", "path", "policy"]),
+    ("files", &["event", "path", "request"]),
     ("signature", &["event", "path"]),
     ("engine", &["event", "signature"]),
     ("database", &["engine", "event", "signature"]),
@@ -28,14 +29,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "database", "engine", "event", "path", "policy", "request", "scan", "stop", "verdict",
+            "database", "engine", "event", "files", "path", "policy", "request", "scan", "stop",
+            "verdict",
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
+    ("client", &["event", "gateway", "path", "verdict"]),
     (
         "config",
         &[
             "budget",
+            "client",
             "database",
             "gateway",
             "policy",
@@ -52,7 +56,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
         ],
     ),
-    ("client", &["event", "gateway", "path", "verdict"]),
     ("server", &["database", "gateway", "policy", "pool"]),
     (
         "fuzzing",
