@@ -7,8 +7,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use vfind::config::{DaemonConfig, DaemonFlags};
+use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
 use vfind::database::Live;
+use vfind::pidfile::{self, PidFile};
 use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
 use vfind::server::{self, Listener, Shared};
@@ -38,36 +39,79 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: DaemonConfig) -> Result<(), String> {
-    let sources = config.common.sources.clone();
-    let (live, complaints) = Live::start(sources).map_err(|error| error.to_string())?;
-    vfind::log::complaints(&complaints);
-    let live = Arc::new(live);
     if config.common.list_signatures {
-        return vfind::log::list_signatures(&live.current().database);
+        return vfind::log::list_signatures(&load(&config.common)?.current().database);
     }
+    let mut bound = Vec::new();
+    for listen in config.listen {
+        bound.push((bind(&listen)?, listen));
+    }
+    // Held, and removed at the end.
+    let _pid_file = process_number(&config.common)?;
+    if let Some(user) = &config.user {
+        // Before any signature or content is read, and while there is one thread: the others are that user's from
+        // their beginning.
+        user.become_it()?;
+        config.common.check_tmpdir()?;
+    }
+    let live = load(&config.common)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(run(config, live))
+    runtime.block_on(run(bound, config.common, config.connections, live))
 }
 
-async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
-    let policy = Arc::new(config.common.policy(Asker::Svsp));
+fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
+    let loaded = Live::start(config.sources.clone());
+    let (live, complaints) = loaded.map_err(|error| error.to_string())?;
+    vfind::log::complaints(&complaints, config.exit_on_complaints)?;
+    Ok(Arc::new(live))
+}
+
+fn bind(listen: &Listen) -> Result<std::net::TcpListener, String> {
+    let bound = || {
+        let socket = std::net::TcpListener::bind(listen.address)?;
+        // Once more, for a longer row of those who wait than the standard library's.
+        rustix::net::listen(&socket, BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    bound().map_err(|error: std::io::Error| format!("cannot listen at {}: {error}", listen.address))
+}
+
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
+    let pid_file = config.pidfile.as_deref().map(PidFile::lock).transpose()?;
+    if let Some(path) = &config.savepid {
+        pidfile::save(path)?;
+    }
+    if config.print_pid {
+        println!("{}", std::process::id());
+    }
+    Ok(pid_file)
+}
+
+async fn run(
+    bound: Vec<(std::net::TcpListener, Listen)>,
+    config: CommonConfig,
+    connections: usize,
+    live: Arc<Live>,
+) -> Result<(), String> {
+    let policy = Arc::new(config.policy(Asker::Svsp));
     let mut listeners = Vec::new();
-    for (gateway, address) in &config.listen {
-        let socket = TcpListener::bind(address).await;
+    for (socket, listen) in bound {
+        let address = socket.local_addr().unwrap_or(listen.address);
+        let socket = TcpListener::from_std(socket);
         let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
-        let address = socket.local_addr().unwrap_or(*address);
-        info!(protocol = gateway.name, %address, "listening");
+        info!(protocol = listen.gateway.name, %address, "listening");
         listeners.push(Listener {
-            gateway,
+            gateway: listen.gateway,
             socket,
             policy: Arc::clone(&policy),
+            access: listen.access,
         });
     }
-    let pool = Pool::start(
-        config.common.threads,
-        Arc::clone(&live),
-        config.common.terms,
-    );
+    let pool = Pool::start(config.threads, Arc::clone(&live), config.terms);
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     announce(&live);
     let shared = Arc::new(Shared {
@@ -75,7 +119,7 @@ async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
         live: Arc::clone(&live),
     });
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
-    server::run(listeners, shared, config.connections, signals).await;
+    server::run(listeners, shared, connections, signals).await;
     Ok(())
 }
 

@@ -6,9 +6,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::{CommonConfig, CommonFlags, read, usage};
+use super::arguments::{self, Given};
+use super::common::{CommonConfig, CommonFlags};
+use super::refused::Program;
+use super::usage;
+use crate::access::{Access, Range};
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::pool::Isolation;
+use crate::user::User;
 
 /// Options of `vfindd` as written.
 #[derive(Debug, Parser)]
@@ -47,6 +52,18 @@ pub struct DaemonFlags {
     #[arg(long, value_enum, default_value_t = IsolationFlag::Thread)]
     isolation: IsolationFlag,
 
+    /// Work as this user: NAME or NAME:GROUP, from when the addresses are bound
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    user: Option<String>,
+
+    /// Serve only those who connect from here: [LISTENER:]ADDRESS[/BITS]; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    allow: Vec<AccessRule>,
+
+    /// Do not serve those who connect from here, even if they are allowed; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    deny: Vec<AccessRule>,
+
     /// Connections at the same time
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     limit_connections: u32,
@@ -61,15 +78,54 @@ enum IsolationFlag {
     Thread,
 }
 
+/// Addresses that may or may not connect to one listener, or to all.
+#[derive(Debug, Clone)]
+struct AccessRule {
+    listener: Option<&'static Gateway>,
+    range: Range,
+}
+
+impl std::str::FromStr for AccessRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // No protocol's name is the beginning of an address: each has a letter that is no hexadecimal digit.
+        let named = text
+            .split_once(':')
+            .and_then(|(name, rest)| Some((gateway(name)?, rest)));
+        let (listener, range) = match named {
+            Some((gateway, range)) => (Some(gateway), range),
+            None => (None, text),
+        };
+        Ok(Self {
+            listener,
+            range: range.parse()?,
+        })
+    }
+}
+
 /// What `vfindd` is to do.
 #[derive(Debug)]
 pub struct DaemonConfig {
-    /// Where to listen, and what is spoken there.
-    pub listen: Vec<(&'static Gateway, SocketAddr)>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// Who to be, once the addresses are bound.
+    pub user: Option<User>,
     /// Connections at the same time.
     pub connections: usize,
     /// What is shared with `vfind`.
     pub common: CommonConfig,
+}
+
+/// One address, and what is spoken there with whom.
+#[derive(Debug)]
+pub struct Listen {
+    /// The protocol.
+    pub gateway: &'static Gateway,
+    /// The address.
+    pub address: SocketAddr,
+    /// Who may connect.
+    pub access: Access,
 }
 
 impl DaemonFlags {
@@ -78,7 +134,16 @@ impl DaemonFlags {
     /// # Errors
     /// The code to exit with.
     pub fn read() -> Result<DaemonConfig, ExitCode> {
-        read::<Self>()?.resolve().map_err(usage::<Self>)
+        let tables: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
+        let Given { flags, shown } = arguments::read::<Self>(Program::Vfindd, &tables)?;
+        let config = flags.resolve().map_err(usage::<Self>)?;
+        match shown {
+            None => Ok(config),
+            Some(shown) => {
+                print!("{shown}");
+                Err(ExitCode::SUCCESS)
+            }
+        }
     }
 
     fn resolve(self) -> Result<DaemonConfig, String> {
@@ -98,16 +163,40 @@ impl DaemonFlags {
                     .map(|gateway| (gateway, SocketAddr::new(ip, self.svsp_port))),
             );
         }
+        let listen = listen.into_iter().map(|(gateway, address)| Listen {
+            gateway,
+            address,
+            access: self.access(gateway),
+        });
+        let listen = listen.collect();
+        let user = self.user.as_deref().map(User::look_up).transpose();
         let isolation = match self.isolation {
             IsolationFlag::Process => Isolation::Process,
             IsolationFlag::Thread => Isolation::Thread,
         };
         Ok(DaemonConfig {
             listen,
+            user: user.map_err(|problem| format!("--user: {problem}"))?,
             connections: self.limit_connections as usize,
             common: self.common.resolve(isolation)?,
         })
     }
+
+    fn access(&self, gateway: &Gateway) -> Access {
+        let mut access = Access::default();
+        let is_for = |rule: &&AccessRule| rule.listener.is_none_or(|one| one.name == gateway.name);
+        for rule in self.allow.iter().filter(is_for) {
+            access.allow(rule.range);
+        }
+        for rule in self.deny.iter().filter(is_for) {
+            access.deny(rule.range);
+        }
+        access
+    }
+}
+
+fn gateway(name: &str) -> Option<&'static Gateway> {
+    GATEWAYS.iter().find(|gateway| gateway.name == name)
 }
 
 fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> {
@@ -117,8 +206,7 @@ fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> 
         )
     };
     let (protocol, address) = text.split_once(':').ok_or_else(problem)?;
-    let gateway = GATEWAYS.iter().find(|gateway| gateway.name == protocol);
-    let gateway = gateway.ok_or_else(|| {
+    let gateway = gateway(protocol).ok_or_else(|| {
         let names: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
         format!(
             "--listen={text}: no protocol is called '{protocol}': {}",
@@ -146,7 +234,7 @@ mod tests {
         let listen: Vec<_> = config
             .listen
             .iter()
-            .map(|(g, a)| (g.name, a.to_string()))
+            .map(|listen| (listen.gateway.name, listen.address.to_string()))
             .collect();
         assert_eq!(listen, [("svsp", "127.0.0.1:8081".to_owned())]);
         assert!(config.common.sources.builtin && config.common.threads > 0);
@@ -162,7 +250,7 @@ mod tests {
             "--policy=limit=pass",
         ])
         .unwrap();
-        assert_eq!(config.listen[0].1.to_string(), "[::1]:9");
+        assert_eq!(config.listen[0].address.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
         assert_eq!((limits.memory, limits.spool), (1 << 30, 512 << 20));
         let reason = Reason::Limit(crate::event::Limit::Depth);
@@ -172,6 +260,29 @@ mod tests {
         );
         let two = daemon(&["--listen=svsp:0.0.0.0:1", "--listen=svsp:[::]:2"]).unwrap();
         assert_eq!(two.listen.len(), 2);
+    }
+
+    #[test]
+    fn addresses_are_allowed_for_all_listeners_or_for_one() {
+        let config = daemon(&[
+            "--allow=10.0.0.0/8",
+            "--allow=svsp:fd00::/8",
+            "--deny=svsp:10.1.1.1",
+        ])
+        .unwrap();
+        for (address, admitted) in [
+            ("10.2.2.2", true),
+            ("10.1.1.1", false),
+            ("fd00::1", true),
+            ("::1", false),
+        ] {
+            let access = &config.listen[0].access;
+            assert_eq!(
+                access.admits(address.parse().unwrap()),
+                admitted,
+                "{address}"
+            );
+        }
     }
 
     #[test]
@@ -189,6 +300,9 @@ mod tests {
             (&["--limit-memory=99999999999999T"], "K, M, G or T"),
             (&["--limit-deadline=-1"], "above 0"),
             (&["--policy=limit=never"], "infected"),
+            (&["--user=no such user"], "no user 'no such user'"),
+            (&["--allow=localhost"], "10.0.0.0/8"),
+            (&["--deny=gopher:10.0.0.0/8"], "10.0.0.0/8"),
             (&["--nonsense"], "--nonsense"),
         ] {
             let error = daemon(arguments).unwrap_err();

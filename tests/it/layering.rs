@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// Each module and what it may use, in the order of the arrows.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("access", &[]),
     ("bytes", &[]),
     ("kind", &[]),
     ("path", &[]),
+    ("pidfile", &[]),
     ("stop", &[]),
+    ("user", &[]),
     ("event", &["path"]),
     ("object", &["stop"]),
     ("budget", &["event"]),
@@ -38,14 +41,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "access",
             "budget",
             "client",
             "database",
             "gateway",
             "policy",
             "pool",
+            "request",
             "scan",
             "signature",
+            "user",
             "verdict",
         ],
     ),
@@ -53,10 +59,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
+            "config", "database", "event", "log", "path", "pidfile", "policy", "pool", "request",
+            "verdict",
         ],
     ),
-    ("server", &["database", "gateway", "policy", "pool"]),
+    (
+        "server",
+        &["access", "database", "gateway", "policy", "pool"],
+    ),
     (
         "fuzzing",
         &[
