@@ -12,7 +12,7 @@ use vfind::database::Live;
 use vfind::pidfile::{self, PidFile};
 use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Listener, Shared};
+use vfind::server::{self, Listener, Shared, Transfers};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
@@ -42,10 +42,8 @@ fn serve(config: DaemonConfig) -> Result<(), String> {
     if config.common.list_signatures {
         return vfind::log::list_signatures(&load(&config.common)?.current().database);
     }
-    let mut bound = Vec::new();
-    for listen in config.listen {
-        bound.push((bind(&listen)?, listen));
-    }
+    let sockets = config.listen.iter().map(bind);
+    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     // Held, and removed at the end.
     let _pid_file = process_number(&config.common)?;
     if let Some(user) = &config.user {
@@ -56,7 +54,7 @@ fn serve(config: DaemonConfig) -> Result<(), String> {
     }
     let live = load(&config.common)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(run(bound, config.common, config.connections, live))
+    runtime.block_on(run(sockets, config, live))
 }
 
 fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
@@ -92,14 +90,13 @@ fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
 }
 
 async fn run(
-    bound: Vec<(std::net::TcpListener, Listen)>,
-    config: CommonConfig,
-    connections: usize,
+    sockets: Vec<std::net::TcpListener>,
+    config: DaemonConfig,
     live: Arc<Live>,
 ) -> Result<(), String> {
-    let policy = Arc::new(config.policy(Asker::Svsp));
+    let policy = Arc::new(config.common.policy(Asker::Svsp));
     let mut listeners = Vec::new();
-    for (socket, listen) in bound {
+    for (socket, listen) in sockets.into_iter().zip(config.listen) {
         let address = socket.local_addr().unwrap_or(listen.address);
         let socket = TcpListener::from_std(socket);
         let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
@@ -111,15 +108,23 @@ async fn run(
             access: listen.access,
         });
     }
-    let pool = Pool::start(config.threads, Arc::clone(&live), config.terms);
+    let tmpdir = config.common.terms.setup.tmpdir.clone();
+    let transfers = Transfers::new(config.upload_spool, config.times, tmpdir);
+    let pool = Pool::start(
+        config.common.threads,
+        Arc::clone(&live),
+        config.common.terms,
+    );
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     announce(&live);
     let shared = Arc::new(Shared {
         pool,
         live: Arc::clone(&live),
+        transfers: Arc::new(transfers),
+        dial_from: config.dial_from,
     });
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
-    server::run(listeners, shared, connections, signals).await;
+    server::run(listeners, shared, config.connections, signals).await;
     Ok(())
 }
 

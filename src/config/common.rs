@@ -97,7 +97,7 @@ pub(super) struct CommonFlags {
     version: Option<bool>,
 
     #[command(flatten)]
-    limits: LimitFlags,
+    pub(super) limits: LimitFlags,
 }
 
 /// What daemon and scanner share.

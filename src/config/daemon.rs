@@ -3,16 +3,19 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use super::arguments::{self, Given};
 use super::common::{CommonConfig, CommonFlags};
+use super::limits::Seconds;
 use super::refused::Program;
 use super::usage;
 use crate::access::{Access, Range};
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::pool::Isolation;
+use crate::server::Times;
 use crate::user::User;
 
 /// Options of `vfindd` as written.
@@ -68,6 +71,18 @@ pub struct DaemonFlags {
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     limit_connections: u32,
 
+    /// Seconds for a data connection (SCAN/REQUEST, SCAN/PORT) to come about
+    #[arg(long, value_name = "SECONDS", default_value_t = Seconds(Duration::from_secs(30)))]
+    limit_accept: Seconds,
+
+    /// Seconds without a byte after which content that a client sends is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = Seconds(Duration::from_secs(60)))]
+    limit_idle: Seconds,
+
+    /// The lowest port of a client that SCAN/PORT connects to, or off
+    #[arg(long, value_name = "PORT|off", default_value = "1024", value_parser = dial_from)]
+    svsp_dial_from: DialFrom,
+
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -104,6 +119,19 @@ impl std::str::FromStr for AccessRule {
     }
 }
 
+/// A port, or none.
+#[derive(Debug, Clone, Copy)]
+struct DialFrom(Option<u16>);
+
+fn dial_from(text: &str) -> Result<DialFrom, String> {
+    if text == "off" {
+        return Ok(DialFrom(None));
+    }
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.map(|port| DialFrom(Some(port)))
+        .ok_or_else(|| format!("'{text}' is no port from 1 to 65535, and not off"))
+}
+
 /// What `vfindd` is to do.
 #[derive(Debug)]
 pub struct DaemonConfig {
@@ -113,6 +141,12 @@ pub struct DaemonConfig {
     pub user: Option<User>,
     /// Connections at the same time.
     pub connections: usize,
+    /// How long content that clients send is waited for.
+    pub times: Times,
+    /// Bytes of temporary files for it.
+    pub upload_spool: u64,
+    /// The lowest port of a client that is connected to; `None` for never.
+    pub dial_from: Option<u16>,
     /// What is shared with `vfind`.
     pub common: CommonConfig,
 }
@@ -178,6 +212,12 @@ impl DaemonFlags {
             listen,
             user: user.map_err(|problem| format!("--user: {problem}"))?,
             connections: self.limit_connections as usize,
+            times: Times {
+                connect: self.limit_accept.0,
+                idle: self.limit_idle.0,
+            },
+            upload_spool: self.common.limits.spool() / 2,
+            dial_from: self.svsp_dial_from.0,
             common: self.common.resolve(isolation)?,
         })
     }
@@ -252,7 +292,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen[0].address.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
-        assert_eq!((limits.memory, limits.spool), (1 << 30, 512 << 20));
+        assert_eq!((limits.memory, limits.spool), (1 << 30, 256 << 20));
         let reason = Reason::Limit(crate::event::Limit::Depth);
         assert_eq!(
             config.common.policy(Listener::Svsp).action(&reason),
@@ -299,6 +339,8 @@ mod tests {
             (&["--limit-memory=12Q"], "K, M, G or T"),
             (&["--limit-memory=99999999999999T"], "K, M, G or T"),
             (&["--limit-deadline=-1"], "above 0"),
+            (&["--limit-idle=0"], "above 0"),
+            (&["--svsp-dial-from=0"], "from 1 to 65535"),
             (&["--policy=limit=never"], "infected"),
             (&["--user=no such user"], "no user 'no such user'"),
             (&["--allow=localhost"], "10.0.0.0/8"),

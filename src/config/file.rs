@@ -209,7 +209,8 @@ pub(super) fn takes_numbers(option: &Arg) -> bool {
     let names = option.get_value_names().unwrap_or_default();
     names
         .iter()
-        .any(|name| ["N", "PORT", "SECONDS", "SIZE"].contains(&name.as_str()))
+        .flat_map(|name| name.split('|'))
+        .any(|name| ["N", "PORT", "SECONDS", "SIZE"].contains(&name))
 }
 
 fn line(text: &str, at: usize) -> usize {

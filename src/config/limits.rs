@@ -12,7 +12,7 @@ use crate::budget::Limits;
 /// Temporary disk space that one item may take when the whole allowance is larger (design: 4 GiB per peer).
 const SPOOL_PER_ITEM: u64 = 4 * 1024 * 1024 * 1024;
 
-/// Temporary disk space of all workers together (design: defaults of the limits).
+/// Temporary disk space altogether (design: defaults of the limits).
 const SPOOL: Size = Size(4 * SPOOL_PER_ITEM);
 
 /// The limits of one item; sizes take K, M, G or T.
@@ -39,7 +39,8 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().memory))]
     limit_memory: Size,
 
-    /// Temporary disk space of all workers together
+    /// Temporary disk space: half for all workers together, half for content that clients send (a quarter of the whole
+    /// for one client)
     #[arg(long, value_name = "SIZE", default_value_t = SPOOL)]
     limit_spool: Size,
 
@@ -53,6 +54,11 @@ pub(super) struct LimitFlags {
 }
 
 impl LimitFlags {
+    /// Bytes of temporary files: half for content that peers send, half for what workers decode.
+    pub(super) fn spool(&self) -> u64 {
+        self.limit_spool.0
+    }
+
     /// The limits of an item when this many workers share the disk.
     pub(super) fn resolve(&self, threads: usize) -> Limits {
         Limits {
@@ -61,7 +67,7 @@ impl LimitFlags {
             expanded: self.limit_expanded.0,
             ratio: self.limit_ratio,
             memory: self.limit_memory.0,
-            spool: (self.limit_spool.0 / threads as u64).min(SPOOL_PER_ITEM),
+            spool: (self.spool() / 2 / threads as u64).min(SPOOL_PER_ITEM),
             findings: self.limit_findings,
             deadline: self.limit_deadline.0,
         }
@@ -104,7 +110,7 @@ impl fmt::Display for Size {
 
 /// A time above zero, written as seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seconds(Duration);
+pub(super) struct Seconds(pub(super) Duration);
 
 impl FromStr for Seconds {
     type Err = String;

@@ -93,6 +93,8 @@ pub struct ScannerConfig {
     pub ignore_links: bool,
     /// Each line is written at once.
     pub unbuffered: bool,
+    /// Bytes that the content of standard input may have.
+    pub content_room: u64,
     /// What is shared with `vfindd`.
     pub common: CommonConfig,
 }
@@ -189,6 +191,7 @@ impl ScannerFlags {
             options: Arc::new(options),
             ignore_links: self.ignore_symlinks,
             unbuffered: self.unbuf,
+            content_room: self.common.limits.spool() / 2,
             common: self.common.resolve(Isolation::Thread)?,
         })
     }

@@ -2,12 +2,14 @@
 #![forbid(unsafe_code)]
 
 mod chevrons;
+mod content;
 mod names;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -56,6 +58,7 @@ pub fn run(config: ScannerConfig) -> Result<Exit, String> {
 async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
     let common = config.common;
     let policy = Arc::new(common.policy(Listener::Vfind));
+    let tmpdir = common.terms.setup.tmpdir.clone();
     let pool = Pool::start(common.threads, Arc::clone(&live), common.terms);
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     let names = config.names.map(|from| names::names(from.end)).transpose();
@@ -73,6 +76,8 @@ async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
         options: config.options,
         ignore_links: config.ignore_links,
         exit_on_gaps: common.exit_on_gaps,
+        tmpdir,
+        content_room: config.content_room,
         inputs: config.inputs.into(),
         names,
         jobs: 0,
@@ -100,6 +105,8 @@ struct Scan<W> {
     options: Arc<Options>,
     ignore_links: bool,
     exit_on_gaps: bool,
+    tmpdir: PathBuf,
+    content_room: u64,
     /// What is known and not begun.
     inputs: VecDeque<Input>,
     /// What names come from, until its end.
@@ -162,22 +169,38 @@ impl<W: Write> Scan<W> {
 
     fn submit(&mut self, input: Input) -> Result<(), String> {
         self.jobs += 1;
-        let Input::Path(path) = input else {
-            return Err("- is not supported".to_owned());
-        };
-        let name = path.as_os_str().as_bytes().to_vec();
-        if self.ignore_links && path.is_symlink() {
-            return self.left_out(ObjectPath::root(name), Reason::Excluded(Exclusion::Link));
+        match input {
+            Input::Content => {
+                let input = io::stdin().lock();
+                match content::spool(input, &self.tmpdir, self.content_room) {
+                    Ok(file) => {
+                        let request = self.request(Source::Stream(b"-".to_vec()));
+                        self.client.submit_content(self.jobs, request, file);
+                    }
+                    Err(reason) => return self.left_out(ObjectPath::root("-"), reason),
+                }
+            }
+            Input::Path(path) => {
+                let name = path.as_os_str().as_bytes().to_vec();
+                if self.ignore_links && path.is_symlink() {
+                    let reason = Reason::Excluded(Exclusion::Link);
+                    return self.left_out(ObjectPath::root(name), reason);
+                }
+                let request = self.request(Source::Path(name));
+                self.client.submit(self.jobs, request);
+            }
         }
         self.open += 1;
-        let request = Request {
-            source: Source::Path(name),
+        Ok(())
+    }
+
+    fn request(&self, source: Source) -> Request {
+        Request {
+            source,
             options: Arc::clone(&self.options),
             sha1: false,
             details: true,
-        };
-        self.client.submit(self.jobs, request);
-        Ok(())
+        }
     }
 
     /// Reports on what does not come as far as a scan, as the scan would.

@@ -39,6 +39,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
     ("client", &["event", "gateway", "path", "verdict"]),
     (
+        "server",
+        &[
+            "access", "database", "event", "gateway", "path", "policy", "pool", "request",
+            "verdict",
+        ],
+    ),
+    (
         "config",
         &[
             "access",
@@ -50,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "pool",
             "request",
             "scan",
+            "server",
             "signature",
             "user",
             "verdict",
@@ -62,10 +70,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config", "database", "event", "log", "path", "pidfile", "policy", "pool", "request",
             "verdict",
         ],
-    ),
-    (
-        "server",
-        &["access", "database", "gateway", "policy", "pool"],
     ),
     (
         "fuzzing",
