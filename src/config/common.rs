@@ -18,7 +18,7 @@ use crate::signature::digests::DigestList;
 #[derive(Debug, Args)]
 pub(super) struct CommonFlags {
     /// Read options from this file, in TOML: each key is the long name of an option
-    #[arg(long, alias = "rcf", value_name = "FILE")]
+    #[arg(long, visible_alias = "rcf", value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// Print the configuration with every option as it holds, in the form of such a file, and exit
@@ -49,11 +49,12 @@ pub(super) struct CommonFlags {
     #[arg(long)]
     vlist: bool,
 
-    /// End when a signature is not understood (-ev does the same); vfind ends at the first part that counts as not examined, too
+    /// End when a signature is not understood; vfind ends at the first part that counts as not examined, too
     #[arg(short, long)]
     exit_on_error: bool,
 
-    #[arg(long, hide = true)]
+    /// End when a signature is not understood; -ev is short for it
+    #[arg(long)]
     exit_on_vdl_error: bool,
 
     /// Say less: 1 leaves out information, 2 warnings too

@@ -16,11 +16,13 @@ mod cli;
 mod crowd;
 mod daemon;
 mod docs;
+mod ends;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod layering;
+mod options;
 mod reload;
 mod sources;
 mod transcripts;

@@ -21,10 +21,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one at a free port with these options.
+    /// Starts one with these options, at a free port if they name no address.
     pub fn start(options: &[&str]) -> Self {
+        let is_placed = options.iter().any(|option| option.starts_with("--listen="));
         let mut child = Command::new(env!("CARGO_BIN_EXE_vfindd"))
-            .arg("--svsp-port=0")
+            .args((!is_placed).then_some("--svsp-port=0"))
             .args(options)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
