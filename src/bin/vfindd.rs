@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -54,7 +55,10 @@ fn serve(config: DaemonConfig) -> Result<(), String> {
     }
     let live = load(&config.common)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(run(sockets, config, live))
+    let ended = runtime.block_on(run(sockets, config, live));
+    // Without waiting for a thread that is still in some system call.
+    runtime.shutdown_background();
+    ended
 }
 
 fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
@@ -124,9 +128,25 @@ async fn run(
         dial_from: config.dial_from,
     });
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
+    let workers = Arc::clone(&shared);
     server::run(listeners, shared, config.connections, signals).await;
+    end(workers);
     Ok(())
 }
+
+/// Lets the workers end, but not for long: one that hangs in hostile content never does. Worker processes end with them.
+fn end(workers: Arc<Shared>) {
+    let (ended, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        drop(workers);
+        drop(ended);
+    });
+    // An error either way: they have ended, or it took too long.
+    let _ = wait.recv_timeout(WORKERS);
+}
+
+/// How long workers may take to end when nobody waits for their answers any more.
+const WORKERS: Duration = Duration::from_millis(500);
 
 /// Asks for as many descriptors as the system grants: connections, files and folders each take one.
 fn raise_descriptors() {

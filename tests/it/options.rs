@@ -577,7 +577,7 @@ fn who_may_not_connect_is_told_so_and_closed() {
     // A socket for both kinds of addresses sees IPv4 in its IPv6 form; not every machine has the second kind.
     let has_six = std::net::TcpListener::bind("[::]:0").is_ok();
     let third = has_six.then(|| Daemon::start(&["--listen=svsp:[::]:0", "--deny=127.0.0.2"]));
-    for third in &third {
+    if let Some(third) = &third {
         rows.extend([(third, "127.0.0.1", true), (third, "127.0.0.2", false)]);
     }
     for (daemon, source, admitted) in rows {
@@ -689,7 +689,4 @@ fn the_example_of_a_configuration_file_is_one() {
             out(&checked)
         );
     }
-    // And a daemon starts with it; the addresses of the example may be taken.
-    let daemon = Daemon::start(&["--listen=svsp:127.0.0.1:0", &option, "--quiet=0"]);
-    assert_eq!(daemon.log_so_far().len(), 0);
 }
