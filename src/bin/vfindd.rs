@@ -1,5 +1,6 @@
 //! The daemon: reads its options, binds its addresses, serves until it is told to end.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -88,7 +89,8 @@ fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
         pidfile::save(path)?;
     }
     if config.print_pid {
-        println!("{}", std::process::id());
+        writeln!(std::io::stdout(), "{}", std::process::id())
+            .map_err(|error| format!("cannot write: {error}"))?;
     }
     Ok(pid_file)
 }

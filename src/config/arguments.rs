@@ -14,7 +14,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::file::{self, Entry};
 use super::refused::{Program, refusal};
-use super::{first_lines, refuse, show, usage};
+use super::{first_lines, print, refuse, show, usage};
 
 /// A command line that was read.
 #[derive(Debug)]
@@ -43,10 +43,7 @@ where
     F: CommandFactory + FromArgMatches,
 {
     given(program, tables, std::env::args_os().collect()).map_err(|said| match said {
-        Said::Copyright => {
-            println!("{COPYRIGHT}");
-            ExitCode::SUCCESS
-        }
+        Said::Copyright => print(COPYRIGHT),
         Said::Parser(error) => refuse(&error),
         Said::Problem(problem) => usage::<F>(problem),
     })
@@ -56,7 +53,7 @@ where
 const COPYRIGHT: &str = concat!(
     "vfind ",
     env!("CARGO_PKG_VERSION"),
-    "\nCopyright the authors of vfind\nLicensed under the Apache License, Version 2.0: http://www.apache.org/licenses/LICENSE-2.0"
+    "\nCopyright the authors of vfind\nLicensed under the Apache License, Version 2.0: http://www.apache.org/licenses/LICENSE-2.0\n"
 );
 
 /// As [`read`], from any arguments; the first is the program's name.

@@ -11,7 +11,7 @@ use super::arguments::{self, Given};
 use super::common::{CommonConfig, CommonFlags};
 use super::limits::Seconds;
 use super::refused::Program;
-use super::usage;
+use super::{print, usage};
 use crate::access::{Access, Range};
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::pool::Isolation;
@@ -173,10 +173,7 @@ impl DaemonFlags {
         let config = flags.resolve().map_err(usage::<Self>)?;
         match shown {
             None => Ok(config),
-            Some(shown) => {
-                print!("{shown}");
-                Err(ExitCode::SUCCESS)
-            }
+            Some(shown) => Err(print(&shown)),
         }
     }
 

@@ -19,6 +19,7 @@ pub use common::CommonConfig;
 pub use daemon::{DaemonConfig, DaemonFlags, Listen};
 pub use scanner::{Input, Names, ScannerConfig, ScannerFlags};
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -55,6 +56,15 @@ pub fn refuse(error: &clap::Error) -> ExitCode {
         .unwrap_or_default();
     eprintln!("{}: {problem} (see --help)", program.display());
     Exit::Error.into()
+}
+
+/// Prints what was asked for instead of work, and gives the code to exit with. A reader that has had enough is no failure.
+fn print(text: &str) -> ExitCode {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Exit::Error.into(),
+        _ => ExitCode::SUCCESS,
+    }
 }
 
 fn usage<F: CommandFactory>(problem: String) -> ExitCode {

@@ -14,7 +14,7 @@ use clap::Parser;
 use super::arguments::{self, Given};
 use super::common::{CommonConfig, CommonFlags};
 use super::refused::Program;
-use super::{EXIT_CODES, usage};
+use super::{EXIT_CODES, print, usage};
 use crate::database::load::lines;
 use crate::pool::Isolation;
 use crate::request::{Exclude, Options, Recurse};
@@ -137,8 +137,7 @@ impl ScannerFlags {
             .resolve(is_listing || std::io::stdin().is_terminal())
             .map_err(usage::<Self>)?;
         if let Some(shown) = shown {
-            print!("{shown}");
-            return Err(ExitCode::SUCCESS);
+            return Err(print(&shown));
         }
         match is_listing || !config.inputs.is_empty() || config.names.is_some() {
             true => Ok(config),
