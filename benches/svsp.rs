@@ -222,7 +222,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 
 fn main() {
     let numbers = std::env::args().filter_map(|argument| argument.parse::<f64>().ok());
-    let seconds = numbers.last().unwrap_or(3.0);
+    let seconds = numbers.max_by(f64::total_cmp).unwrap_or(3.0);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("small").display().to_string();
     let content: Vec<u8> = (0..LENGTH).map(|at| b"abcdefgh \n"[at % 10]).collect();
