@@ -50,7 +50,7 @@ fn the_number_of_the_process_is_printed_and_kept() {
 }
 
 #[test]
-fn who_may_not_connect_is_told_so_and_closed() {
+fn denied_addresses_are_told_so_and_closed() {
     let daemon = Daemon::start(&[
         "--listen=svsp:0.0.0.0:0",
         "--allow=127.0.0.0/8",
