@@ -7,10 +7,12 @@
 mod client;
 mod daemon;
 mod scanner;
+mod targets;
 
 pub use client::{ClientConfig, ClientFlags};
 pub use daemon::{DaemonConfig, DaemonFlags};
 pub use scanner::{ScannerConfig, ScannerFlags};
+pub use targets::TargetConfig;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,0 +1,273 @@
+//! From what the user named to [`Work`], in a thread of its own: folders are walked, each file opened once, standard input
+//! kept in a file. What is left out or cannot be opened becomes a record by itself.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::answer::Answer;
+use super::clock::Clock;
+use super::work::{Source, Work};
+use crate::event::{Coverage, Errno, Exclusion, Gap, Reason};
+use crate::files::{Files, Item, Next};
+use crate::path::ObjectPath;
+use crate::request::{Exclude, Options};
+use crate::verdict::{Record, Verdict};
+
+/// The label of what came by standard input.
+const STDIN: &[u8] = b"-";
+
+/// The longest name that standard input may hold; no path of that length can be opened.
+const NAME: usize = 32 << 10;
+
+/// What is to be scanned, and what of it.
+#[derive(Debug, Clone, Default)]
+pub struct Targets {
+    /// Files and folders of this machine, absolute where they can be made so; `-` for the content of standard input.
+    pub names: Vec<Vec<u8>>,
+    /// Names come by standard input too, with this byte after each.
+    pub listed: Option<u8>,
+    /// Which way contents go.
+    pub way: Way,
+    /// What is left out, and how deep folders are walked.
+    pub options: Arc<Options>,
+    /// Of the files in folders only those whose path or last name is among these; all, if it is empty.
+    pub include: Exclude,
+    /// What symbolic links are for.
+    pub links: Links,
+}
+
+/// Which way contents go to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Way {
+    /// The server opens what the user named, and walks folders itself.
+    #[default]
+    Names,
+    /// Folders are walked here, and the server opens each file by its name.
+    NamesOfFiles,
+    /// Folders are walked here, and the content of each file is sent.
+    Contents,
+}
+
+/// What symbolic links are for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Links {
+    /// Named ones are followed, those in folders left out.
+    #[default]
+    Named,
+    /// All are followed.
+    Follow,
+    /// All are left out.
+    Ignore,
+}
+
+/// What the walk gives.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// A record about what cannot be scanned.
+    Left(Box<Record>),
+    /// Something to scan.
+    Work(Work),
+}
+
+/// Walks to the end, or until nobody listens any more. Blocks while nobody takes what was found.
+pub(super) fn walk(targets: &Targets, stdin: &mut dyn BufRead, out: mpsc::Sender<Found>) {
+    let mut walk = Walk {
+        targets,
+        out,
+        last_id: 0,
+        clock: Clock::start(),
+    };
+    // Nobody listens: nothing is left to do.
+    let _ = walk.all(stdin);
+}
+
+/// Nobody takes what is found.
+struct Gone;
+
+struct Walk<'a> {
+    targets: &'a Targets,
+    out: mpsc::Sender<Found>,
+    last_id: u64,
+    clock: Clock,
+}
+
+impl Walk<'_> {
+    fn all(&mut self, stdin: &mut dyn BufRead) -> Result<(), Gone> {
+        for name in &self.targets.names {
+            if name == STDIN {
+                self.content(stdin)?;
+            } else {
+                self.named(name.clone())?;
+            }
+        }
+        let Some(end) = self.targets.listed else {
+            return Ok(());
+        };
+        loop {
+            match next_name(stdin, end) {
+                Ok(Some(name)) if name.is_empty() => {}
+                Ok(Some(name)) => self.named(absolute(name))?,
+                Ok(None) => return Ok(()),
+                Err(error) => return self.unreadable(STDIN, &error),
+            }
+        }
+    }
+
+    fn named(&mut self, name: Vec<u8>) -> Result<(), Gone> {
+        let path = Path::new(std::ffi::OsStr::from_bytes(&name));
+        if self.targets.links == Links::Ignore && path.is_symlink() {
+            return self.left(Gap {
+                path: ObjectPath::root(name),
+                reason: Reason::Excluded(Exclusion::Link),
+                detail: String::new(),
+            });
+        }
+        if self.targets.way == Way::Names {
+            return self.work(name, Source::Name, 0);
+        }
+        let options = Arc::clone(&self.targets.options);
+        let mut files = Files::new(name, options, self.targets.links == Links::Follow);
+        loop {
+            match files.next_step() {
+                Next::End => return Ok(()),
+                Next::Gap(gap) => self.left(gap)?,
+                Next::Item(item) => self.item(item)?,
+                Next::Nothing => {
+                    // A folder without files would otherwise be walked for nobody.
+                    if self.out.is_closed() {
+                        return Err(Gone);
+                    }
+                }
+            }
+        }
+    }
+
+    fn item(&mut self, item: Item) -> Result<(), Gone> {
+        if item.depth > 0 && !self.is_included(item.path.name()) {
+            return self.left(Gap {
+                path: item.path,
+                reason: Reason::Excluded(Exclusion::Exclude),
+                detail: "not among what is included".to_owned(),
+            });
+        }
+        let name = item.path.name().to_vec();
+        let size = match item.file.metadata() {
+            Ok(metadata) => metadata.len(),
+            Err(error) => return self.unreadable(&name, &error),
+        };
+        let file = Arc::new(item.file);
+        let source = match self.targets.way {
+            Way::Contents => Source::File(file),
+            Way::Names | Way::NamesOfFiles => Source::NamedFile(file),
+        };
+        self.work(name, source, size)
+    }
+
+    fn is_included(&self, path: &[u8]) -> bool {
+        let include = &self.targets.include;
+        let last = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+        include.count() == 0 || include.covers(path) || include.covers(last)
+    }
+
+    fn content(&mut self, stdin: &mut dyn BufRead) -> Result<(), Gone> {
+        match spool(stdin) {
+            Ok((file, size)) => self.work(STDIN.to_vec(), Source::Stream(file), size),
+            Err(error) => self.unreadable(STDIN, &error),
+        }
+    }
+
+    fn work(&mut self, label: Vec<u8>, source: Source, size: u64) -> Result<(), Gone> {
+        self.last_id += 1;
+        let work = Work {
+            id: self.last_id,
+            label: label.into(),
+            source,
+            size,
+        };
+        self.out.blocking_send(Found::Work(work)).map_err(|_| Gone)
+    }
+
+    fn unreadable(&mut self, name: &[u8], error: &io::Error) -> Result<(), Gone> {
+        self.left(Gap {
+            path: ObjectPath::root(name.to_vec()),
+            reason: Reason::Unreadable(Errno::of(error)),
+            detail: super::in_words(error),
+        })
+    }
+
+    fn left(&mut self, gap: Gap) -> Result<(), Gone> {
+        self.last_id += 1;
+        let record = left_record(self.last_id, &gap, self.clock.now_ms());
+        let left = Found::Left(Box::new(record));
+        self.out.blocking_send(left).map_err(|_| Gone)
+    }
+}
+
+/// The record of what was not even asked about: as a server answers for the same gap.
+fn left_record(id: u64, gap: &Gap, now_ms: u64) -> Record {
+    let name = Bytes::copy_from_slice(gap.path.name());
+    let mut record = Answer::new(id, name, now_ms).into_record(now_ms);
+    if matches!(gap.reason, Reason::Excluded(_)) {
+        record.verdict = Verdict::Clean;
+    }
+    record.coverage = Some(Coverage {
+        gaps: 1,
+        ..Coverage::default()
+    });
+    record.gaps.push(crate::verdict::PartRecord::new(
+        &gap.path,
+        gap.reason.to_string(),
+        gap.detail.clone(),
+    ));
+    record
+}
+
+/// Keeps a stream in a file without a name, and gives it with its size.
+pub(super) fn spool(stream: &mut (impl Read + ?Sized)) -> io::Result<(Arc<File>, u64)> {
+    let mut file = tempfile::tempfile()?;
+    let size = io::copy(stream, &mut file)?;
+    file.flush()?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok((Arc::new(file), size))
+}
+
+/// The next name of a list; what is longer than any name is cut, so that it is no file's.
+fn next_name(input: &mut dyn BufRead, end: u8) -> io::Result<Option<Vec<u8>>> {
+    let mut name = Vec::new();
+    Read::take(&mut *input, NAME as u64).read_until(end, &mut name)?;
+    if name.is_empty() {
+        return Ok(None);
+    }
+    if name.last() == Some(&end) {
+        name.pop();
+        return Ok(Some(name));
+    }
+    // The rest of a name that is too long; at the end of the input there is none.
+    loop {
+        let buffer = input.fill_buf()?;
+        let length = buffer.len();
+        match memchr::memchr(end, buffer) {
+            Some(at) => {
+                input.consume(at + 1);
+                return Ok(Some(name));
+            }
+            None if length == 0 => return Ok(Some(name)),
+            None => input.consume(length),
+        }
+    }
+}
+
+/// The path from the root on, links unresolved: what a link leads to is found out when it is opened. What cannot be made
+/// absolute, such as an empty name, is refused then.
+pub fn absolute(path: Vec<u8>) -> Vec<u8> {
+    let path = std::ffi::OsString::from_vec(path);
+    let absolute = std::path::absolute(&path).map(std::path::PathBuf::into_os_string);
+    absolute.unwrap_or(path).into_vec()
+}
