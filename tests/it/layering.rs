@@ -34,7 +34,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
-    ("client", &["event", "gateway", "path", "verdict"]),
+    (
+        "client",
+        &[
+            "event", "files", "gateway", "path", "request", "stop", "verdict",
+        ],
+    ),
     (
         "config",
         &[
@@ -44,6 +49,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gateway",
             "policy",
             "pool",
+            "request",
             "scan",
             "signature",
             "verdict",
