@@ -41,6 +41,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "server",
+        &[
+            "database", "event", "gateway", "path", "policy", "pool", "request", "verdict",
+        ],
+    ),
+    (
         "config",
         &[
             "budget",
@@ -51,6 +57,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "pool",
             "request",
             "scan",
+            "server",
             "signature",
             "verdict",
         ],
@@ -62,7 +69,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
         ],
     ),
-    ("server", &["database", "gateway", "policy", "pool"]),
     (
         "fuzzing",
         &[
