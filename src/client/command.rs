@@ -27,19 +27,27 @@ pub(super) fn scan_file(id: u64, name: &[u8]) -> Vec<u8> {
 /// out: they say `""` then, and it is known here what that is.
 pub(super) fn scan_request(id: u64, label: &[u8]) -> Vec<u8> {
     let mut command = format!("{id} SCAN/REQUEST").into_bytes();
-    let mut name = Vec::new();
-    if !needs_quotes(label) && !label.starts_with(b" ") && !label.starts_with(b"\t") {
-        name.extend_from_slice(label);
-    } else if label.starts_with(b"/") {
-        quote(label, &mut name);
-    }
+    let form = label_form(label).unwrap_or_default();
     let ends = command.len() + 1 + b"\r\n".len();
-    if !name.is_empty() && name.len() + ends <= COMMAND_LIMIT {
+    if !form.is_empty() && form.len() + ends <= COMMAND_LIMIT {
         command.push(b' ');
-        command.extend_from_slice(&name);
+        command.extend_from_slice(&form);
     }
     command.extend_from_slice(b"\r\n");
     command
+}
+
+/// The label as all servers read it, if there is such a form.
+fn label_form(label: &[u8]) -> Option<Vec<u8>> {
+    if label.contains(&0) {
+        return None;
+    }
+    if !needs_quotes(label) && !label.starts_with(b" ") && !label.starts_with(b"\t") {
+        return Some(label.to_vec());
+    }
+    let mut quoted = Vec::new();
+    quote(label, &mut quoted);
+    label.starts_with(b"/").then_some(quoted)
 }
 
 fn needs_quotes(name: &[u8]) -> bool {
@@ -75,6 +83,7 @@ mod tests {
             (b"mail\nQUIT", b""),
             (b"\"a", b""),
             (b" a", b""),
+            (b"a\0b", b""),
             (b"", b""),
             (&long, b""),
         ];
