@@ -51,6 +51,12 @@ pub trait Watch {
 
     /// The requests have come this far.
     fn progress(&mut self, progress: Progress);
+
+    /// True if somebody wants to know how much is left: folders are then walked once more, ahead of the scan, to count
+    /// what is in them.
+    fn wants_total(&self) -> bool {
+        false
+    }
 }
 
 /// Why there are no answers, or nobody to take them.

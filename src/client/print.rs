@@ -106,6 +106,10 @@ impl<W: Write> Watch for Printer<W> {
         self.bar
             .set_message(format!("{objects} objects, {rate:.0}/s"));
     }
+
+    fn wants_total(&self) -> bool {
+        !self.bar.is_hidden()
+    }
 }
 
 impl<W> Drop for Printer<W> {

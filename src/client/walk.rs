@@ -7,6 +7,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -78,35 +79,101 @@ pub(super) enum Found {
 
 /// Walks to the end, or until nobody listens any more. Blocks while nobody takes what was found.
 pub(super) fn walk(targets: &Targets, stdin: &mut dyn BufRead, out: mpsc::Sender<Found>) {
-    let mut walk = Walk {
-        targets,
-        out,
-        last_id: 0,
-        clock: Clock::start(),
-    };
     // Nobody listens: nothing is left to do.
-    let _ = walk.all(stdin);
+    let _ = Walk::new(targets, Out::Send(out)).all(stdin);
+}
+
+/// What a walk would find, for those who want to know how much is left.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    records: AtomicU64,
+    bytes: AtomicU64,
+    complete: AtomicBool,
+}
+
+impl Counts {
+    /// Records and bytes so far, and whether that is all.
+    pub(super) fn now(&self) -> (u64, u64, bool) {
+        // First, so that what is complete is not told with older numbers.
+        let complete = self.complete.load(Ordering::Acquire);
+        let records = self.records.load(Ordering::Relaxed);
+        (records, self.bytes.load(Ordering::Relaxed), complete)
+    }
+}
+
+/// Walks to the end, or until nobody else holds the counts, and keeps nothing open. Names that come by standard input
+/// are not among what is counted, and so it is never complete with them.
+pub(super) fn count(targets: &Targets, counts: Arc<Counts>) {
+    let counted = Walk::new(targets, Out::Count(Arc::clone(&counts))).all_named(None);
+    let complete = counted.is_ok() && targets.listed.is_none();
+    counts.complete.store(complete, Ordering::Release);
 }
 
 /// Nobody takes what is found.
 struct Gone;
 
+/// Where it goes what is found.
+enum Out {
+    Count(Arc<Counts>),
+    Send(mpsc::Sender<Found>),
+}
+
+impl Out {
+    fn is_closed(&self) -> bool {
+        match self {
+            // Beside this one and that of the thread.
+            Self::Count(counts) => Arc::strong_count(counts) <= 2,
+            Self::Send(out) => out.is_closed(),
+        }
+    }
+
+    fn take(&self, found: Found) -> Result<(), Gone> {
+        match self {
+            Self::Count(counts) => {
+                counts.records.fetch_add(1, Ordering::Relaxed);
+                if let Found::Work(work) = found {
+                    counts.bytes.fetch_add(work.size, Ordering::Relaxed);
+                }
+                if self.is_closed() { Err(Gone) } else { Ok(()) }
+            }
+            Self::Send(out) => out.blocking_send(found).map_err(|_| Gone),
+        }
+    }
+}
+
 struct Walk<'a> {
     targets: &'a Targets,
-    out: mpsc::Sender<Found>,
+    out: Out,
     last_id: u64,
     clock: Clock,
 }
 
-impl Walk<'_> {
-    fn all(&mut self, stdin: &mut dyn BufRead) -> Result<(), Gone> {
+impl<'a> Walk<'a> {
+    fn new(targets: &'a Targets, out: Out) -> Self {
+        Self {
+            targets,
+            out,
+            last_id: 0,
+            clock: Clock::start(),
+        }
+    }
+
+    fn all_named(&mut self, mut stdin: Option<&mut dyn BufRead>) -> Result<(), Gone> {
         for name in &self.targets.names {
-            if name == STDIN {
-                self.content(stdin)?;
-            } else {
+            if name != STDIN {
                 self.named(name.clone())?;
+                continue;
+            }
+            match &mut stdin {
+                Some(stdin) => self.content(*stdin)?,
+                None => self.work(STDIN.to_vec(), Source::Name, 0)?,
             }
         }
+        Ok(())
+    }
+
+    fn all(&mut self, stdin: &mut dyn BufRead) -> Result<(), Gone> {
+        self.all_named(Some(stdin))?;
         let Some(end) = self.targets.listed else {
             return Ok(());
         };
@@ -191,7 +258,7 @@ impl Walk<'_> {
             source,
             size,
         };
-        self.out.blocking_send(Found::Work(work)).map_err(|_| Gone)
+        self.out.take(Found::Work(work))
     }
 
     fn unreadable(&mut self, name: &[u8], error: &io::Error) -> Result<(), Gone> {
@@ -205,8 +272,7 @@ impl Walk<'_> {
     fn left(&mut self, gap: Gap) -> Result<(), Gone> {
         self.last_id += 1;
         let record = left_record(self.last_id, &gap, self.clock.now_ms());
-        let left = Found::Left(Box::new(record));
-        self.out.blocking_send(left).map_err(|_| Gone)
+        self.out.take(Found::Left(Box::new(record)))
     }
 }
 

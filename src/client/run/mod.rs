@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::sync::Arc;
+use std::thread::Builder;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -14,7 +16,7 @@ use super::connection::{self, Closed, Ear, Told, Why};
 use super::progress::Progress;
 use super::server::Server;
 use super::settings::Settings;
-use super::walk::{Found, Targets, walk};
+use super::walk::{Counts, Found, Targets, count, walk};
 use super::work::Work;
 use super::{Failure, Watch};
 use crate::verdict::{Exit, Record};
@@ -60,6 +62,7 @@ pub async fn run(mut plan: Plan, watch: &mut dyn Watch) -> Result<Exit, Failure>
     let mut run = Run::new(plan.servers, plan.settings, ear, watch);
     let mut walking = Walking {
         start: Some((plan.targets, out)),
+        counts: run.watch.wants_total().then(Arc::default),
         found,
         ended: false,
     };
@@ -80,7 +83,7 @@ pub async fn run(mut plan: Plan, watch: &mut dyn Watch) -> Result<Exit, Failure>
         if run.has_served {
             walking.begin()?;
         }
-        run.progress.all_known = walking.ended;
+        walking.known(&mut run);
         run.settle()?;
     }
     drop(told);
@@ -91,6 +94,7 @@ pub async fn run(mut plan: Plan, watch: &mut dyn Watch) -> Result<Exit, Failure>
 /// The thread that finds the work, once a server is there to take it.
 struct Walking {
     start: Option<(Targets, mpsc::Sender<Found>)>,
+    counts: Option<Arc<Counts>>,
     found: mpsc::Receiver<Found>,
     ended: bool,
 }
@@ -101,13 +105,32 @@ impl Walking {
     }
 
     fn begin(&mut self) -> io::Result<()> {
-        if let Some((targets, out)) = self.start.take() {
-            let name = "walk".to_owned();
-            std::thread::Builder::new().name(name).spawn(move || {
-                walk(&targets, &mut io::stdin().lock(), out);
-            })?;
+        let Some((targets, out)) = self.start.take() else {
+            return Ok(());
+        };
+        if let Some(counts) = self.counts.clone() {
+            let targets = targets.clone();
+            let counting = Builder::new().name("count".to_owned());
+            counting.spawn(move || count(&targets, counts))?;
         }
+        let walking = Builder::new().name("walk".to_owned());
+        walking.spawn(move || walk(&targets, &mut io::stdin().lock(), out))?;
         Ok(())
+    }
+
+    /// Tells what is known: what was found, or what will be, as far as it is counted.
+    fn known(&self, run: &mut Run<'_>) {
+        let (mut records, mut bytes) = (run.known.records, run.known.bytes);
+        let mut complete = self.ended;
+        if let Some(counts) = self.counts.as_ref().filter(|_| !self.ended) {
+            let counted = counts.now();
+            records = records.max(counted.0);
+            bytes = bytes.max(counted.1);
+            complete |= counted.2;
+        }
+        run.progress.known = records;
+        run.progress.known_bytes = bytes;
+        run.progress.all_known = complete;
     }
 }
 
@@ -121,11 +144,19 @@ struct Run<'a> {
     watch: &'a mut dyn Watch,
     clock: Clock,
     progress: Progress,
+    known: Known,
     exit: Exit,
     /// A server has taken requests.
     has_served: bool,
     /// Nobody is left, and why.
     lost: Option<String>,
+}
+
+/// What the walk has found.
+#[derive(Default)]
+struct Known {
+    records: u64,
+    bytes: u64,
 }
 
 /// What is known of one server.
@@ -171,6 +202,7 @@ impl<'a> Run<'a> {
             watch,
             clock: Clock::start(),
             progress: Progress::default(),
+            known: Known::default(),
             exit: Exit::Clean,
             has_served: false,
             lost: None,
@@ -285,11 +317,11 @@ impl<'a> Run<'a> {
     }
 
     fn found(&mut self, found: Found) -> Result<(), Failure> {
-        self.progress.known += 1;
+        self.known.records += 1;
         match found {
             Found::Left(record) => self.record(&record, None)?,
             Found::Work(work) => {
-                self.progress.known_bytes = self.progress.known_bytes.saturating_add(work.size);
+                self.known.bytes = self.known.bytes.saturating_add(work.size);
                 match &self.lost {
                     Some(why) => {
                         let record = lost_record(&work, why, self.clock.now_ms());
