@@ -337,3 +337,86 @@ pub fn absolute(path: Vec<u8>) -> Vec<u8> {
     let absolute = std::path::absolute(&path).map(std::path::PathBuf::into_os_string);
     absolute.unwrap_or(path).into_vec()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    /// What a walk finds, sorted, and what is counted ahead of it.
+    fn found(targets: &Targets, stdin: &[u8]) -> (Vec<String>, (u64, u64, bool)) {
+        let (out, mut found) = mpsc::channel(1000);
+        walk(targets, &mut &*stdin, out);
+        let mut said = Vec::new();
+        while let Ok(found) = found.try_recv() {
+            said.push(match found {
+                Found::Left(record) => format!("left {}", record.path[0].text),
+                Found::Work(work) => {
+                    let label = String::from_utf8_lossy(&work.label).into_owned();
+                    format!("{} {label}", work.size)
+                }
+            });
+        }
+        said.sort();
+        let counts = Arc::new(Counts::default());
+        // As the run that wants to know holds it.
+        let held = Arc::clone(&counts);
+        count(targets, counts);
+        (said, held.now())
+    }
+
+    #[test]
+    fn what_is_counted_ahead_is_what_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("sub")).unwrap();
+        std::fs::write(path("a"), b"12345").unwrap();
+        std::fs::write(path("sub/b"), b"123").unwrap();
+        symlink("a", path("link")).unwrap();
+        let name = |name: &str| path(name).into_os_string().into_vec();
+        let mut targets = Targets {
+            names: vec![name(""), name("sub/b"), name("absent"), b"-".to_vec()],
+            way: Way::Contents,
+            ..Targets::default()
+        };
+        let (said, counted) = found(&targets, b"by standard input");
+        assert_eq!(said.len(), 6, "{said:?}");
+        // The content that comes by standard input is not read ahead.
+        assert_eq!(counted, (6, 5 + 3 + 3, true));
+        assert!(said.contains(&"17 -".to_owned()), "{said:?}");
+        targets.way = Way::Names;
+        let (said, counted) = found(&targets, b"by standard input");
+        assert_eq!((said.len(), counted), (4, (4, 0, true)));
+        targets.listed = Some(b'\n');
+        targets.names.pop();
+        let (said, counted) = found(&targets, b"/x\n\n/y");
+        assert_eq!((said.len(), counted), (5, (3, 0, false)));
+    }
+
+    #[test]
+    fn names_of_a_list_end_where_they_say_and_have_a_longest_length() {
+        let long = vec![b'x'; NAME];
+        let list = [&b"a\nb"[..], b"\0\0", &long, b"y\0", &long, b"\0c"].concat();
+        let mut input = &list[..];
+        let mut names = Vec::new();
+        while let Some(name) = next_name(&mut input, 0).unwrap() {
+            names.push(name);
+        }
+        assert_eq!(names[..2], [b"a\nb".to_vec(), Vec::new()]);
+        assert_eq!(names[2..4], [long.clone(), long]);
+        assert_eq!(names[4..], [b"c".to_vec()]);
+    }
+
+    #[test]
+    fn nobody_who_listens_ends_the_walk() {
+        let targets = Targets {
+            names: vec![b"/".to_vec()],
+            way: Way::Contents,
+            ..Targets::default()
+        };
+        let (out, found) = mpsc::channel(1);
+        drop(found);
+        walk(&targets, &mut &b""[..], out);
+        count(&targets, Arc::default());
+    }
+}

@@ -5,11 +5,15 @@
 //! is still open when the connection ends is given back: silence is never `clean`.
 #![forbid(unsafe_code)]
 
+mod open;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use super::answer::{self, Answer};
+pub use self::open::Broken;
+use self::open::{Open, Step};
+use super::answer::Answer;
 use super::command::{COMMAND_LIMIT, PROBE, scan_file, scan_request};
 use super::settings::Setting;
 use crate::gateway::svsp::reply::{Reply, parse};
@@ -24,9 +28,6 @@ const WARNINGS: usize = 10;
 
 /// The bytes of a server's line that are kept in a message for people.
 const SHOWN: usize = 200;
-
-/// The first port that no system service has: content is sent to no other.
-const FIRST_PORT: u16 = 1024;
 
 /// What comes out of a session beside commands.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,15 +70,6 @@ pub enum Refusal {
     Option(String),
 }
 
-/// Why the content of a file did not arrive as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Broken {
-    /// The file's fault: the reason of the gap, and its detail.
-    File(String, String),
-    /// The connection's fault, in words. The server sees it too, and says so.
-    Transfer(String),
-}
-
 /// One connection's half of the conversation.
 #[derive(Debug)]
 pub struct Session {
@@ -91,33 +83,6 @@ pub struct Session {
     /// Probes after the first that are not answered yet.
     probes: usize,
     objects: u64,
-}
-
-#[derive(Debug)]
-struct Open {
-    answer: Answer,
-    accepted: bool,
-    upload: bool,
-    data: Data,
-    /// The file was not the same at the end of the upload as at its start, in words.
-    changed: Option<String>,
-    /// The terminal reply came, and asking again would help.
-    ended: Option<bool>,
-}
-
-/// How far the content of a request is.
-#[derive(Debug, PartialEq, Eq)]
-enum Data {
-    /// The server has not asked for it.
-    Awaited,
-    /// The file could not be sent as a whole.
-    Broken { reason: String, detail: String },
-    /// The server gets it.
-    Flowing,
-    /// Nothing more is to be sent.
-    Settled,
-    /// The connection for it failed at this time.
-    Torn { since_ms: u64 },
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -185,7 +150,7 @@ impl Session {
         match self.state {
             State::Ready { coverage: true } => self.window.saturating_sub(self.open.len()),
             State::Ready { coverage: false } => usize::from(
-                self.open.len() < self.window && self.open.values().all(|open| open.accepted),
+                self.open.len() < self.window && self.open.values().all(Open::is_accepted),
             ),
             _ => 0,
         }
@@ -214,38 +179,14 @@ impl Session {
             return;
         }
         self.unsent.extend_from_slice(&command);
-        let open = Open {
-            answer,
-            accepted: false,
-            upload,
-            data: if upload { Data::Awaited } else { Data::Settled },
-            changed: None,
-            ended: None,
-        };
+        let open = Open::new(answer, upload);
         self.open.insert(id, open);
     }
 
     /// Tells how the sending of a content ended; `Ok` with what the user should know about it.
     pub fn uploaded(&mut self, id: u64, outcome: Result<Option<String>, Broken>, now_ms: u64) {
-        let Some(open) = self.open.get_mut(&id) else {
-            return;
-        };
-        open.data = match outcome {
-            Ok(changed) => {
-                open.changed = changed;
-                Data::Settled
-            }
-            Err(Broken::File(reason, detail)) => Data::Broken { reason, detail },
-            Err(Broken::Transfer(why)) => {
-                if open.ended == Some(false) {
-                    let why = format!("answered before the whole content was sent: {why}");
-                    open.answer.fail(why);
-                    open.ended = Some(true);
-                }
-                Data::Torn { since_ms: now_ms }
-            }
-        };
-        if let Some(again) = open.ended {
+        let open = self.open.get_mut(&id);
+        if let Some(again) = open.and_then(|open| open.uploaded(outcome, now_ms)) {
             self.finish(id, again, now_ms);
         }
     }
@@ -258,10 +199,9 @@ impl Session {
 
     /// Tells whether the server owes the end of a request whose content it can no longer get, for longer than this.
     pub fn is_overdue(&self, now_ms: u64, after_ms: u64) -> bool {
-        self.open.values().any(|open| match open.data {
-            Data::Torn { since_ms } => now_ms.saturating_sub(since_ms) > after_ms,
-            _ => false,
-        })
+        let torn = self.open.values().filter_map(Open::torn_ms);
+        torn.into_iter()
+            .any(|since_ms| now_ms.saturating_sub(since_ms) > after_ms)
     }
 
     /// Tells that the connection ended: what is open is given back as far as it is known, never clean.
@@ -272,11 +212,8 @@ impl Session {
             _ => self.state = State::Lost,
         }
         let open = std::mem::take(&mut self.open).into_iter();
-        open.map(|(id, mut open)| {
-            open.answer.fail(format!("connection lost: {why}"));
-            (id, open.answer.into_record(now_ms))
-        })
-        .collect()
+        open.map(|(id, open)| (id, open.lost(why, now_ms)))
+            .collect()
     }
 
     /// True before requests can be asked: the time in which a server must not be slow.
@@ -376,83 +313,25 @@ impl Session {
             self.sign_of_life(line);
             return;
         };
-        open.accepted = true;
         let parsed = parse(line).map(|(_, reply)| reply);
-        if let Some(Reply::Send(Some(port))) = parsed
-            && port >= FIRST_PORT
-            && open.data == Data::Awaited
-            && open.ended.is_none()
-        {
-            open.data = Data::Flowing;
-            self.events.push_back(Event::Send { id, port });
-            return;
-        }
-        let again = parsed
-            .as_ref()
-            .is_some_and(|reply| answer::passes(reply, open.upload));
-        let mut progress = match parsed {
-            _ if open.ended.is_some() => answer::Progress::Unexpected,
-            Some(reply) => open.answer.take(reply),
-            None => answer::Progress::Unexpected,
-        };
-        let unexpected = progress == answer::Progress::Unexpected;
-        if unexpected {
-            progress = open.answer.garbled(parts.next().unwrap_or_default());
-        }
-        match progress {
-            answer::Progress::Accepted | answer::Progress::Unexpected => {}
-            answer::Progress::Begun => self.objects += 1,
-            answer::Progress::Ended => self.end(id, again, now_ms),
-        }
-        if unexpected {
+        let said = open.take(parsed, parts.next().unwrap_or_default());
+        if said.unexpected {
             self.unexpected(line);
         }
-    }
-
-    /// The terminal reply came. A clean one holds only if the server had all of the content.
-    fn end(&mut self, id: u64, again: bool, now_ms: u64) {
-        let Some(open) = self.open.get_mut(&id) else {
-            return;
-        };
-        match open.data {
-            Data::Awaited if open.answer.is_clean() => {
-                open.answer
-                    .fail("answered without having asked for the content".to_owned());
-            }
-            Data::Flowing if open.answer.is_clean() => {
-                open.ended = Some(again);
-                return;
-            }
-            Data::Torn { .. } if open.answer.is_clean() => {
-                open.answer
-                    .fail("answered though the content was not sent as a whole".to_owned());
-            }
-            Data::Awaited
-            | Data::Broken { .. }
-            | Data::Flowing
-            | Data::Settled
-            | Data::Torn { .. } => {}
+        match said.step {
+            Step::Begun => self.objects += 1,
+            Step::Ended(again) => self.finish(id, again, now_ms),
+            Step::On => {}
+            Step::Send(port) => self.events.push_back(Event::Send { id, port }),
         }
-        self.finish(id, again, now_ms);
     }
 
     fn finish(&mut self, id: u64, again: bool, now_ms: u64) {
-        let Some(mut open) = self.open.remove(&id) else {
-            return;
-        };
-        if let Some(detail) = open.changed {
-            open.answer.note("changed", detail);
+        if let Some(open) = self.open.remove(&id) {
+            let record = Box::new(open.into_record(now_ms));
+            let ended = Ended { id, record, again };
+            self.events.push_back(Event::Ended(ended));
         }
-        let broken = matches!(open.data, Data::Broken { .. });
-        if let Data::Broken { reason, detail } = open.data {
-            open.answer.unreadable(reason, detail);
-        }
-        let record = Box::new(open.answer.into_record(now_ms));
-        self.events.push_back(Event::Ended(Ended {
-            id,
-            record,
-            again: again && !broken,
-        }));
     }
 
     /// A line that belongs to no request: the answer to a probe, or nothing that is known.
