@@ -16,7 +16,7 @@ use crate::verdict::{Record, Verdict};
 const DEATHS: u32 = 3;
 
 /// How often something is asked anew that was not scanned for reasons that pass.
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
 
 /// Bytes of contents that are on their way to one server or being scanned there, unless it is a single one: the room that
 /// servers have for them is shared.
@@ -30,8 +30,8 @@ const AHEAD: usize = 16;
 pub(super) struct Board {
     lanes: Vec<Lane>,
     waiting: VecDeque<Ticket>,
-    /// What is to be asked anew once others have ended.
-    later: Vec<Ticket>,
+    /// What is to be asked anew once others have ended, or after so many ticks without any.
+    later: Vec<(Ticket, u32)>,
 }
 
 /// A piece of work that is done.
@@ -169,10 +169,14 @@ impl Board {
         let mut ticket = self.lanes.get_mut(server)?.release(ended.id)?;
         if ended.again && ticket.retries < RETRIES {
             ticket.retries += 1;
-            self.later.push(ticket);
+            let ticks = 4_u32.pow(ticket.retries - 1);
+            self.later.push((ticket, ticks));
             return None;
         }
         // Something ended that was no failure to begin: there may be room again.
+        for (_, ticks) in &mut self.later {
+            *ticks = 0;
+        }
         self.release_later();
         Some(Done {
             work: ticket.work,
@@ -181,15 +185,21 @@ impl Board {
         })
     }
 
-    /// Has what waits for better times asked again, if nobody is asked for anything: then nothing will change by waiting.
+    /// Time goes by: what waits for better times has waited long enough at some time, if nothing else is asked by whose end
+    /// it could be told that they have come.
     pub(super) fn tick(&mut self) {
         if !self.is_asking() {
+            for (_, ticks) in &mut self.later {
+                *ticks = ticks.saturating_sub(1);
+            }
             self.release_later();
         }
     }
 
     fn release_later(&mut self) {
-        for ticket in self.later.drain(..).rev() {
+        let due = self.later.extract_if(.., |(_, ticks)| *ticks == 0);
+        let due: Vec<_> = due.collect();
+        for (ticket, _) in due.into_iter().rev() {
             self.waiting.push_front(ticket);
         }
     }
@@ -228,7 +238,7 @@ impl Board {
         let open = lanes.flat_map(|lane| lane.open.into_values());
         let open: Vec<_> = open.chain(self.waiting.drain(..)).collect();
         open.into_iter()
-            .chain(self.later.drain(..))
+            .chain(self.later.drain(..).map(|(ticket, _)| ticket))
             .map(|ticket| {
                 let record = lost_record(&ticket.work, why, now_ms);
                 ticket.lost(record)
@@ -346,13 +356,16 @@ mod tests {
         board.tick();
         assert_eq!(assigned(&mut board), [], "while another is open");
         assert!(board.ended(0, ended(2, false)).is_some());
-        for _ in 1..RETRIES {
+        assert_eq!(assigned(&mut board), [(0, 1)], "at once");
+        for ticks in [4, 16] {
+            assert!(board.ended(0, ended(1, true)).is_none());
+            for _ in 1..ticks {
+                board.tick();
+                assert_eq!(assigned(&mut board), []);
+            }
             board.tick();
             assert_eq!(assigned(&mut board), [(0, 1)]);
-            assert!(board.ended(0, ended(1, true)).is_none());
         }
-        board.tick();
-        assert_eq!(assigned(&mut board), [(0, 1)]);
         assert!(board.ended(0, ended(1, true)).is_some());
         assert!(board.is_idle());
     }

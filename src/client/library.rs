@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::spawn_blocking;
 
 use super::Failure;
+use super::board::RETRIES;
 use super::connection::{self, Ear, Told, Why};
 use super::server::Server;
 use super::session::Ended;
@@ -22,10 +23,6 @@ use super::settings::Settings;
 use super::walk::{absolute, spool};
 use super::work::{Source, Work};
 use crate::verdict::Record;
-
-/// How often something is asked anew that was not scanned for reasons that pass, and the pause before the first time.
-const RETRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// A connection to a server. Its clones share it; each may be asked while others wait for their answers. It ends with the
 /// last of them.
@@ -46,6 +43,7 @@ pub struct Connection {
     jobs: mpsc::UnboundedSender<Work>,
     shared: Arc<Shared>,
     test_signatures_only: bool,
+    pause: Duration,
 }
 
 /// What those who ask share with the task that hears the answers.
@@ -75,6 +73,7 @@ impl Connection {
     /// # Errors
     /// As [`Connection::connect`]; and when the server refuses an option.
     pub async fn connect_with(server: &Server, settings: Settings) -> Result<Self, Failure> {
+        let pause = settings.pause;
         let (jobs, queue) = mpsc::unbounded_channel();
         let (ear, mut told) = mpsc::channel(16);
         let ear = Ear {
@@ -99,6 +98,7 @@ impl Connection {
                     jobs,
                     shared,
                     test_signatures_only,
+                    pause,
                 });
             }
             shared.hear(told_now);
@@ -169,7 +169,7 @@ impl Connection {
             if !ended.again || retries == RETRIES {
                 return Ok(*ended.record);
             }
-            tokio::time::sleep(PAUSE * 2_u32.pow(retries)).await;
+            tokio::time::sleep(self.pause * 4_u32.pow(retries)).await;
             retries += 1;
         }
     }

@@ -12,6 +12,9 @@ const SHOWN: usize = 200;
 /// The time without any byte from a server after which it is asked whether it is still there.
 const TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The first pause of a few. A server that has no room has some when a scan has ended.
+const PAUSE: Duration = Duration::from_millis(200);
+
 /// One option of the protocol, to be enabled (docs/protocols/svsp.md, options).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
@@ -108,6 +111,9 @@ pub struct Settings {
     /// The time without any byte from a server, while it owes answers, after which it is asked whether it is there; after
     /// as long again it counts as lost. Also the time for which the content of a file may find nobody who reads it.
     pub timeout: Duration,
+    /// The pause before something is asked again that was not scanned for reasons that pass; each further one is four times
+    /// as long.
+    pub pause: Duration,
     /// Requests in flight on one connection to a server that takes them side by side, at least 1.
     pub window: usize,
 }
@@ -117,6 +123,7 @@ impl Default for Settings {
         Self {
             options: Vec::new(),
             timeout: TIMEOUT,
+            pause: PAUSE,
             window: super::session::WINDOW,
         }
     }

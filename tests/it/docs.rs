@@ -144,6 +144,7 @@ fn what_the_documentation_shows_is_what_happens() {
         "README.md",
         "docs/verdicts.md",
         "docs/signatures.md",
+        "docs/vfindc.md",
         "docs/protocols/svsp.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
@@ -210,6 +211,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "README.md",
         "docs/verdicts.md",
         "docs/signatures.md",
+        "docs/vfindc.md",
         "docs/architecture.md",
         "docs/changelog.md",
     ] {

@@ -21,7 +21,7 @@ use super::work::Work;
 use super::{Failure, Watch};
 use crate::verdict::{Exit, Record};
 
-/// How often it is looked whether a lost server is back, and progress shown while nothing happens.
+/// How often, at least, it is looked whether a lost server is back, and progress shown while nothing happens.
 const TICK: Duration = Duration::from_millis(200);
 
 /// The pause before a server is tried again.
@@ -36,8 +36,8 @@ const HEARD: usize = 64;
 /// Open files that wait for a server, beside those that are on their way.
 const FOUND: usize = 16;
 
-/// Requests in flight to all servers together: each may hold an open file here, of which a program has 1,024.
-const IN_FLIGHT: usize = 512;
+/// Requests in flight to all servers together: each may hold a file and a socket here, of which a program has 1,024.
+const IN_FLIGHT: usize = 256;
 
 /// What `vfindc` is asked to do.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub async fn run(mut plan: Plan, watch: &mut dyn Watch) -> Result<Exit, Failure>
     for server in 0..run.lanes.len() {
         run.open(server);
     }
-    let mut tick = interval(TICK);
+    let mut tick = interval(run.settings.pause.clamp(Duration::from_millis(1), TICK));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !(walking.ended && run.board.is_idle()) {
         tokio::select! {

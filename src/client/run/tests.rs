@@ -118,7 +118,10 @@ fn serve(scripts: Vec<Box<dyn FnOnce(Peer) + Send>>) -> (Server, thread::JoinHan
 fn plan(servers: Vec<Server>, names: &[&str], way: Way) -> Plan {
     Plan {
         servers,
-        settings: Settings::default(),
+        settings: Settings {
+            pause: Duration::from_millis(2),
+            ..Settings::default()
+        },
         targets: Targets {
             names: names.iter().map(|name| name.as_bytes().to_vec()).collect(),
             way,
