@@ -5,15 +5,12 @@
 
 use bytes::Bytes;
 
-use crate::gateway::svsp::reply::{ErrorName, Reply};
+use crate::gateway::svsp::reply::{ENDING, ErrorName, Reply};
 use crate::path::{ObjectPath, printable};
 use crate::verdict::{self, FoundRecord, PartRecord, Record, Times, Verdict};
 
 /// The bytes of a server's line that are kept in a message for people.
 const SHOWN: usize = 200;
-
-/// The detail with which a server that ends answers what it did not finish.
-const ENDING: &[u8] = b"the server is ending";
 
 /// A request that is being answered.
 #[derive(Debug)]
@@ -228,7 +225,7 @@ pub(super) fn passes(reply: &Reply, content: bool) -> bool {
     let has = |words: &[u8]| memchr::memmem::find(message, words).is_some();
     match name {
         // That time was over is true of the content, and would be again; only a server that ends says it of itself.
-        ErrorName::Eagain if has(b" : deadline") || has(b": deadline") => has(ENDING),
+        ErrorName::Eagain if has(b" : deadline") || has(b": deadline") => has(ENDING.as_bytes()),
         ErrorName::Eagain | ErrorName::Enoent => content,
         ErrorName::Eacces | ErrorName::Efault | ErrorName::Einval | ErrorName::Enotsup => false,
     }

@@ -133,7 +133,7 @@ fn telnet(block: &Block, daemon: &Daemon, folder: &Path) {
 
 #[test]
 fn what_the_documentation_shows_is_what_happens() {
-    if !has_tools(&["bash", "tar", "gzip", "head"]) {
+    if !has_tools(&["bash", "tar", "gzip", "head", "find", "grep"]) {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
