@@ -13,6 +13,7 @@
 mod support;
 
 mod cli;
+mod client;
 mod crowd;
 mod daemon;
 mod docs;
