@@ -7,6 +7,7 @@
 mod answer;
 pub mod lines;
 pub mod print;
+pub mod progress;
 pub mod session;
 
 use std::fmt;
@@ -20,7 +21,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use self::lines::Lines;
-use self::session::{Progress, Session};
+use self::progress::Progress;
+use self::session::Session;
 use crate::verdict::{Exit, Record};
 
 /// The port of SVSP.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Watch;
-use super::session::Progress;
+use super::progress::Progress;
 use crate::path::ObjectPath;
 use crate::verdict::{Element, FoundRecord, PartRecord, Record, Verdict};
 

@@ -8,6 +8,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::answer::{self, Answer};
+use super::progress::Progress;
 use crate::gateway::svsp::reply::{Reply, parse};
 use crate::path::{printable, quote};
 use crate::verdict::{Exit, Record};
@@ -23,17 +24,6 @@ const WARNINGS: usize = 10;
 
 /// The bytes of a server's line that are kept in a message for people.
 const SHOWN: usize = 200;
-
-/// How far the requests are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Requests in all.
-    pub requests: u64,
-    /// Requests that have their answer.
-    pub done: u64,
-    /// Objects that the server said it began.
-    pub objects: u64,
-}
 
 /// One connection's half of the conversation.
 #[derive(Debug)]
@@ -83,7 +73,8 @@ impl Session {
             warnings: Vec::new(),
             unexpected: 0,
             progress: Progress {
-                requests,
+                known: requests,
+                all_known: true,
                 ..Progress::default()
             },
             exit: Exit::Clean,
@@ -256,6 +247,8 @@ impl Session {
         let record = answer.into_record(now_ms);
         self.exit = self.exit.max(record.verdict.into());
         self.progress.done += 1;
+        let bytes = record.coverage.map_or(0, |counts| counts.bytes);
+        self.progress.bytes_done = self.progress.bytes_done.saturating_add(bytes);
         self.records.push_back(record);
     }
 
@@ -627,9 +620,11 @@ mod tests {
             session.receive(line.as_bytes(), 0);
         }
         let progress = Progress {
-            requests: 2,
+            known: 2,
+            all_known: true,
             done: 1,
             objects: 2,
+            ..Progress::default()
         };
         assert_eq!(session.progress(), progress);
     }
