@@ -25,6 +25,7 @@ pub mod kind;
 pub mod path;
 pub mod stop;
 
+pub mod chevron;
 pub mod event;
 pub mod object;
 

@@ -27,9 +27,12 @@ fn main() -> ExitCode {
 fn scan(config: ClientConfig) -> Result<Exit, Failure> {
     // One thread is enough to wait with.
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let mut printer = Printer::new(io::stdout(), config.form, config.paths.len());
+    let mut printer = Printer::new(io::stdout(), &config.output);
     let run = client::run(&config.server, config.paths, &mut printer);
-    let exit = runtime.block_on(run)?;
-    printer.finish()?;
+    let result = runtime.block_on(run);
+    // A document is closed whatever happened.
+    let closed = printer.finish(result.as_ref().copied());
+    let exit = result?;
+    closed?;
     Ok(exit)
 }

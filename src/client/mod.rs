@@ -9,6 +9,7 @@ pub mod lines;
 pub mod print;
 pub mod progress;
 pub mod session;
+mod utc;
 
 use std::fmt;
 use std::fs::File;

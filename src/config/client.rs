@@ -3,13 +3,16 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, ValueHint};
 
+use super::generate::GenerateFlag;
+use super::output::{Kept, OutputFlags, QuarantineFlags};
 use super::{EXIT_CODES, read};
 use crate::client::Server;
-use crate::client::print::Form;
+use crate::client::print::Setting;
 
 /// Options of `vfindc` as written.
 #[derive(Debug, Parser)]
@@ -23,12 +26,12 @@ pub struct ClientFlags {
     /// The server; an IPv6 address with a port as `[::1]:8081`
     #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:8081")]
     server: Server,
-    /// Print one JSON record per PATH and line, and nothing else (docs/schema/verdict-1.json)
-    #[arg(long)]
-    json: bool,
-    /// Print findings and gaps only: no notes, no summary, no progress; the number changes nothing here
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1")]
-    quiet: u8,
+    #[command(flatten)]
+    output: OutputFlags,
+    #[command(flatten)]
+    quarantine: QuarantineFlags,
+    #[command(flatten)]
+    generate: GenerateFlag,
     /// Accepted for scripts written for vfind; the exit code always tells the verdict
     #[arg(long)]
     vexit: bool,
@@ -36,7 +39,7 @@ pub struct ClientFlags {
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
     /// Files and folders, as the server's machine names them; relative ones are made absolute here
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["restore", "list_quarantine"], value_hint = ValueHint::AnyPath)]
     paths: Vec<OsString>,
 }
 
@@ -46,7 +49,11 @@ pub struct ClientConfig {
     /// Who scans.
     pub server: Server,
     /// What is printed.
-    pub form: Form,
+    pub output: Setting,
+    /// Where infected files go.
+    pub quarantine: Option<PathBuf>,
+    /// What is asked of the quarantine, instead of a scan.
+    pub kept: Option<Kept>,
     /// What to scan, absolute where it can be made so.
     pub paths: Vec<Vec<u8>>,
 }
@@ -61,14 +68,12 @@ impl ClientFlags {
     }
 
     fn resolve(self) -> ClientConfig {
-        let form = match (self.json, self.quiet > 0) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Quiet,
-            (false, false) => Form::Text,
-        };
+        let (quarantine, kept) = self.quarantine.resolve();
         ClientConfig {
             server: self.server,
-            form,
+            output: self.output.resolve(),
+            quarantine,
+            kept,
             paths: self.paths.into_iter().map(absolute).collect(),
         }
     }
@@ -77,6 +82,6 @@ impl ClientFlags {
 /// The path from the root on, links unresolved: what a link leads to is the server's to find out. What cannot be made
 /// absolute, such as an empty name, is the server's to refuse.
 fn absolute(path: OsString) -> Vec<u8> {
-    let absolute = std::path::absolute(&path).map(std::path::PathBuf::into_os_string);
+    let absolute = std::path::absolute(&path).map(PathBuf::into_os_string);
     absolute.unwrap_or(path).into_vec()
 }

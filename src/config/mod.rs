@@ -6,10 +6,13 @@
 
 mod client;
 mod daemon;
+mod generate;
+mod output;
 mod scanner;
 
 pub use client::{ClientConfig, ClientFlags};
 pub use daemon::{DaemonConfig, DaemonFlags};
+pub use output::Kept;
 pub use scanner::{ScannerConfig, ScannerFlags};
 
 use std::path::PathBuf;
@@ -75,6 +78,9 @@ struct CommonFlags {
     /// Print the version
     #[arg(short, long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+
+    #[command(flatten)]
+    generate: generate::GenerateFlag,
 
     #[command(flatten)]
     limits: LimitFlags,
@@ -201,6 +207,9 @@ impl LimitFlags {
 }
 
 fn read<F: Parser>() -> Result<F, ExitCode> {
+    if let Some(code) = generate::answer::<F>() {
+        return Err(code);
+    }
     F::try_parse().map_err(|error| refuse(&error))
 }
 

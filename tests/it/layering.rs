@@ -9,6 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kind", &[]),
     ("path", &[]),
     ("stop", &[]),
+    ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
     ("budget", &["event"]),
@@ -34,7 +35,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
-    ("client", &["event", "gateway", "path", "verdict"]),
+    (
+        "client",
+        &["chevron", "event", "gateway", "path", "verdict"],
+    ),
     (
         "config",
         &[
@@ -53,7 +57,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
+            "chevron", "config", "database", "event", "log", "path", "policy", "pool", "request",
+            "verdict",
         ],
     ),
     ("server", &["database", "gateway", "policy", "pool"]),
