@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 use vfind::client::print::Printer;
+use vfind::client::quarantine::{Keeper, Quarantine};
 use vfind::client::{self, Failure};
 use vfind::config::{ClientConfig, ClientFlags};
 use vfind::verdict::Exit;
@@ -25,11 +26,21 @@ fn main() -> ExitCode {
 }
 
 fn scan(config: ClientConfig) -> Result<Exit, Failure> {
+    if let (Some(folder), Some(errand)) = (&config.quarantine, &config.errand) {
+        return errand.run(folder, &mut io::stdout());
+    }
     // One thread is enough to wait with.
     let runtime = Builder::new_current_thread().enable_all().build()?;
+    let quarantine = config.quarantine.as_deref().map(Quarantine::open);
+    let quarantine = quarantine.transpose().map_err(io::Error::other)?;
     let mut printer = Printer::new(io::stdout(), &config.output);
-    let run = client::run(&config.server, config.paths, &mut printer);
-    let result = runtime.block_on(run);
+    let result = match quarantine {
+        Some(quarantine) => {
+            let mut keeper = Keeper::new(quarantine, &mut printer);
+            runtime.block_on(client::run(&config.server, config.paths, &mut keeper))
+        }
+        None => runtime.block_on(client::run(&config.server, config.paths, &mut printer)),
+    };
     // A document is closed whatever happened.
     let closed = printer.finish(result.as_ref().copied());
     let exit = result?;

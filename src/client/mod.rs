@@ -8,6 +8,7 @@ mod answer;
 pub mod lines;
 pub mod print;
 pub mod progress;
+pub mod quarantine;
 pub mod session;
 mod utc;
 

@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use clap::{Parser, ValueHint};
 
 use super::generate::GenerateFlag;
-use super::output::{Kept, OutputFlags, QuarantineFlags};
+use super::output::{OutputFlags, QuarantineFlags};
 use super::{EXIT_CODES, read};
 use crate::client::Server;
 use crate::client::print::Setting;
+use crate::client::quarantine::Errand;
 
 /// Options of `vfindc` as written.
 #[derive(Debug, Parser)]
@@ -53,7 +54,7 @@ pub struct ClientConfig {
     /// Where infected files go.
     pub quarantine: Option<PathBuf>,
     /// What is asked of the quarantine, instead of a scan.
-    pub kept: Option<Kept>,
+    pub errand: Option<Errand>,
     /// What to scan, absolute where it can be made so.
     pub paths: Vec<Vec<u8>>,
 }
@@ -68,12 +69,13 @@ impl ClientFlags {
     }
 
     fn resolve(self) -> ClientConfig {
-        let (quarantine, kept) = self.quarantine.resolve();
+        let output = self.output.resolve();
+        let (quarantine, errand) = self.quarantine.resolve(&output);
         ClientConfig {
             server: self.server,
-            output: self.output.resolve(),
+            output,
             quarantine,
-            kept,
+            errand,
             paths: self.paths.into_iter().map(absolute).collect(),
         }
     }

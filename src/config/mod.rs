@@ -12,7 +12,6 @@ mod scanner;
 
 pub use client::{ClientConfig, ClientFlags};
 pub use daemon::{DaemonConfig, DaemonFlags};
-pub use output::Kept;
 pub use scanner::{ScannerConfig, ScannerFlags};
 
 use std::path::PathBuf;

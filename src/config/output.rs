@@ -8,6 +8,7 @@ use anstream::{AutoStream, ColorChoice};
 use clap::Args;
 
 use crate::client::print::{Form, Setting, TEXT};
+use crate::client::quarantine::Errand;
 
 /// What is shown.
 #[derive(Debug, Args)]
@@ -75,15 +76,6 @@ pub(super) struct QuarantineFlags {
     list_quarantine: bool,
 }
 
-/// What is asked of the quarantine itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
-    /// To be listed.
-    List,
-    /// These names are to be restored.
-    Restore(Vec<String>),
-}
-
 impl OutputFlags {
     pub(super) fn resolve(&self) -> Setting {
         Setting {
@@ -113,13 +105,14 @@ impl FormFlags {
 }
 
 impl QuarantineFlags {
-    /// The folder, and what is asked of it beside a scan.
-    pub(super) fn resolve(self) -> (Option<PathBuf>, Option<Kept>) {
-        let kept = if self.list_quarantine {
-            Some(Kept::List)
+    /// The folder, and what is asked of it instead of a scan.
+    pub(super) fn resolve(self, output: &Setting) -> (Option<PathBuf>, Option<Errand>) {
+        let errand = if self.list_quarantine {
+            let json = output.form.name == "json";
+            Some(Errand::List { json })
         } else {
-            (!self.restore.is_empty()).then_some(Kept::Restore(self.restore))
+            (!self.restore.is_empty()).then_some(Errand::Restore(self.restore))
         };
-        (self.quarantine, kept)
+        (self.quarantine, errand)
     }
 }
