@@ -21,5 +21,6 @@ mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod layering;
+mod prints;
 mod reload;
 mod transcripts;

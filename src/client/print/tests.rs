@@ -44,7 +44,7 @@ fn quiet(records: &[Record]) -> Vec<u8> {
     printed_as(&setting("text", 1), records)
 }
 
-fn samples() -> Vec<Record> {
+pub(super) fn samples() -> Vec<Record> {
     vec![
         record(
             b"/a\xff",
@@ -224,4 +224,237 @@ fn is_a(value: &Value, name: &str) -> bool {
         "string" => value.is_string(),
         other => panic!("the type {other} is not known here"),
     }
+}
+
+#[test]
+fn chevrons_are_the_originals() {
+    let all: &[&[u8]] = &[
+        b"###==>>>> VIRUS POSSIBLE IN FILE: \"/a\xff\" -> \"m\xfe\"",
+        b"###==>>>> VIRUS ID: CVDL Sick",
+        b"###==>>>> VIRUS POSSIBLE IN FILE: \"/a\xff\"",
+        b"###==>>>> VIRUS ID: CVDL MD5 Bad",
+        b"###==>>> NOT SCANNED: \"/a\xff\" -> \"n\": unsupported/xz:  [2J",
+        b"###==> Not scanning: \"/a\xff\": excluded/link",
+        b"###==>>> NOT SCANNED: \"/a\xff\": 3 more, which the server does not list",
+        b"###==>> Note: \"/a\xff\": changed: grew",
+        b"###==> Done: \"/a\xff\": 2 objects, 68 bytes, 2 found, 5 not scanned",
+        b"###==>>> SCAN command failed: \"/b\": ENOENT \"/b\"",
+        b"###==> Done: \"/b\": 0 found",
+        b"###==>>>> VIRUS POSSIBLE IN FILE: \"/c\"",
+        b"###==>>>> VIRUS ID: CVDL unnamed",
+        b"###==> Done: \"/c\": 0 found",
+        b"###==>>> SCAN command failed: \"/d\": connection lost: gone",
+        b"###==> Done: \"/d\": 0 found",
+        b"###==> Done: \"/e\": 0 found",
+    ];
+    for (quiet, weight) in [(0, "###==>"), (1, "###==>>"), (2, "###==>>>")] {
+        let lines: Vec<_> = all
+            .iter()
+            .filter(|line| line.starts_with(weight.as_bytes()))
+            .map(|line| line.escape_ascii().to_string())
+            .collect();
+        let got = printed_as(&setting("chevrons", quiet), &samples());
+        let got: Vec<_> = got
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.escape_ascii().to_string())
+            .collect();
+        assert_eq!(got.split_last().unwrap().1, lines, "--quiet={quiet}");
+    }
+}
+
+#[test]
+fn findings_are_red_and_gaps_yellow() {
+    let coloured = Setting {
+        colour: true,
+        ..setting("text", 0)
+    };
+    let text = printed_as(&coloured, &samples());
+    let text = String::from_utf8_lossy(&text);
+    for (kind, start) in [
+        ("CVDL Sick", "\u{1b}[31m\""),
+        ("NOT SCANNED ENOENT", "\u{1b}[33m\""),
+        ("does not say by what", "\u{1b}[31m\""),
+        ("3 more", "\u{1b}[33m\""),
+        ("note changed", "\""),
+    ] {
+        let line = text.lines().find(|line| line.contains(kind)).unwrap();
+        assert!(line.starts_with(start), "{line:?}");
+        assert_eq!(line.ends_with("\u{1b}[0m"), start.len() > 1, "{line:?}");
+    }
+    assert!(!String::from_utf8_lossy(&printed("text", &samples())).contains('\u{1b}'));
+}
+
+#[test]
+fn what_was_left_out_is_counted_by_its_reason() {
+    let mut tally = Tally::default();
+    let mut one = samples().remove(0);
+    one.coverage = None;
+    let gap = one.gaps.remove(0);
+    for reason in ["excluded/exclude", "excluded/link", "excluded/link"] {
+        let mut gap = gap.clone();
+        gap.reason = reason.to_owned();
+        one.gaps.push(gap);
+    }
+    tally.count(&one);
+    tally.count(&one);
+    let rows = tally.rows(Duration::ZERO);
+    let row = |name| &rows.iter().find(|row| row.0 == name).unwrap().1;
+    assert_eq!(
+        (row("Gaps").as_str(), row("Left out").as_str()),
+        ("0", "8: 6 link, 2 exclude")
+    );
+    for number in 0..100 {
+        one.gaps[0].reason = format!("excluded/{number}");
+        one.epoch = Some(number.to_string());
+        tally.count(&one);
+    }
+    assert!(
+        tally
+            .rows(Duration::ZERO)
+            .iter()
+            .all(|row| row.1.len() < 400)
+    );
+}
+
+/// What the schema of SARIF 2.1.0 asks of the parts that we write.
+#[test]
+fn sarif_has_a_rule_for_each_result_and_a_uri_for_each_file() {
+    let text = printed("sarif", &samples());
+    let log: Value = serde_json::from_slice(&text).unwrap();
+    assert_eq!(log["version"], "2.1.0");
+    let [run] = &log["runs"].as_array().unwrap()[..] else {
+        panic!("{log}")
+    };
+    let driver = &run["tool"]["driver"];
+    assert_eq!(driver["name"], "vfindc");
+    let rules: Vec<_> = driver["rules"].as_array().unwrap().iter().collect();
+    let mut distinct: Vec<_> = rules
+        .iter()
+        .map(|rule| rule["id"].as_str().unwrap())
+        .collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), rules.len(), "rules are unique");
+    let mut seen = Vec::new();
+    for result in run["results"].as_array().unwrap() {
+        let rule = result["ruleId"].as_str().unwrap();
+        assert_eq!(
+            rules[result["ruleIndex"].as_u64().unwrap() as usize]["id"],
+            rule
+        );
+        assert!(!result["message"]["text"].as_str().unwrap().is_empty());
+        let location = &result["locations"][0];
+        let uri = location["physicalLocation"]["artifactLocation"]["uri"]
+            .as_str()
+            .unwrap();
+        let member = location["logicalLocations"][0]["name"]
+            .as_str()
+            .unwrap_or("-");
+        seen.push(format!(
+            "{} {rule} {uri} {member}",
+            result["level"].as_str().unwrap()
+        ));
+    }
+    let expected = [
+        "error CVDL Sick file:///a%FF m\u{fffd}",
+        "error MD5 Bad file:///a%FF -",
+        "warning not-scanned/unsupported/xz file:///a%FF n",
+        "note not-scanned/excluded/link file:///a%FF -",
+        "warning not-scanned/unlisted file:///a%FF -",
+        "note note/changed file:///a%FF -",
+        "warning not-scanned/error file:///b -",
+        "error unnamed file:///c -",
+        "warning not-scanned/error file:///d -",
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(run["invocations"][0]["exitCode"], 23);
+    assert_eq!(run["invocations"][0]["executionSuccessful"], true);
+}
+
+/// A server may make up names without end; the rules are all that is kept.
+#[test]
+fn sarif_keeps_no_more_rules_than_anybody_needs() {
+    let mut printer = Printer::new(Vec::new(), &setting("sarif", 0));
+    let mut record = samples().remove(1);
+    record.error = None;
+    record.findings = samples()[0].findings.clone();
+    for number in 0..10_100 {
+        record.findings[1].name = number.to_string();
+        printer.record(&record, None).unwrap();
+    }
+    printer.finish(Ok(Exit::Infected)).unwrap();
+    let log: Value = serde_json::from_slice(&printer.out).unwrap();
+    let run = &log["runs"][0];
+    assert_eq!(
+        run["tool"]["driver"]["rules"].as_array().unwrap().len(),
+        10_000
+    );
+    let last = run["results"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (last["ruleId"].as_str(), last.get("ruleIndex")),
+        (Some("MD5 10099"), None)
+    );
+}
+
+#[test]
+fn documents_are_closed_when_the_run_fails() {
+    let failure = Failure::NoServer("host:1".parse().unwrap(), "Connection <refused>".to_owned());
+    let rows = [
+        (
+            "xml",
+            "<end exit=\"1\" failure=\"no server at host:1: Connection &lt;refused&gt;\"/>\n</verdicts>\n",
+        ),
+        (
+            "junit",
+            "<error type=\"failure\" message=\"no server at host:1: Connection &lt;refused&gt;\"/></testcase>\n</testsuite>\n</testsuites>\n",
+        ),
+        ("sarif", "]}\n"),
+        ("json", ""),
+        ("text", ""),
+        ("chevrons", ""),
+    ];
+    assert_eq!(rows.len(), FORMS.len());
+    for (form, last) in rows {
+        let mut printer = Printer::new(Vec::new(), &setting(form, 0));
+        printer.finish(Err(&failure)).unwrap();
+        let text = String::from_utf8(std::mem::take(&mut printer.out)).unwrap();
+        assert!(text.ends_with(last), "{form}: {text}");
+        if form == "sarif" {
+            let log: Value = serde_json::from_str(&text).unwrap();
+            let invocation = &log["runs"][0]["invocations"][0];
+            assert_eq!(invocation["executionSuccessful"], false);
+            let notice = &invocation["toolExecutionNotifications"][0];
+            assert_eq!(notice["message"]["text"], failure.to_string());
+        }
+    }
+}
+
+#[test]
+fn every_record_is_a_test_case_and_counted() {
+    let mut records = samples();
+    records[4].gaps = vec![records[0].gaps[1].clone()];
+    records[4].gaps[0].path = records[4].path.clone();
+    records.push(record(b"/f", &[b"1 DONE 0 : \"/f\""]));
+    let text = String::from_utf8(printed("junit", &records)).unwrap();
+    let counts = "tests=\"6\" failures=\"2\" errors=\"2\" skipped=\"1\" time=\"";
+    for element in ["testsuites", "testsuite"] {
+        let tag = text.split_once(&format!("<{element} ")).unwrap().1;
+        let tag = tag.split_once('>').unwrap().0;
+        assert!(tag.contains(counts), "{element} {tag}");
+    }
+    let cases: Vec<_> = text
+        .lines()
+        .filter(|line| line.starts_with("<testcase "))
+        .collect();
+    for (case, what) in cases.iter().zip([
+        "<failure message=\"CVDL Sick (end at 68)\" type=\"infected\">",
+        "<error message=\"ENOENT &quot;/b&quot;\" type=\"incomplete\">",
+        "<failure message=\"INFECTED, and the server does not say by what\" type=\"infected\">",
+        "<error message=\"connection lost: gone\" type=\"incomplete\">",
+        "<skipped message=\"excluded/link\">",
+        "name=\"/f\" time=\"0.000\"/>",
+    ]) {
+        assert!(case.contains(what), "{case}");
+    }
+    assert_eq!(cases.len(), 6);
 }
