@@ -145,6 +145,7 @@ fn what_the_documentation_shows_is_what_happens() {
         "docs/verdicts.md",
         "docs/signatures.md",
         "docs/protocols/svsp.md",
+        "docs/vfindc-output.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         for block in blocks(&text) {
@@ -212,6 +213,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "docs/signatures.md",
         "docs/architecture.md",
         "docs/changelog.md",
+        "docs/vfindc-output.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         for code in text.split('`').skip(1).step_by(2) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::said::{Kind, Said, quoted, statements};
 use super::{Document, End};
@@ -89,16 +89,18 @@ impl Sarif {
             // It is a property of each of the record's results.
             Kind::Quarantined => return None,
         };
-        let mut location = json!({
-            "physicalLocation": { "artifactLocation": { "uri": uri(record) } }
-        });
-        if said.path.len() > 1 {
-            location["logicalLocations"] = json!([{
-                "name": said.path.last().map_or("", |name| &name.text),
+        let mut location = Map::new();
+        let file = json!({ "artifactLocation": { "uri": uri(said.path) } });
+        location.insert("physicalLocation".to_owned(), file);
+        if let [_, .., member] = said.path {
+            let member = json!([{
+                "name": member.text,
                 "fullyQualifiedName": quoted(said.path),
                 "kind": "member",
             }]);
+            location.insert("logicalLocations".to_owned(), member);
         }
+        let index = self.rule(&rule);
         let mut result = json!({
             "ruleId": rule,
             "level": level,
@@ -110,24 +112,27 @@ impl Sarif {
                 "quarantined": record.quarantined,
             },
         });
-        if let Some(index) = self.rule(rule) {
-            result["ruleIndex"] = json!(index);
+        if let (Some(index), Some(result)) = (index, result.as_object_mut()) {
+            result.insert("ruleIndex".to_owned(), index.into());
         }
         Some(result)
     }
 
-    fn rule(&mut self, id: String) -> Option<usize> {
+    /// The place of a rule in the list, where it has one.
+    fn rule(&mut self, id: &str) -> Option<usize> {
+        let known = self.rules.get(id).copied();
         let next = self.rules.len();
-        if next >= RULES {
-            return self.rules.get(&id).copied();
+        if known.is_none() && next < RULES {
+            self.rules.insert(id.to_owned(), next);
+            return Some(next);
         }
-        Some(*self.rules.entry(id).or_insert(next))
+        known
     }
 }
 
 /// The file as a URI, byte for byte: `file:///a%20b`, or a relative one for what has no absolute path, such as `-`.
-fn uri(record: &Record) -> String {
-    let name = record.path.first().map(Element::bytes).unwrap_or_default();
+fn uri(path: &[Element]) -> String {
+    let name = path.first().map(Element::bytes).unwrap_or_default();
     let mut uri = String::new();
     if name.starts_with(b"/") {
         uri.push_str("file://");

@@ -46,8 +46,10 @@ impl Tally {
             self.objects = self.objects.saturating_add(counts.objects);
             self.bytes = self.bytes.saturating_add(counts.bytes);
         }
+        // Where nothing was matched a server says that it used none.
+        let epoch = record.epoch.as_ref().filter(|epoch| *epoch != "-");
         if self.epochs.len() < DISTINCT {
-            self.epochs.extend(record.epoch.clone());
+            self.epochs.extend(epoch.cloned());
         }
         self.quarantined += u64::from(record.quarantined.is_some());
         self.verdict = self.verdict.max(Some(record.verdict));

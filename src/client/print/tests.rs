@@ -319,7 +319,13 @@ fn what_was_left_out_is_counted_by_its_reason() {
 /// What the schema of SARIF 2.1.0 asks of the parts that we write.
 #[test]
 fn sarif_has_a_rule_for_each_result_and_a_uri_for_each_file() {
-    let text = printed("sarif", &samples());
+    let mut records = samples();
+    let lines: &[&[u8]] = &[
+        b"1 INFECTED CVDL Sick : \"/folder/file\" : end at 1",
+        b"1 DONE 1 : \"/folder\"",
+    ];
+    records.push(record(b"/folder", lines));
+    let text = printed("sarif", &records);
     let log: Value = serde_json::from_slice(&text).unwrap();
     assert_eq!(log["version"], "2.1.0");
     let [run] = &log["runs"].as_array().unwrap()[..] else {
@@ -365,6 +371,7 @@ fn sarif_has_a_rule_for_each_result_and_a_uri_for_each_file() {
         "warning not-scanned/error file:///b -",
         "error unnamed file:///c -",
         "warning not-scanned/error file:///d -",
+        "error CVDL Sick file:///folder/file -",
     ];
     assert_eq!(seen, expected);
     assert_eq!(run["invocations"][0]["exitCode"], 23);
