@@ -1,17 +1,15 @@
 //! The command line of `vfindc`.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueHint};
+use clap::Parser;
 
 use super::generate::GenerateFlag;
 use super::output::{OutputFlags, QuarantineFlags};
-use super::{EXIT_CODES, read};
-use crate::client::Server;
+use super::targets::{TargetConfig, TargetFlags};
+use super::{EXIT_CODES, read, usage};
 use crate::client::print::Setting;
 use crate::client::quarantine::Errand;
 
@@ -24,9 +22,6 @@ use crate::client::quarantine::Errand;
 )]
 #[command(disable_version_flag = true, after_help = EXIT_CODES)]
 pub struct ClientFlags {
-    /// The server; an IPv6 address with a port as `[::1]:8081`
-    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:8081")]
-    server: Server,
     #[command(flatten)]
     output: OutputFlags,
     #[command(flatten)]
@@ -39,24 +34,22 @@ pub struct ClientFlags {
     /// Print the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
-    /// Files and folders, as the server's machine names them; relative ones are made absolute here
-    #[arg(value_name = "PATH", required_unless_present_any = ["restore", "list_quarantine"], value_hint = ValueHint::AnyPath)]
-    paths: Vec<OsString>,
+
+    #[command(flatten)]
+    targets: TargetFlags,
 }
 
 /// What `vfindc` is to do.
 #[derive(Debug)]
 pub struct ClientConfig {
-    /// Who scans.
-    pub server: Server,
+    /// What is scanned, and by whom.
+    pub targets: TargetConfig,
     /// What is printed.
     pub output: Setting,
     /// Where infected files go.
     pub quarantine: Option<PathBuf>,
     /// What is asked of the quarantine, instead of a scan.
     pub errand: Option<Errand>,
-    /// What to scan, absolute where it can be made so.
-    pub paths: Vec<Vec<u8>>,
 }
 
 impl ClientFlags {
@@ -65,25 +58,17 @@ impl ClientFlags {
     /// # Errors
     /// The code to exit with.
     pub fn read() -> Result<ClientConfig, ExitCode> {
-        Ok(read::<Self>()?.resolve())
+        read::<Self>()?.resolve().map_err(usage::<Self>)
     }
 
-    fn resolve(self) -> ClientConfig {
+    fn resolve(self) -> Result<ClientConfig, String> {
         let output = self.output.resolve();
         let (quarantine, errand) = self.quarantine.resolve(&output);
-        ClientConfig {
-            server: self.server,
+        Ok(ClientConfig {
+            targets: self.targets.resolve(quarantine.is_some())?,
             output,
             quarantine,
             errand,
-            paths: self.paths.into_iter().map(absolute).collect(),
-        }
+        })
     }
-}
-
-/// The path from the root on, links unresolved: what a link leads to is the server's to find out. What cannot be made
-/// absolute, such as an empty name, is the server's to refuse.
-fn absolute(path: OsString) -> Vec<u8> {
-    let absolute = std::path::absolute(&path).map(PathBuf::into_os_string);
-    absolute.unwrap_or(path).into_vec()
 }

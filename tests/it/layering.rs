@@ -37,7 +37,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
     (
         "client",
-        &["chevron", "event", "gateway", "path", "verdict"],
+        &[
+            "chevron", "event", "files", "gateway", "path", "request", "stop", "verdict",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "database", "event", "gateway", "path", "policy", "pool", "request", "verdict",
+        ],
     ),
     (
         "config",
@@ -48,7 +56,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "gateway",
             "policy",
             "pool",
+            "request",
             "scan",
+            "server",
             "signature",
             "verdict",
         ],
@@ -61,7 +71,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("server", &["database", "gateway", "policy", "pool"]),
     (
         "fuzzing",
         &[

@@ -13,6 +13,7 @@
 mod support;
 
 mod cli;
+mod client;
 mod crowd;
 mod daemon;
 mod docs;
@@ -23,4 +24,5 @@ mod gaps;
 mod layering;
 mod prints;
 mod reload;
+mod sources;
 mod transcripts;

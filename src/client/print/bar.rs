@@ -36,6 +36,11 @@ impl Bar {
         self.0.suspend(write)
     }
 
+    /// True if anybody sees it.
+    pub(super) fn is_shown(&self) -> bool {
+        !self.0.is_hidden()
+    }
+
     /// Takes the line away.
     pub(super) fn clear(&self) {
         self.0.finish_and_clear();

@@ -1,6 +1,6 @@
 //! Records for people and for programs, in one of several forms.
 //!
-//! A form is a [`Document`]: it turns each record into bytes as it comes and keeps next to nothing, so that memory stays
+//! A form is a `Document`: it turns each record into bytes as it comes and keeps next to nothing, so that memory stays
 //! flat however many records there are. [`FORMS`] is the table of them. Whatever happens, a document is closed:
 //! [`Printer::finish`] is for the end and for every failure.
 #![forbid(unsafe_code)]
@@ -187,6 +187,10 @@ impl<W: Write> Watch for Printer<W> {
 
     fn progress(&mut self, progress: Progress) {
         self.bar.show(&progress, self.started.elapsed());
+    }
+
+    fn wants_total(&self) -> bool {
+        self.bar.is_shown()
     }
 }
 

@@ -4,20 +4,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::client::session::Session;
-
-/// The records of one request for `path` that the server answers with these lines.
-fn record(path: &[u8], lines: &[&[u8]]) -> Record {
-    let mut session = Session::new(vec![path.to_vec()]);
-    let covered = lines.iter().any(|line| line.starts_with(b"1 COVERAGE"));
-    let probed: &[u8] = if covered { b"OK" } else { b"EINVAL" };
-    for line in [b"READY", probed].iter().chain(lines) {
-        session.receive(line, 1);
-        session.commands(1, &mut Vec::new());
-    }
-    session.lost("gone", 1);
-    session.next_record().unwrap()
-}
+use crate::client::session::testing::record;
 
 fn setting(form: &str, quiet: u8) -> Setting {
     Setting {
@@ -405,7 +392,7 @@ fn sarif_keeps_no_more_rules_than_anybody_needs() {
 
 #[test]
 fn documents_are_closed_when_the_run_fails() {
-    let failure = Failure::NoServer("host:1".parse().unwrap(), "Connection <refused>".to_owned());
+    let failure = Failure::NoServer("no server at host:1: Connection <refused>".to_owned());
     let rows = [
         (
             "xml",

@@ -233,6 +233,7 @@ impl<W: Watch> Watch for Keeper<'_, W> {
             Some(file) => self.quarantine.take(file, record, &mut |text| {
                 inner.warning(&format!("{path}: {text}"));
             }),
+            None if path.name() == b"-" => Err("standard input is no file".to_owned()),
             None => Err("vfindc did not open it itself".to_owned()),
         };
         let mut record = record.clone();
@@ -249,5 +250,9 @@ impl<W: Watch> Watch for Keeper<'_, W> {
 
     fn progress(&mut self, progress: Progress) {
         self.inner.progress(progress);
+    }
+
+    fn wants_total(&self) -> bool {
+        self.inner.wants_total()
     }
 }

@@ -535,6 +535,7 @@ fn the_record_tells_where_the_file_is_now_and_a_warning_why_not() {
         .record(&infected(&path), Some(&File::open(&path).unwrap()))
         .unwrap();
     keeper.record(&infected(&path), None).unwrap();
+    keeper.record(&infected(Path::new("-")), None).unwrap();
     for verdict in [Verdict::Clean, Verdict::Incomplete] {
         let record = Record {
             verdict,
@@ -549,11 +550,12 @@ fn the_record_tells_where_the_file_is_now_and_a_warning_why_not() {
         .iter()
         .map(|record| record.quarantined.is_some())
         .collect();
-    assert_eq!(names, [true, false, false, false]);
+    assert_eq!(names, [true, false, false, false, false]);
     let expected = format!(
         "not quarantined: \"{}\": vfindc did not open it itself",
         path.display()
     );
-    assert_eq!(seen.warnings, [expected]);
+    let standard_input = "not quarantined: \"-\": standard input is no file".to_owned();
+    assert_eq!(seen.warnings, [expected, standard_input]);
     assert!(clean.exists() && !path.exists());
 }
