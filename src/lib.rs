@@ -28,6 +28,7 @@ pub mod pidfile;
 pub mod stop;
 pub mod user;
 
+pub mod chevron;
 pub mod event;
 pub mod object;
 

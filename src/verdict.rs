@@ -156,6 +156,9 @@ pub struct Record {
     pub sha1: Option<String>,
     /// The server's own words when it answered with an error.
     pub error: Option<String>,
+    /// The name under which the file is in quarantine, where it was moved there.
+    #[serde(default)]
+    pub quarantined: Option<String>,
 }
 
 /// A name in a path: text, and the bytes in base64 where they are not UTF-8.
@@ -179,6 +182,9 @@ pub struct FoundRecord {
     pub path: Vec<Element>,
     /// Bytes from the start of the object to the end of the match, where there is such a place.
     pub offset: Option<u64>,
+    /// The place in the server's words: `end at 68`, `whole object`. Empty where it does not tell.
+    #[serde(default)]
+    pub message: String,
 }
 
 /// A gap or a note in JSON.
@@ -201,17 +207,40 @@ pub struct Times {
     pub elapsed_ms: u64,
 }
 
-/// A path as JSON elements.
-pub fn elements(path: &ObjectPath) -> Vec<Element> {
-    path.elements()
-        .iter()
-        .map(|name| Element {
+impl Element {
+    /// The element for these bytes.
+    pub fn new(name: &[u8]) -> Self {
+        Self {
             text: String::from_utf8_lossy(name).into_owned(),
             base64: std::str::from_utf8(name)
                 .is_err()
                 .then(|| data_encoding::BASE64.encode(name)),
-        })
+        }
+    }
+
+    /// The exact bytes. Of a base64 that is none, the text.
+    pub fn bytes(&self) -> Vec<u8> {
+        let exact = self
+            .base64
+            .as_ref()
+            .and_then(|text| data_encoding::BASE64.decode(text.as_bytes()).ok());
+        exact.unwrap_or_else(|| self.text.clone().into_bytes())
+    }
+}
+
+/// A path as JSON elements.
+pub fn elements(path: &ObjectPath) -> Vec<Element> {
+    path.elements()
+        .iter()
+        .map(|name| Element::new(name))
         .collect()
+}
+
+/// The path that JSON elements stand for.
+pub fn object_path(elements: &[Element]) -> ObjectPath {
+    let mut names = elements.iter().map(Element::bytes);
+    let root = ObjectPath::root(names.next().unwrap_or_default());
+    names.fold(root, |path, name| path.member(&name))
 }
 
 impl From<&Finding> for FoundRecord {
@@ -224,6 +253,7 @@ impl From<&Finding> for FoundRecord {
                 Place::End(at) => Some(at),
                 Place::Absence | Place::Digest => None,
             },
+            message: finding.place.to_string(),
         }
     }
 }
@@ -263,6 +293,14 @@ impl Exit {
             Self::Incomplete => 2,
             Self::Infected => 23,
             Self::Error => 255,
+        }
+    }
+
+    /// True if it stands for a verdict, false for a run that failed.
+    pub fn is_verdict(self) -> bool {
+        match self {
+            Self::Clean | Self::Incomplete | Self::Infected => true,
+            Self::Error | Self::NoServer => false,
         }
     }
 }

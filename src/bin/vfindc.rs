@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use tokio::runtime::Builder;
 use vfind::client::ping::{ping, wait_for};
 use vfind::client::print::Printer;
+use vfind::client::quarantine::{Keeper, Quarantine};
 use vfind::client::{self, Failure, Server};
 use vfind::config::{ClientConfig, ClientFlags, TargetConfig};
 use vfind::verdict::Exit;
@@ -26,6 +27,9 @@ fn main() -> ExitCode {
 }
 
 fn scan(config: ClientConfig) -> Result<Exit, Failure> {
+    if let (Some(folder), Some(errand)) = (&config.quarantine, &config.errand) {
+        return errand.run(folder, &mut io::stdout());
+    }
     // One thread is enough to wait with.
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let exit = runtime.block_on(serve(config));
@@ -46,9 +50,20 @@ async fn serve(config: ClientConfig) -> Result<Exit, Failure> {
     if ping {
         return ask_all(&plan.servers).await;
     }
-    let mut printer = Printer::new(io::stdout(), config.form);
-    let exit = client::run(plan, &mut printer).await?;
-    printer.finish()?;
+    let quarantine = config.quarantine.as_deref().map(Quarantine::open);
+    let quarantine = quarantine.transpose().map_err(io::Error::other)?;
+    let mut printer = Printer::new(io::stdout(), &config.output);
+    let result = match quarantine {
+        Some(quarantine) => {
+            let mut keeper = Keeper::new(quarantine, &mut printer);
+            client::run(plan, &mut keeper).await
+        }
+        None => client::run(plan, &mut printer).await,
+    };
+    // A document is closed whatever happened.
+    let closed = printer.finish(result.as_ref().copied());
+    let exit = result?;
+    closed?;
     Ok(exit)
 }
 

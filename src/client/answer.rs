@@ -55,6 +55,7 @@ impl Answer {
             },
             sha1: None,
             error: None,
+            quarantined: None,
         };
         Self {
             name,
@@ -194,13 +195,12 @@ impl Answer {
             offset: message
                 .strip_prefix("end at ")
                 .and_then(|at| at.parse().ok()),
+            message: stated(message.to_owned()),
         });
     }
 
     fn part(&self, path: &ObjectPath, reason: String, detail: String) -> PartRecord {
-        // A reply's last field is never empty on the wire; a dash stands for nothing.
-        let detail = if detail == "-" { String::new() } else { detail };
-        PartRecord::new(&self.located(path), reason, detail)
+        PartRecord::new(&self.located(path), reason, stated(detail))
     }
 
     /// The path with the name that was asked for where the server says `""` (spec-vfind.md §1.8, row 3).
@@ -229,6 +229,11 @@ pub(super) fn passes(reply: &Reply, content: bool) -> bool {
         ErrorName::Eagain | ErrorName::Enoent => content,
         ErrorName::Eacces | ErrorName::Efault | ErrorName::Einval | ErrorName::Enotsup => false,
     }
+}
+
+/// A reply's last field, which is never empty on the wire; a dash stands for nothing.
+fn stated(field: String) -> String {
+    if field == "-" { String::new() } else { field }
 }
 
 fn in_words(name: ErrorName, message: &[u8]) -> String {

@@ -16,11 +16,13 @@ pub mod lines;
 pub mod ping;
 pub mod print;
 pub mod progress;
+pub mod quarantine;
 mod run;
 mod server;
 pub mod session;
 mod settings;
 mod upload;
+mod utc;
 mod walk;
 mod work;
 

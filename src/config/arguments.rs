@@ -14,7 +14,7 @@ use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use super::file::{self, Entry};
 use super::refused::{Program, refusal};
-use super::{first_lines, print, refuse, show, usage};
+use super::{first_lines, generate, print, refuse, show, usage};
 
 /// A command line that was read.
 #[derive(Debug)]
@@ -42,6 +42,9 @@ pub(super) fn read<F>(program: Program, tables: &[&str]) -> Result<Given<F>, Exi
 where
     F: CommandFactory + FromArgMatches,
 {
+    if let Some(code) = generate::answer::<F>() {
+        return Err(code);
+    }
     given(program, tables, std::env::args_os().collect()).map_err(|said| match said {
         Said::Copyright => print(COPYRIGHT),
         Said::Parser(error) => refuse(&error),

@@ -1,13 +1,17 @@
 //! The command line of `vfindc`.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 
+use super::generate::GenerateFlag;
+use super::output::{OutputFlags, QuarantineFlags};
 use super::targets::{TargetConfig, TargetFlags};
 use super::{EXIT_CODES, read, usage};
-use crate::client::print::Form;
+use crate::client::print::Setting;
+use crate::client::quarantine::Errand;
 
 /// Options of `vfindc` as written.
 #[derive(Debug, Parser)]
@@ -18,12 +22,12 @@ use crate::client::print::Form;
 )]
 #[command(disable_version_flag = true, after_help = EXIT_CODES)]
 pub struct ClientFlags {
-    /// Print one JSON record per PATH and line, and nothing else (docs/schema/verdict-1.json)
-    #[arg(long)]
-    json: bool,
-    /// Print findings and gaps only: no notes, no summary, no progress; the number changes nothing here
-    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1")]
-    quiet: u8,
+    #[command(flatten)]
+    output: OutputFlags,
+    #[command(flatten)]
+    quarantine: QuarantineFlags,
+    #[command(flatten)]
+    generate: GenerateFlag,
     /// Accepted for scripts written for vfind; the exit code always tells the verdict
     #[arg(long)]
     vexit: bool,
@@ -41,7 +45,11 @@ pub struct ClientConfig {
     /// What is scanned, and by whom.
     pub targets: TargetConfig,
     /// What is printed.
-    pub form: Form,
+    pub output: Setting,
+    /// Where infected files go.
+    pub quarantine: Option<PathBuf>,
+    /// What is asked of the quarantine, instead of a scan.
+    pub errand: Option<Errand>,
 }
 
 impl ClientFlags {
@@ -54,14 +62,13 @@ impl ClientFlags {
     }
 
     fn resolve(self) -> Result<ClientConfig, String> {
-        let form = match (self.json, self.quiet > 0) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Quiet,
-            (false, false) => Form::Text,
-        };
+        let output = self.output.resolve();
+        let (quarantine, errand) = self.quarantine.resolve(&output);
         Ok(ClientConfig {
-            targets: self.targets.resolve(false)?,
-            form,
+            targets: self.targets.resolve(quarantine.is_some())?,
+            output,
+            quarantine,
+            errand,
         })
     }
 }

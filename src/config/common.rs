@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::generate::GenerateFlag;
 use super::limits::LimitFlags;
 use crate::database::load::Sources;
 use crate::policy::{Listener, Policy, Rule};
@@ -96,6 +97,9 @@ pub(super) struct CommonFlags {
     /// Print the version
     #[arg(short, long, action = clap::ArgAction::Version)]
     version: Option<bool>,
+
+    #[command(flatten)]
+    generate: GenerateFlag,
 
     #[command(flatten)]
     pub(super) limits: LimitFlags,

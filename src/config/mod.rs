@@ -9,7 +9,9 @@ mod client;
 mod common;
 mod daemon;
 mod file;
+mod generate;
 mod limits;
+mod output;
 pub mod refused;
 mod scanner;
 mod show;
@@ -36,6 +38,9 @@ found, 1 no server or it was lost, 2 something was not examined, 0 nothing was f
 policy passes.";
 
 fn read<F: Parser>() -> Result<F, ExitCode> {
+    if let Some(code) = generate::answer::<F>() {
+        return Err(code);
+    }
     F::try_parse().map_err(|error| refuse(&error))
 }
 

@@ -76,7 +76,7 @@ pub(super) struct TargetFlags {
     ping: bool,
 
     /// Files and folders, - for the content of standard input
-    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "ping"])]
+    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "ping", "restore", "list_quarantine"])]
     paths: Vec<OsString>,
 }
 

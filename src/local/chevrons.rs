@@ -2,13 +2,15 @@
 //!
 //! Gateways look for the two lines of a virus, which stand together and always carry the word `CVDL`. Lines end in LF
 //! alone: a CR would become part of the name.
+//! What the lines look like is in `chevron`.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use crate::chevron::{SCANNER, Weight};
 use crate::database::Live;
-use crate::event::{EngineWord, Finding, Gap};
+use crate::event::{Finding, Gap};
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
 use crate::verdict::{Report, Summary, describe};
@@ -86,12 +88,13 @@ impl<W: Write> Chevrons<W> {
     fn say(&mut self, report: &Report) -> io::Result<()> {
         match report {
             Report::Scanning(path) if self.quiet < 1 => {
-                self.line("##==> Checking file: ", path, "")
+                self.line(Weight::Information, "Checking file: ", path, "")
             }
             Report::Finding(finding) => self.finding(finding),
             Report::Gap(gap) => self.gap(gap),
             Report::Note(note) if self.quiet < 2 => self.line(
-                "##==>> Note: ",
+                Weight::Notice,
+                "Note: ",
                 &note.path,
                 &format!(": {} {}", note.kind, note.detail),
             ),
@@ -101,25 +104,26 @@ impl<W: Write> Chevrons<W> {
     }
 
     fn finding(&mut self, finding: &Finding) -> io::Result<()> {
-        self.line("##==>>>> VIRUS POSSIBLE IN FILE: ", &finding.path, "")?;
         let signature = &finding.signature;
-        // What is no CVDL rule keeps its own word behind the one that gateways look for.
-        match signature.engine {
-            EngineWord::Cvdl => writeln!(self.out, "##==>>>> VIRUS ID: CVDL {}", signature.name),
-            _ => writeln!(self.out, "##==>>>> VIRUS ID: CVDL {signature}"),
-        }
+        let mut lines = Vec::new();
+        SCANNER.virus(
+            &finding.path,
+            &signature.engine.to_string(),
+            &signature.name,
+            &mut lines,
+        );
+        self.out.write_all(&lines)
     }
 
     fn gap(&mut self, gap: &Gap) -> io::Result<()> {
-        let (chevron, weight) = match self.policy.action(&gap.reason) {
-            Action::Pass => ("##==> NOT SCANNED: ", 1),
-            Action::Error | Action::Infected => ("##==>>> NOT SCANNED: ", u8::MAX),
+        let weight = match self.policy.action(&gap.reason) {
+            Action::Pass if self.quiet > 0 => return Ok(()),
+            Action::Pass => Weight::Information,
+            Action::Error | Action::Infected => Weight::Problem,
         };
-        if self.quiet >= weight {
-            return Ok(());
-        }
         self.line(
-            chevron,
+            weight,
+            "NOT SCANNED: ",
             &gap.path,
             &format!(": {}", describe(&gap.reason, &gap.detail)),
         )
@@ -131,17 +135,18 @@ impl<W: Write> Chevrons<W> {
             ": {} objects, {} bytes, {} found, {} not scanned",
             counts.objects, counts.bytes, summary.findings, counts.gaps
         );
-        self.line("##==> Done: ", &summary.path, &text)
+        self.line(Weight::Information, "Done: ", &summary.path, &text)
     }
 
-    fn line(&mut self, start: &str, path: &ObjectPath, end: &str) -> io::Result<()> {
-        let mut line = start.as_bytes().to_vec();
-        path.write(&mut line);
-        line.extend(
-            end.bytes()
-                .map(|byte| if byte.is_ascii_control() { b' ' } else { byte }),
-        );
-        line.push(b'\n');
+    fn line(
+        &mut self,
+        weight: Weight,
+        word: &str,
+        path: &ObjectPath,
+        text: &str,
+    ) -> io::Result<()> {
+        let mut line = Vec::new();
+        SCANNER.line(weight, word, path, text, &mut line);
         self.out.write_all(&line)
     }
 }

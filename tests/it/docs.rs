@@ -148,6 +148,7 @@ fn what_the_documentation_shows_is_what_happens() {
         "docs/vfindd.md",
         "docs/vfindc.md",
         "docs/protocols/svsp.md",
+        "docs/vfindc-output.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         for block in blocks(&text) {
@@ -222,6 +223,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "docs/changelog.md",
         "docs/vfind.md",
         "docs/vfindd.md",
+        "docs/vfindc-output.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         for code in text.split('`').skip(1).step_by(2) {

@@ -12,6 +12,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pidfile", &[]),
     ("stop", &[]),
     ("user", &[]),
+    ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
     ("budget", &["event"]),
@@ -40,7 +41,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "client",
         &[
-            "event", "files", "gateway", "path", "request", "stop", "verdict",
+            "chevron", "event", "files", "gateway", "path", "request", "stop", "verdict",
         ],
     ),
     (
@@ -73,6 +74,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "local",
         &[
             "config", "database", "event", "log", "path", "pidfile", "policy", "pool", "request",
+            "chevron", "config", "database", "event", "log", "path", "policy", "pool", "request",
             "verdict",
         ],
     ),

@@ -25,6 +25,7 @@ mod gaps;
 mod identity;
 mod layering;
 mod options;
+mod prints;
 mod reload;
 mod sources;
 mod transcripts;
