@@ -22,21 +22,20 @@ use crate::client::quarantine::Errand;
 )]
 #[command(disable_version_flag = true, after_help = EXIT_CODES)]
 pub struct ClientFlags {
+    /// Accepted for scripts written for vfind; the exit code always tells the verdict
+    #[arg(long)]
+    vexit: bool,
+    #[command(flatten)]
+    generate: GenerateFlag,
+    /// Print the version
+    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+    #[command(flatten)]
+    targets: TargetFlags,
     #[command(flatten)]
     output: OutputFlags,
     #[command(flatten)]
     quarantine: QuarantineFlags,
-    #[command(flatten)]
-    generate: GenerateFlag,
-    /// Accepted for scripts written for vfind; the exit code always tells the verdict
-    #[arg(long)]
-    vexit: bool,
-    /// Print the version
-    #[arg(short = 'v', long, action = clap::ArgAction::Version)]
-    version: Option<bool>,
-
-    #[command(flatten)]
-    targets: TargetFlags,
 }
 
 /// What `vfindc` is to do.

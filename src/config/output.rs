@@ -12,6 +12,7 @@ use crate::client::quarantine::Errand;
 
 /// What is shown.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
 pub(super) struct OutputFlags {
     #[command(flatten)]
     form: FormFlags,

@@ -14,13 +14,19 @@ use crate::request::{Exclude, Options, Recurse};
 
 /// What is scanned, and by whom, as written.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "What is scanned")]
 pub(super) struct TargetFlags {
     /// A server; an IPv6 address with a port as `[::1]:8081`; may be repeated, to spread the load
-    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:8081")]
+    #[arg(
+        help_heading = "Servers",
+        long,
+        value_name = "HOST[:PORT]",
+        default_value = "127.0.0.1:8081"
+    )]
     server: Vec<Server>,
 
     /// Send names, not contents: client and servers see the same files, and a server walks folders itself
-    #[arg(long)]
+    #[arg(help_heading = "Servers", long)]
     localhost: bool,
 
     /// Leave out this path, or what is in this folder; with *, ? or […] a pattern, * also for /; may be repeated
@@ -64,15 +70,20 @@ pub(super) struct TargetFlags {
     original: bool,
 
     /// Silence of a server that owes answers after which it is asked whether it is there, and then lost
-    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    #[arg(
+        help_heading = "Servers",
+        long,
+        value_name = "SECONDS",
+        default_value = "300"
+    )]
     timeout: Seconds,
 
     /// Wait until a server takes requests, at most this long
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(help_heading = "Servers", long, value_name = "SECONDS")]
     wait_for_server: Option<Seconds>,
 
     /// Say of each server whether it takes requests, and scan nothing
-    #[arg(long)]
+    #[arg(help_heading = "Servers", long)]
     ping: bool,
 
     /// Files and folders, - for the content of standard input
