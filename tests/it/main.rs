@@ -12,6 +12,7 @@
 
 mod support;
 
+mod amavis;
 mod cli;
 mod crowd;
 mod daemon;
