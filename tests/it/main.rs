@@ -17,6 +17,7 @@ mod cli;
 mod crowd;
 mod daemon;
 mod docs;
+mod examples;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
