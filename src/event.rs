@@ -378,7 +378,10 @@ const ERRNOS: &[(i32, &str, Fault)] = &[
     (28, "ENOSPC", Fault::Again),
     (36, "ENAMETOOLONG", Fault::NoEntry),
     (40, "ELOOP", Fault::NoEntry),
+    (61, "ENODATA", Fault::Again),
     (75, "EOVERFLOW", Fault::Internal),
+    (103, "ECONNABORTED", Fault::Again),
+    (104, "ECONNRESET", Fault::Again),
     (110, "ETIMEDOUT", Fault::Again),
     (116, "ESTALE", Fault::NoEntry),
 ];

@@ -54,10 +54,17 @@ pub struct Item {
 /// The way through the files under one path.
 #[derive(Debug)]
 pub struct Files {
-    named: Option<Vec<u8>>,
+    first: Option<First>,
     folders: Vec<Folder>,
     options: Arc<Options>,
     follow_links: bool,
+}
+
+/// What the way begins with.
+#[derive(Debug)]
+enum First {
+    Named(Vec<u8>),
+    Opened(Item),
 }
 
 #[derive(Debug)]
@@ -80,17 +87,34 @@ impl Files {
     /// `follow_links` says so.
     pub fn new(path: Vec<u8>, options: Arc<Options>, follow_links: bool) -> Self {
         Self {
-            named: Some(path),
+            first: Some(First::Named(path)),
             folders: Vec::new(),
             options,
             follow_links,
         }
     }
 
+    /// Only this open file, which has no path here but a label.
+    pub fn opened(file: File, label: Vec<u8>, options: Arc<Options>) -> Self {
+        let item = Item {
+            file,
+            path: ObjectPath::root(label),
+            depth: 0,
+        };
+        Self {
+            first: Some(First::Opened(item)),
+            folders: Vec::new(),
+            options,
+            follow_links: false,
+        }
+    }
+
     /// Takes one step. May wait for the file system.
     pub fn next_step(&mut self) -> Next {
-        if let Some(path) = self.named.take() {
-            return self.named_object(path);
+        match self.first.take() {
+            Some(First::Named(path)) => return self.named_object(path),
+            Some(First::Opened(item)) => return self.opened_file(item),
+            None => {}
         }
         let Some(folder) = self.folders.last_mut() else {
             return Next::End;
@@ -119,6 +143,14 @@ impl Files {
         // Exactly this name: another one, such as that without a blank at the end, is another file.
         let found = look(CWD, &path, true);
         self.found(path, 0, found)
+    }
+
+    fn opened_file(&self, item: Item) -> Next {
+        let label = item.path.elements().first();
+        match label.filter(|label| self.options.exclude.covers(label)) {
+            Some(label) => excluded(label.to_vec(), Exclusion::Exclude),
+            None => Next::Item(item),
+        }
     }
 
     fn entry(&mut self, entry: &DirEntry) -> Next {

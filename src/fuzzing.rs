@@ -18,13 +18,13 @@ use crate::database::load::Sources;
 use crate::engine::Database;
 use crate::event::{Epoch, Event};
 use crate::gateway::svsp::reply::{self, Reply};
-use crate::gateway::{GATEWAYS, Hello, Step};
+use crate::gateway::{Channel, GATEWAYS, Hello, Protocol, Step};
 use crate::path::ObjectPath;
-use crate::request::Options;
+use crate::request::{Options, Request};
 use crate::scan::{Job, Setup, scan};
 use crate::signature::{Batch, FORMATS};
 use crate::stop::Cancel;
-use crate::verdict::{Report, Summary};
+use crate::verdict::{JobId, Report, Summary};
 
 /// A peer that sends these bytes, in pieces whose length is the first byte: every line of ours is a reply, and every
 /// scan that was accepted gets exactly one end.
@@ -32,10 +32,14 @@ pub fn gateway(data: &[u8]) {
     let (Some((pieces, data)), Some(row)) = (data.split_first(), GATEWAYS.first()) else {
         return;
     };
-    let mut protocol = (row.open)(Hello::default());
+    let mut protocol = (row.open)(Hello {
+        test_signatures_only: false,
+        dial_from: Some(1024),
+    });
     let (mut input, mut out) = (BytesMut::new(), Vec::new());
     let mut chunks = data.chunks(usize::from(*pieces).max(1));
     let mut ended = false;
+    let mut wanted = None;
     loop {
         match protocol.receive(&mut input, ended, &mut out) {
             Step::Close => break,
@@ -45,14 +49,37 @@ pub fn gateway(data: &[u8]) {
                 None => ended = true,
             },
             Step::Scan(job, request) => {
-                let crate::request::Source::Path(path) = request.source;
-                let summary = Summary::new(ObjectPath::root(path));
-                protocol.report(job, &Report::Ended(Box::new(summary)), &mut out);
+                end(protocol.as_mut(), job, &request, &mut out);
             }
+            Step::Receive(job, request, Channel::Inline) => wanted = Some((job, request)),
+            Step::Receive(job, request, Channel::Listen) => {
+                protocol.opened(job, 40_000, &mut out);
+                end(protocol.as_mut(), job, &request, &mut out);
+            }
+            Step::Receive(job, request, Channel::Dial(port)) => {
+                assert!(port >= 1024, "a port that is not to be dialled");
+                end(protocol.as_mut(), job, &request, &mut out);
+            }
+            Step::Content(job, bytes) => {
+                assert!(!bytes.is_empty() && wanted.as_ref().is_some_and(|(id, _)| *id == job));
+            }
+            Step::Complete(job) => {
+                let content = wanted.take().filter(|(id, _)| *id == job);
+                assert!(content.is_some(), "the content of no request is whole");
+                if let Some((_, request)) = content {
+                    end(protocol.as_mut(), job, &request, &mut out);
+                }
+            }
+            Step::Forget(job) => assert!(wanted.take().is_some_and(|(id, _)| id == job)),
             Step::Wait => break,
         }
     }
     check_replies(&out);
+}
+
+fn end(protocol: &mut dyn Protocol, job: JobId, request: &Request, out: &mut Vec<u8>) {
+    let summary = Summary::new(ObjectPath::root(request.source.name().to_vec()));
+    protocol.report(job, &Report::Ended(Box::new(summary)), out);
 }
 
 fn check_replies(out: &[u8]) {

@@ -50,12 +50,11 @@ pub mod pool;
 pub mod gateway;
 
 pub mod client;
+pub mod server;
 
 pub mod config;
 pub mod log;
 
 pub mod local;
-
-pub mod server;
 
 pub mod fuzzing;

@@ -27,6 +27,17 @@ pub struct Request {
 pub enum Source {
     /// A file or folder, by its absolute path on this machine.
     Path(Vec<u8>),
+    /// Content that the peer sends, under a name that is only a label and may be empty.
+    Stream(Vec<u8>),
+}
+
+impl Source {
+    /// The name that the peer gave.
+    pub fn name(&self) -> &[u8] {
+        match self {
+            Self::Path(name) | Self::Stream(name) => name,
+        }
+    }
 }
 
 /// How deep a request goes into folders and containers.

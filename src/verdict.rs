@@ -51,6 +51,14 @@ impl Summary {
         }
     }
 
+    /// The end of a request of which nothing is known but this gap. No policy passes it: nothing was examined.
+    pub fn failed(gap: Gap) -> Self {
+        let mut summary = Self::new(gap.path.clone());
+        summary.coverage.gaps = 1;
+        summary.worst = Some(gap);
+        summary
+    }
+
     /// Counts one event under `policy`. The finding that the policy makes of a gap is given back, to be reported (and
     /// counted) like any other.
     pub fn count(&mut self, event: &Event, policy: &Policy) -> Option<Finding> {

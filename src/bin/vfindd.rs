@@ -11,7 +11,7 @@ use vfind::config::{DaemonConfig, DaemonFlags};
 use vfind::database::Live;
 use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Listener, Shared};
+use vfind::server::{self, Listener, Shared, Transfers};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
@@ -63,6 +63,8 @@ async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
             policy: Arc::clone(&policy),
         });
     }
+    let tmpdir = config.common.terms.setup.tmpdir.clone();
+    let transfers = Transfers::new(config.upload_spool, config.times, tmpdir);
     let pool = Pool::start(
         config.common.threads,
         Arc::clone(&live),
@@ -73,6 +75,8 @@ async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
     let shared = Arc::new(Shared {
         pool,
         live: Arc::clone(&live),
+        transfers: Arc::new(transfers),
+        dial_from: config.dial_from,
     });
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
     server::run(listeners, shared, config.connections, signals).await;

@@ -3,12 +3,14 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
-use super::{CommonConfig, CommonFlags, read, usage};
+use super::{CommonConfig, CommonFlags, read, seconds, usage};
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::pool::Isolation;
+use crate::server::Times;
 
 /// Options of `vfindd` as written.
 #[derive(Debug, Parser)]
@@ -51,6 +53,18 @@ pub struct DaemonFlags {
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     limit_connections: u32,
 
+    /// Seconds for a data connection (SCAN/REQUEST, SCAN/PORT) to come about
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
+    limit_accept: Duration,
+
+    /// Seconds without a byte after which content that a client sends is given up
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    limit_idle: Duration,
+
+    /// The lowest port of a client that SCAN/PORT connects to, or off
+    #[arg(long, value_name = "PORT|off", default_value = "1024", value_parser = dial_from)]
+    svsp_dial_from: DialFrom,
+
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -61,6 +75,19 @@ enum IsolationFlag {
     Thread,
 }
 
+/// A port, or none.
+#[derive(Debug, Clone, Copy)]
+struct DialFrom(Option<u16>);
+
+fn dial_from(text: &str) -> Result<DialFrom, String> {
+    if text == "off" {
+        return Ok(DialFrom(None));
+    }
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.map(|port| DialFrom(Some(port)))
+        .ok_or_else(|| format!("'{text}' is no port from 1 to 65535, and not off"))
+}
+
 /// What `vfindd` is to do.
 #[derive(Debug)]
 pub struct DaemonConfig {
@@ -68,6 +95,12 @@ pub struct DaemonConfig {
     pub listen: Vec<(&'static Gateway, SocketAddr)>,
     /// Connections at the same time.
     pub connections: usize,
+    /// How long content that clients send is waited for.
+    pub times: Times,
+    /// Bytes of temporary files for it.
+    pub upload_spool: u64,
+    /// The lowest port of a client that is connected to; `None` for never.
+    pub dial_from: Option<u16>,
     /// What is shared with `vfind`.
     pub common: CommonConfig,
 }
@@ -105,6 +138,12 @@ impl DaemonFlags {
         Ok(DaemonConfig {
             listen,
             connections: self.limit_connections as usize,
+            times: Times {
+                connect: self.limit_accept,
+                idle: self.limit_idle,
+            },
+            upload_spool: self.common.limits.spool() / 2,
+            dial_from: self.svsp_dial_from.0,
             common: self.common.resolve(isolation)?,
         })
     }
@@ -164,7 +203,7 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen[0].1.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
-        assert_eq!((limits.memory, limits.spool), (1 << 30, 512 << 20));
+        assert_eq!((limits.memory, limits.spool), (1 << 30, 256 << 20));
         let reason = Reason::Limit(crate::event::Limit::Depth);
         assert_eq!(
             config.common.policy(Listener::Svsp).action(&reason),
@@ -188,6 +227,8 @@ mod tests {
             (&["--limit-memory=12Q"], "K, M, G or T"),
             (&["--limit-memory=99999999999999T"], "K, M, G or T"),
             (&["--limit-deadline=-1"], "above 0"),
+            (&["--limit-idle=0"], "above 0"),
+            (&["--svsp-dial-from=0"], "from 1 to 65535"),
             (&["--policy=limit=never"], "infected"),
             (&["--nonsense"], "--nonsense"),
         ] {

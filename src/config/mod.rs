@@ -104,7 +104,8 @@ struct LimitFlags {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit_memory: Option<u64>,
 
-    /// Temporary disk space of all workers together [default: 16G]
+    /// Temporary disk space: half for all workers together, half for content that clients send (a quarter of the whole
+    /// for one client) [default: 16G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     limit_spool: Option<u64>,
 
@@ -184,16 +185,20 @@ impl CommonFlags {
 }
 
 impl LimitFlags {
+    /// Bytes of temporary files: half for content that peers send, half for what workers decode.
+    fn spool(&self) -> u64 {
+        self.limit_spool.unwrap_or(4 * SPOOL_PER_ITEM)
+    }
+
     fn resolve(&self, threads: usize) -> Limits {
         let usual = Limits::default();
-        let spool = self.limit_spool.unwrap_or(4 * SPOOL_PER_ITEM);
         Limits {
             depth: self.limit_depth.unwrap_or(usual.depth),
             members: self.limit_members.unwrap_or(usual.members),
             expanded: self.limit_expanded.unwrap_or(usual.expanded),
             ratio: self.limit_ratio.unwrap_or(usual.ratio),
             memory: self.limit_memory.unwrap_or(usual.memory),
-            spool: (spool / threads as u64).min(SPOOL_PER_ITEM),
+            spool: (self.spool() / 2 / threads as u64).min(SPOOL_PER_ITEM),
             findings: self.limit_findings.unwrap_or(usual.findings),
             deadline: self.limit_deadline.unwrap_or(usual.deadline),
         }

@@ -6,7 +6,7 @@
 mod lines;
 pub mod svsp;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::request::Request;
 use crate::verdict::{JobId, Report};
@@ -18,9 +18,12 @@ pub trait Protocol: Send {
     /// [`Step::Close`], so each call may do a small part.
     fn receive(&mut self, input: &mut BytesMut, ended: bool, out: &mut Vec<u8>) -> Step;
 
-    /// Takes a report on a request that it gave out with [`Step::Scan`]. Every request gets exactly one
-    /// [`Report::Ended`], its last.
+    /// Takes a report on a request that it gave out with [`Step::Scan`] or [`Step::Receive`]. Every request gets exactly
+    /// one [`Report::Ended`], its last; for content that did not come whole it says so.
     fn report(&mut self, job: JobId, report: &Report, out: &mut Vec<u8>);
+
+    /// Takes the port at which the content of a request is waited for, after [`Channel::Listen`].
+    fn opened(&mut self, job: JobId, port: u16, out: &mut Vec<u8>);
 
     /// Ends every request without more reports, because the server goes away, and says so: who asked must not take
     /// the silence for an answer. The connection is closed after it.
@@ -36,8 +39,27 @@ pub enum Step {
     Read,
     /// A scan; reports are to carry this number.
     Scan(JobId, Request),
+    /// A scan of content that is still to come, this way.
+    Receive(JobId, Request, Channel),
+    /// The next bytes of content that comes inline.
+    Content(JobId, Bytes),
+    /// That was all of it: it is to be scanned.
+    Complete(JobId),
+    /// It will never be whole, and the protocol has said so: what came of it is to be dropped.
+    Forget(JobId),
     /// A report: no input is wanted before one came.
     Wait,
+}
+
+/// The way that the content of a request takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Channel {
+    /// On the connection itself, as [`Step::Content`].
+    Inline,
+    /// The peer connects to a port of ours, which [`Protocol::opened`] is told.
+    Listen,
+    /// We connect to this port of the peer.
+    Dial(u16),
 }
 
 /// What a protocol may tell a peer about the server, as of when the peer connected.
@@ -45,6 +67,8 @@ pub enum Step {
 pub struct Hello {
     /// Only the signatures that are built in are loaded.
     pub test_signatures_only: bool,
+    /// The lowest port of a peer that the server connects to; `None` if it connects to nobody.
+    pub dial_from: Option<u16>,
 }
 
 /// One protocol: what configuration, listeners and tests need to know of it.

@@ -14,11 +14,13 @@ mod worker;
 
 pub use process::{WORKER_ARGUMENT, worker_main};
 
+use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use crate::database::Live;
+use crate::files::Files;
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::scan::Setup;
@@ -119,12 +121,23 @@ pub struct Client {
 }
 
 impl Client {
-    /// Queues a request. Its last report is [`Report::Ended`].
+    /// Queues a request for what is at its path. Its last report is [`Report::Ended`].
     pub fn submit(&self, job: JobId, request: Request) {
+        let (path, options) = (request.source.name().to_vec(), Arc::clone(&request.options));
+        self.queue_files(job, request, Files::new(path, options, self.follow_links));
+    }
+
+    /// Queues a request for content that is there. Its last report is [`Report::Ended`].
+    pub fn submit_content(&self, job: JobId, request: Request, content: File) {
+        let (label, options) = (request.source.name().to_vec(), Arc::clone(&request.options));
+        self.queue_files(job, request, Files::opened(content, label, options));
+    }
+
+    fn queue_files(&self, job: JobId, request: Request, files: Files) {
         let running = Running::new(
             job,
             request,
-            self.follow_links,
+            files,
             Arc::clone(&self.mailbox),
             Arc::clone(&self.policy),
             self.cancel.clone(),

@@ -170,6 +170,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::Files;
     use crate::path::ObjectPath;
     use crate::policy::Policy;
     use crate::request::{Options, Request, Source};
@@ -184,10 +185,11 @@ mod tests {
             details: false,
         };
         let policy = Arc::new(Policy::usual());
+        let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
         Running::new(
             job,
             request,
-            false,
+            files,
             mailbox.clone(),
             policy,
             Cancel::default(),

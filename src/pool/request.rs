@@ -9,7 +9,7 @@ use crate::event::{Coverage, Epoch, Event, Finding, Gap, Limit, Reason, Sink};
 use crate::files::{Files, Next};
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
-use crate::request::{Options, Request, Source};
+use crate::request::{Options, Request};
 use crate::scan::Outcome;
 use crate::stop::Cancel;
 use crate::verdict::{JobId, Report, Summary};
@@ -76,19 +76,19 @@ impl Details {
 }
 
 impl Running {
-    /// A request that has not begun.
+    /// A request for these files that has not begun.
     pub(super) fn new(
         job: JobId,
         request: Request,
-        follow_links: bool,
+        files: Files,
         mailbox: Arc<Mailbox>,
         policy: Arc<Policy>,
         cancel: Cancel,
     ) -> Self {
-        let Source::Path(path) = request.source;
-        let summary = Summary::new(ObjectPath::root(path.clone()));
+        let path = ObjectPath::root(request.source.name().to_vec());
+        let summary = Summary::new(path);
         Self {
-            files: Files::new(path, Arc::clone(&request.options), follow_links),
+            files,
             request: Arc::new(Shared {
                 job,
                 details: request.details,
@@ -245,6 +245,7 @@ mod tests {
     use super::*;
     use crate::event::{EngineWord, Place, SignatureName};
     use crate::policy::{Listener, Rule};
+    use crate::request::Source;
     use crate::verdict::Verdict;
 
     fn finding(name: &str) -> Finding {
@@ -274,8 +275,9 @@ mod tests {
                 details: false,
             };
             let cancel = Cancel::default();
-            let running =
-                Running::new(2, request, false, mailbox.clone(), Arc::new(policy), cancel);
+            let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
+            let policy = Arc::new(policy);
+            let running = Running::new(2, request, files, mailbox.clone(), policy, cancel);
             let flow = running.shared().event(Event::Finding(finding("mine")));
             assert_eq!(flow, ControlFlow::Break(()), "{rule}: the item ends");
             running.shared().exhausted();

@@ -4,6 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::net::sockopt::{
+    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
+};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -16,6 +19,10 @@ use crate::policy::Policy;
 
 /// How long to wait after the system refused a connection, as it does when descriptors run out.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// Silence after which a peer is asked whether it is still there, and how often it may leave that unanswered.
+const SILENCE: Duration = Duration::from_secs(15);
+const QUESTIONS: u32 = 3;
 
 /// One bound address and what is spoken there.
 pub struct Listener {
@@ -66,15 +73,26 @@ impl Listener {
         };
         // Replies are small and each may be what the peer waits for.
         let _ = stream.set_nodelay(true);
+        // A peer whose machine vanished would be waited for, and scanned for, as long as the system lives.
+        let _ = keep_alive(&stream);
         let client = shared.pool.client(Arc::clone(&self.policy));
         let protocol = (self.gateway.open)(shared.hello());
-        let session = Session::new(stream, protocol, client);
+        let transfers = Arc::clone(&shared.transfers);
+        let session = Session::new(stream, protocol, client, transfers);
         let end = end.clone();
         sessions.spawn(async move {
-            if let Err(error) = session.run(end).await {
+            let ended = async { session?.run(end).await };
+            if let Err(error) = ended.await {
                 debug!(%error, "a connection broke");
             }
             drop(permit);
         });
     }
+}
+
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    set_tcp_keepidle(stream, SILENCE)?;
+    set_tcp_keepintvl(stream, SILENCE)?;
+    set_tcp_keepcnt(stream, QUESTIONS)?;
+    set_socket_keepalive(stream, true)
 }

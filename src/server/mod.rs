@@ -1,8 +1,12 @@
 //! The daemon: listeners, the pool, reloads, and an orderly end.
 #![forbid(unsafe_code)]
 
+mod chunk;
+mod incoming;
 mod listener;
+mod rooms;
 mod session;
+mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +19,7 @@ use crate::database::Live;
 use crate::gateway::Hello;
 use crate::pool::Pool;
 
+pub use incoming::{Times, Transfers};
 pub use listener::Listener;
 use session::End;
 
@@ -31,12 +36,17 @@ pub struct Shared {
     pub pool: Pool,
     /// The signatures.
     pub live: Arc<Live>,
+    /// What content that peers send may take.
+    pub transfers: Arc<Transfers>,
+    /// The lowest port of a peer that is connected to when it asks for that; `None` for never.
+    pub dial_from: Option<u16>,
 }
 
 impl Shared {
     fn hello(&self) -> Hello {
         Hello {
             test_signatures_only: self.live.current().test_signatures_only,
+            dial_from: self.dial_from,
         }
     }
 }

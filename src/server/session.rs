@@ -5,25 +5,31 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rustix::net::sockopt::{set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use super::chunk::read_some;
+use super::incoming::{Incoming, Ready, Transfers};
+use crate::event::Gap;
 use crate::gateway::{Protocol, Step};
 use crate::pool::Client;
+use crate::verdict::{JobId, Report, Summary};
 
 /// Replies unsent, in bytes, above which nothing more is taken from the peer or the pool.
 const OUT: usize = 64 * 1024;
 
-/// Bytes read at once.
-const IN: usize = 16 * 1024;
-
 /// A peer that takes no byte of its replies for this long is gone.
 const UNREAD: Duration = Duration::from_secs(300);
+
+/// Silence after which a peer that sends no more is asked whether it still listens.
+const HANGUP: Duration = Duration::from_secs(5);
 
 /// How long a peer may take to close its side.
 const LINGER: Duration = Duration::from_millis(500);
@@ -33,6 +39,8 @@ pub(super) struct Session {
     stream: TcpStream,
     protocol: Box<dyn Protocol>,
     client: Client,
+    incoming: Incoming,
+    idle: Duration,
     input: BytesMut,
     out: Vec<u8>,
     sent: usize,
@@ -57,17 +65,28 @@ enum Want {
 
 impl Session {
     /// A session that has not begun.
-    pub(super) fn new(stream: TcpStream, protocol: Box<dyn Protocol>, client: Client) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// The socket's, if it has no addresses any more.
+    pub(super) fn new(
+        stream: TcpStream,
+        protocol: Box<dyn Protocol>,
+        client: Client,
+        transfers: Arc<Transfers>,
+    ) -> io::Result<Self> {
+        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+        Ok(Self {
             stream,
             protocol,
             client,
+            idle: transfers.times.idle,
+            incoming: Incoming::new(transfers, local, peer),
             input: BytesMut::new(),
             out: Vec::new(),
             sent: 0,
             ended: false,
             next: Want::Input,
-        }
+        })
     }
 
     /// Serves the peer until either side is done, or the server ends.
@@ -75,13 +94,15 @@ impl Session {
     /// # Errors
     /// The socket's.
     pub(super) async fn run(mut self, end: End) -> io::Result<()> {
-        let mut progress = Instant::now();
+        let (mut progress, mut heard) = (Instant::now(), Instant::now());
         loop {
             self.step();
             if self.next == Want::Close && self.unsent() == 0 {
                 return self.close().await;
             }
+            self.rest();
             let interest = self.interest();
+            let awaited = self.incoming.is_inline() && interest.is_readable();
             tokio::select! {
                 ready = self.stream.ready(interest) => {
                     let ready = ready?;
@@ -93,10 +114,21 @@ impl Session {
                     }
                     if ready.is_readable() && interest.is_readable() {
                         self.read()?;
+                        heard = Instant::now();
                     }
                 }
                 () = self.client.arrived(), if self.unsent() < OUT => {}
-                () = end.drain.cancelled(), if !self.ended => self.ended = true,
+                (job, content) = self.incoming.arrived() => self.content(job, content),
+                () = sleep_until(heard + self.idle), if awaited => {
+                    let stalled = self.incoming.stalled();
+                    self.give_up(stalled);
+                }
+                () = end.drain.cancelled(), if !self.ended => {
+                    // What was sent so far is not all, though no more is read.
+                    let interrupted = self.incoming.interrupted();
+                    self.give_up(interrupted);
+                    self.ended = true;
+                }
                 () = end.abandon.cancelled(), if self.next != Want::Close => {
                     self.protocol.abandon(&mut self.out);
                     self.next = Want::Close;
@@ -108,6 +140,19 @@ impl Session {
             if self.unsent() == 0 {
                 progress = Instant::now();
             }
+            if !awaited {
+                heard = Instant::now();
+            }
+        }
+    }
+
+    /// A connection that waits keeps no buffers: there may be tens of thousands.
+    fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        if self.out.is_empty() {
+            self.out = Vec::new();
         }
     }
 
@@ -132,6 +177,9 @@ impl Session {
             let Some((job, report)) = self.client.take() else {
                 break;
             };
+            if matches!(report, Report::Ended(_)) {
+                self.incoming.scanned(job);
+            }
             self.protocol.report(job, &report, &mut self.out);
         }
         while self.unsent() < OUT && self.next != Want::Close {
@@ -145,11 +193,51 @@ impl Session {
                     break;
                 }
                 Step::Scan(job, request) => self.client.submit(job, request),
+                Step::Receive(job, request, channel) => {
+                    match self.incoming.begin(job, request, channel) {
+                        Ok(Some(port)) => self.protocol.opened(job, port, &mut self.out),
+                        Ok(None) => {}
+                        Err(gap) => self.fail(job, gap),
+                    }
+                }
+                Step::Content(job, bytes) => {
+                    if let Err(gap) = self.incoming.content(job, &bytes) {
+                        self.fail(job, gap);
+                    }
+                }
+                Step::Complete(job) => {
+                    if let Some(content) = self.incoming.complete(job) {
+                        self.content(job, content);
+                    }
+                }
+                Step::Forget(job) => self.incoming.forget(job),
                 Step::Wait => {
                     self.next = Want::Report;
                     break;
                 }
             }
+        }
+    }
+
+    /// Has content scanned that is there, or says why it is not.
+    fn content(&mut self, job: JobId, content: Result<Ready, Gap>) {
+        match content {
+            Ok((request, file)) => self.client.submit_content(job, request, file),
+            Err(gap) => self.fail(job, gap),
+        }
+    }
+
+    fn give_up(&mut self, over: Option<(JobId, Gap)>) {
+        if let Some((job, gap)) = over {
+            self.fail(job, gap);
+        }
+    }
+
+    /// Ends a request whose content did not come.
+    fn fail(&mut self, job: JobId, gap: Gap) {
+        let ended = Report::Ended(Box::new(Summary::failed(gap.clone())));
+        for report in [Report::Gap(gap), ended] {
+            self.protocol.report(job, &report, &mut self.out);
         }
     }
 
@@ -165,12 +253,13 @@ impl Session {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        self.input.reserve(IN);
-        match self.stream.try_read_buf(&mut self.input) {
-            Ok(0) => self.ended = true,
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
+        let input = &mut self.input;
+        if let Some((0, ())) = read_some(&self.stream, |bytes| input.extend_from_slice(bytes))? {
+            self.ended = true;
+            // It may have closed both ways, or still listen: its machine knows. Sooner asked than usual, for somebody
+            // may be scanned for in vain.
+            let _ = set_tcp_keepidle(&self.stream, HANGUP);
+            let _ = set_tcp_keepintvl(&self.stream, HANGUP);
         }
         Ok(())
     }
@@ -188,7 +277,6 @@ impl Session {
         if self.sent == self.out.len() {
             self.sent = 0;
             self.out.clear();
-            self.out.shrink_to(OUT);
         }
         Ok(true)
     }

@@ -36,6 +36,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
     ("client", &["event", "gateway", "path", "verdict"]),
     (
+        "server",
+        &[
+            "database", "event", "gateway", "path", "policy", "pool", "request", "verdict",
+        ],
+    ),
+    (
         "config",
         &[
             "budget",
@@ -45,6 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "policy",
             "pool",
             "scan",
+            "server",
             "signature",
             "verdict",
         ],
@@ -56,7 +63,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
         ],
     ),
-    ("server", &["database", "gateway", "policy", "pool"]),
     (
         "fuzzing",
         &[

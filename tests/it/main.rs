@@ -24,4 +24,5 @@ mod fuzz_corpus;
 mod gaps;
 mod layering;
 mod reload;
+mod sources;
 mod transcripts;

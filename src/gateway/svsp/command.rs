@@ -37,13 +37,30 @@ pub(super) enum Command<'a> {
     },
     /// `QUIT`
     Quit,
-    /// `SCAN/FILE` or `SCAN/FILE-SHA1`
+    /// `SCAN`
     Scan {
-        /// The file or folder.
+        /// The file or folder, or the label of the content.
         name: Vec<u8>,
-        /// The SHA-1 is wanted.
-        sha1: bool,
+        /// Where the content is.
+        what: What,
     },
+}
+
+/// The data source of a scan (spec-vfind.md §1.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum What {
+    /// `/DATA`: so many bytes behind the line.
+    Data(u64),
+    /// `/FILE`: here, by its name.
+    File,
+    /// `/FILE-SHA1`: the same, and its SHA-1 is wanted.
+    FileSha1,
+    /// `/PORT`: at this port of the peer.
+    Port(u16),
+    /// `/REQUEST`: at a port of ours.
+    Request,
+    /// Nothing said: all that follows the line.
+    Rest,
 }
 
 /// Why a line is not done.
@@ -62,11 +79,11 @@ pub(super) struct Refusal {
 pub(super) enum Intake {
     /// Lines.
     Commands,
-    /// So many bytes of content, then lines.
+    /// So many bytes of content that nobody wants, then lines.
     Data(u64),
     /// Nobody can tell, or nobody cares: no more is read.
     Nothing,
-    /// Content up to the end of the input.
+    /// Content that nobody wants, up to the end of the input.
     Rest,
 }
 
@@ -180,18 +197,31 @@ fn scan<'a>(form: &[u8], args: &'a [u8]) -> Result<Command<'a>, Refusal> {
         [how, what] => (how, what),
         _ => return Err(unknown_source(form)),
     };
-    match what {
-        b"FILE" if how.is_empty() => file(args, false),
-        b"FILE-SHA1" if how.is_empty() => file(args, true),
-        b"DATA" => Err(data(args)),
-        b"" => Err(not_yet("SCAN without a data source").then(Intake::Rest)),
-        b"PORT" | b"REQUEST" => Err(not_yet(&format!("SCAN{}", printable(form, ECHO)))),
-        _ => Err(unknown_source(form)),
+    let (what, name) = match what {
+        b"" => (What::Rest, rest(args)?),
+        b"DATA" => data(args)?,
+        b"FILE" => (What::File, file(args)?),
+        b"FILE-SHA1" => (What::FileSha1, file(args)?),
+        b"PORT" => port(args)?,
+        b"REQUEST" => (What::Request, label(args)?),
+        _ => return Err(unknown_source(form)),
+    };
+    if how.is_empty() {
+        return Ok(Command::Scan { name, what });
     }
+    Err(unknown_source(form).then(what.behind()))
 }
 
-fn not_yet(what: &str) -> Refusal {
-    Refusal::unsupported(format!("{what} is not supported, use SCAN/FILE"))
+impl What {
+    /// What the bytes behind a refused line are: the content follows whatever the answer is, and to read it as commands
+    /// would let it speak for the peer.
+    pub(super) fn behind(self) -> Intake {
+        match self {
+            Self::Data(length) => Intake::Data(length),
+            Self::Rest => Intake::Rest,
+            Self::File | Self::FileSha1 | Self::Port(_) | Self::Request => Intake::Commands,
+        }
+    }
 }
 
 fn unknown_source(form: &[u8]) -> Refusal {
@@ -199,24 +229,49 @@ fn unknown_source(form: &[u8]) -> Refusal {
     Refusal::unsupported(format!("Unknown data source or format: SCAN{form}"))
 }
 
-/// The content follows whatever the answer is. Without its length nobody can tell where the next command begins, and
-/// to read content as commands would let it speak for the peer.
-fn data(args: &[u8]) -> Refusal {
-    match decimal(args) {
-        Some(length) => not_yet("SCAN/DATA").then(Intake::Data(length)),
-        None => Refusal::invalid("SCAN/DATA needs the number of bytes").then(Intake::Nothing),
+/// Without the length of the content nobody can tell where the next command begins.
+fn data(args: &[u8]) -> Result<(What, Vec<u8>), Refusal> {
+    let (length, name) = word(args);
+    let Some(length) = decimal(length) else {
+        let refusal = Refusal::invalid("SCAN/DATA needs the number of bytes");
+        return Err(refusal.then(Intake::Nothing));
+    };
+    let what = What::Data(length);
+    let name = label(name).map_err(|refusal| refusal.then(what.behind()))?;
+    Ok((what, name))
+}
+
+fn port(args: &[u8]) -> Result<(What, Vec<u8>), Refusal> {
+    let (number, name) = word(args);
+    match decimal(number) {
+        Some(0) | None => Err(Refusal::invalid("SCAN/PORT needs a port from 1 to 65535")),
+        Some(number) => Ok((What::Port(number), label(name)?)),
     }
 }
 
-fn file(args: &[u8], sha1: bool) -> Result<Command<'_>, Refusal> {
-    let name = quoted(args).unwrap_or_else(|| args.to_vec());
-    if name.is_empty() {
+/// A name behind `SCAN` is most likely meant for `SCAN/FILE`. Whether content follows nobody can tell.
+fn rest(args: &[u8]) -> Result<Vec<u8>, Refusal> {
+    if args.is_empty() {
+        return Ok(Vec::new());
+    }
+    let refusal = Refusal::invalid("SCAN without a data source takes no argument, use SCAN/FILE");
+    Err(refusal.then(Intake::Nothing))
+}
+
+fn file(args: &[u8]) -> Result<Vec<u8>, Refusal> {
+    if args.is_empty() {
         return Err(Refusal::invalid("No file name"));
     }
+    label(args)
+}
+
+/// A name that may be left out.
+fn label(args: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let name = quoted(args).unwrap_or_else(|| args.to_vec());
     if name.contains(&0) {
         return Err(Refusal::invalid("NUL in the file name"));
     }
-    Ok(Command::Scan { name, sha1 })
+    Ok(name)
 }
 
 /// Our extension, for names that a line cannot hold: the text form of an absolute path. All else that begins with a
@@ -257,9 +312,9 @@ fn is_blank(byte: &u8) -> bool {
 mod tests {
     use super::*;
 
-    fn scan_of(line: &[u8]) -> (Vec<u8>, bool) {
+    fn scan_of(line: &[u8]) -> (Vec<u8>, What) {
         match parse(line).unwrap().command {
-            Ok(Command::Scan { name, sha1 }) => (name, sha1),
+            Ok(Command::Scan { name, what }) => (name, what),
             other => panic!("{line:?}: {other:?}"),
         }
     }
@@ -277,9 +332,33 @@ mod tests {
             (b"SCAN/FILE \"/tmp", b"\"/tmp"),
         ];
         for (line, name) in rows {
-            assert_eq!(scan_of(line), (name.to_vec(), false), "{line:?}");
+            assert_eq!(scan_of(line), (name.to_vec(), What::File), "{line:?}");
         }
-        assert_eq!(scan_of(b"SCAN/FILE-SHA1 /x"), (b"/x".to_vec(), true));
+    }
+
+    #[test]
+    fn every_data_source_has_its_own_arguments() {
+        let rows: &[(&[u8], What, &[u8])] = &[
+            (b"SCAN/FILE-SHA1 /x", What::FileSha1, b"/x"),
+            (b"SCAN/REQUEST", What::Request, b""),
+            (b"scan//request  a b ", What::Request, b"a b "),
+            (b"SCAN/REQUEST \"/a\\n\"", What::Request, b"/a\n"),
+            (b"SCAN/PORT 4000", What::Port(4000), b""),
+            (b"SCAN/PORT 65535  a b", What::Port(65535), b"a b"),
+            (b"SCAN/DATA 0", What::Data(0), b""),
+            (b"SCAN/DATA 12 ", What::Data(12), b""),
+            (
+                b"SCAN/DATA 18446744073709551615 x",
+                What::Data(u64::MAX),
+                b"x",
+            ),
+            (b"SCAN", What::Rest, b""),
+            (b"SCAN/ ", What::Rest, b""),
+            (b"SCAN// ", What::Rest, b""),
+        ];
+        for (line, what, name) in rows {
+            assert_eq!(scan_of(line), (name.to_vec(), *what), "{line:?}");
+        }
     }
 
     #[test]
@@ -291,19 +370,22 @@ mod tests {
             (b"SCAN/FILE /a\0b", Einval, Intake::Commands),
             (b"SCAN/FILE \"/a\\x00b\"", Einval, Intake::Commands),
             (b"SCAN/raw/FILE /a", Enotsup, Intake::Commands),
-            (b"SCAN/FILE/ /a", Enotsup, Intake::Rest),
+            (b"SCAN/FILE/", Enotsup, Intake::Rest),
             (b"SCAN/a/b/c", Enotsup, Intake::Commands),
             (b"SCAN/NONSENSE /a", Enotsup, Intake::Commands),
-            (b"SCAN/REQUEST", Enotsup, Intake::Commands),
-            (b"SCAN/PORT 4000 x", Enotsup, Intake::Commands),
-            (b"SCAN/DATA 12", Enotsup, Intake::Data(12)),
+            (b"SCAN/gz/REQUEST x", Enotsup, Intake::Commands),
             (b"SCAN/gz/DATA 12 ", Enotsup, Intake::Data(12)),
+            (b"SCAN/REQUEST a\0", Einval, Intake::Commands),
+            (b"SCAN/PORT", Einval, Intake::Commands),
+            (b"SCAN/PORT 0 x", Einval, Intake::Commands),
+            (b"SCAN/PORT 65536", Einval, Intake::Commands),
+            (b"SCAN/DATA 5 a\0", Einval, Intake::Data(5)),
             (b"SCAN/DATA", Einval, Intake::Nothing),
             (b"SCAN/DATA +1", Einval, Intake::Nothing),
+            (b"SCAN/DATA 12x", Einval, Intake::Nothing),
             (b"SCAN/DATA 99999999999999999999", Einval, Intake::Nothing),
-            (b"SCAN", Enotsup, Intake::Rest),
-            (b"SCAN /tmp/foo", Enotsup, Intake::Rest),
-            (b"SCAN/", Enotsup, Intake::Rest),
+            (b"SCAN /tmp/foo", Einval, Intake::Nothing),
+            (b"SCAN/FILE/ /a", Einval, Intake::Nothing),
             (b"SCANNER", Einval, Intake::Commands),
             (b"ENABLE", Einval, Intake::Commands),
             (b"QUIT now", Einval, Intake::Commands),

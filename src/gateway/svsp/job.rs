@@ -4,8 +4,9 @@
 //! is never `DONE 0` where a gap is to be told of.
 #![forbid(unsafe_code)]
 
-use crate::event::{Errno, Finding, Gap, Note, Reason};
+use crate::event::{Finding, Gap, Note, Reason};
 use crate::path::ObjectPath;
+use crate::request::Source;
 use crate::verdict::Report;
 use crate::verdict::Summary;
 
@@ -21,6 +22,8 @@ pub(super) struct Job {
     pub(super) id: Option<Vec<u8>>,
     /// The name that was asked for.
     pub(super) path: Vec<u8>,
+    /// It is the label of content that the peer sends, so that its errors are not those of a file by this name.
+    pub(super) streamed: bool,
     /// What its request takes in memory, about.
     pub(super) weight: usize,
     /// COVERAGE was on when its line was read: how many gaps and notes were listed.
@@ -35,13 +38,19 @@ struct Listed {
 
 impl Job {
     /// A scan of which nothing was said yet.
-    pub(super) fn new(id: Option<&[u8]>, path: Vec<u8>, coverage: bool, weight: usize) -> Self {
+    pub(super) fn new(id: Option<&[u8]>, source: &Source, coverage: bool, weight: usize) -> Self {
         Self {
             id: id.map(<[u8]>::to_vec),
-            path,
+            path: source.name().to_vec(),
+            streamed: matches!(source, Source::Stream(_)),
             weight,
             listed: coverage.then(Listed::default),
         }
+    }
+
+    /// True for the name of a file here that does not say where it is.
+    pub(super) fn is_relative(&self) -> bool {
+        !self.streamed && !self.path.starts_with(b"/")
     }
 
     /// Writes one reply with the request's id.
@@ -74,39 +83,48 @@ impl Job {
             let epoch = epoch.unwrap_or_else(|| "-".to_owned());
             self.write(&Reply::Coverage(summary.coverage, epoch), out);
         }
-        self.write(&terminal(summary), out);
+        self.write(&self.terminal(summary), out);
     }
 
-    /// Answers for a name that is not absolute. It is not resolved: the daemon's own folder is nobody's business, and
-    /// nobody's choice.
-    pub(super) fn refuse_relative(&mut self, out: &mut Vec<u8>) {
-        const ENOENT: Errno = Errno(2);
+    fn terminal(&self, summary: &Summary) -> Reply {
+        match &summary.worst {
+            Some(gap) if summary.findings == 0 => {
+                let error = ErrorName::from(gap.reason.fault());
+                Reply::Error(error, self.blame(gap, &summary.path))
+            }
+            _ => {
+                let (count, path) = (summary.findings, summary.path.clone());
+                Reply::Done(Some(count), path, summary.sha1.clone())
+            }
+        }
+    }
+
+    /// The message of the terminal error: the bare name for the file that was asked for, as the paper has it
+    /// (`ENOENT "nonexistent"`), else which part and why.
+    fn blame(&self, gap: &Gap, requested: &ObjectPath) -> Vec<u8> {
+        let mut message = Vec::new();
+        gap.path.write(&mut message);
+        if self.streamed || gap.path != *requested {
+            let detail = match gap.detail.as_str() {
+                "" => "-",
+                detail => detail,
+            };
+            let why = format!(" : {} : {}", field(&gap.reason), one_line(&detail));
+            message.extend_from_slice(why.as_bytes());
+        }
+        message
+    }
+
+    /// Answers for what is not begun or not finished, for this reason.
+    pub(super) fn fail(&mut self, reason: Reason, detail: &str, out: &mut Vec<u8>) {
         let gap = Gap {
             path: ObjectPath::root(self.path.clone()),
-            reason: Reason::Unreadable(ENOENT),
-            detail: "not an absolute path".to_owned(),
+            reason,
+            detail: detail.to_owned(),
         };
-        self.write(&Reply::Queued, out);
         self.report(&Report::Gap(gap.clone()), out);
-        self.end(&only(gap), out);
+        self.end(&Summary::failed(gap), out);
     }
-}
-
-/// The end of a scan that the server did not finish.
-pub(super) fn abandoned(path: Vec<u8>) -> Summary {
-    only(Gap {
-        path: ObjectPath::root(path),
-        reason: Reason::Deadline,
-        detail: "the server is ending".to_owned(),
-    })
-}
-
-/// The end of a scan of which nothing is known but this gap of the object that was asked for.
-fn only(gap: Gap) -> Summary {
-    let mut summary = Summary::new(gap.path.clone());
-    summary.coverage.gaps = 1;
-    summary.worst = Some(gap);
-    summary
 }
 
 /// Takes one from what may still be listed.
@@ -133,35 +151,6 @@ fn skipped(gap: &Gap) -> Reply {
 fn noted(note: &Note) -> Reply {
     let detail = one_line(&note.detail);
     Reply::Note(field(&note.kind), note.path.clone(), detail)
-}
-
-fn terminal(summary: &Summary) -> Reply {
-    match &summary.worst {
-        Some(gap) if summary.findings == 0 => {
-            let error = ErrorName::from(gap.reason.fault());
-            Reply::Error(error, blame(gap, &summary.path))
-        }
-        _ => {
-            let (count, path) = (summary.findings, summary.path.clone());
-            Reply::Done(Some(count), path, summary.sha1.clone())
-        }
-    }
-}
-
-/// The message of the terminal error: the bare name for the object that was asked for, as the paper has it
-/// (`ENOENT "nonexistent"`), else which part and why.
-fn blame(gap: &Gap, requested: &ObjectPath) -> Vec<u8> {
-    let mut message = Vec::new();
-    gap.path.write(&mut message);
-    if gap.path != *requested {
-        let detail = match gap.detail.as_str() {
-            "" => "-",
-            detail => detail,
-        };
-        let why = format!(" : {} : {}", field(&gap.reason), one_line(&detail));
-        message.extend_from_slice(why.as_bytes());
-    }
-    message
 }
 
 /// Text as the first of several fields, which ends at the first ` : `.
@@ -225,7 +214,10 @@ mod tests {
                 place: Place::Digest,
             }),
         ];
-        let got = lines(&mut Job::new(Some(b"1"), b"/f".to_vec(), true, 0), &reports);
+        let got = lines(
+            &mut Job::new(Some(b"1"), &Source::Path(b"/f".to_vec()), true, 0),
+            &reports,
+        );
         assert_eq!(got.len(), 3);
         for line in got {
             match parse(&line).unwrap().1 {
@@ -242,11 +234,19 @@ mod tests {
     fn only_so_many_details_are_listed() {
         let reports: Vec<Report> = (0..DETAILS + 5).map(|_| Report::Gap(gap(""))).collect();
         assert_eq!(
-            lines(&mut Job::new(None, b"/f".to_vec(), true, 0), &reports).len(),
+            lines(
+                &mut Job::new(None, &Source::Path(b"/f".to_vec()), true, 0),
+                &reports
+            )
+            .len(),
             1_000
         );
         assert_eq!(
-            lines(&mut Job::new(None, b"/f".to_vec(), false, 0), &reports).len(),
+            lines(
+                &mut Job::new(None, &Source::Path(b"/f".to_vec()), false, 0),
+                &reports
+            )
+            .len(),
             0
         );
     }
@@ -261,7 +261,10 @@ mod tests {
         ];
         let ended = |summary: &Summary| {
             let report = Report::Ended(Box::new(summary.clone()));
-            lines(&mut Job::new(None, b"/f".to_vec(), false, 0), &[report])
+            lines(
+                &mut Job::new(None, &Source::Path(b"/f".to_vec()), false, 0),
+                &[report],
+            )
         };
         assert_eq!(ended(&summary), [error.concat()]);
         summary.findings = 2;

@@ -20,9 +20,10 @@ use bytes::{Buf, BytesMut};
 use crate::request::{Request, Source};
 
 use super::lines::{LINE_LIMIT, Line, Lines};
-use super::{Hello, Protocol, Step};
+use super::{Channel, Hello, Protocol, Step};
+use crate::event::{Errno, Reason};
 use crate::verdict::{JobId, Report};
-use command::{Command, Intake, Parsed, Refusal};
+use command::{Command, Intake, Parsed, Refusal, What};
 use job::Job;
 use options::Settings;
 use reply::Reply;
@@ -43,15 +44,18 @@ pub struct Svsp {
     fresh: bool,
     lines: Lines,
     intake: Intake,
+    /// The scan whose content comes inline. Bytes of it are taken while it is there.
+    inline: Option<Inline>,
     settings: Settings,
+    hello: Hello,
     jobs: HashMap<JobId, Job>,
     last_job: JobId,
     /// The request without an id that is in flight.
     turn: Option<JobId>,
     /// What waits for `turn`; empty without it.
     held: VecDeque<Held>,
-    /// A scan to give out at the next call.
-    due: Option<(JobId, Request)>,
+    /// A step to give out at the next call.
+    due: Option<Step>,
     /// Of `jobs` and `held`.
     weight: usize,
     /// The reply to QUIT, for when nothing is pending any more.
@@ -61,7 +65,26 @@ pub struct Svsp {
 #[derive(Debug)]
 enum Held {
     Replies(Vec<u8>),
-    Scan(Box<(Job, Request)>),
+    Scan(Box<Ask>),
+}
+
+/// A scan that is to begin.
+#[derive(Debug)]
+struct Ask {
+    job: Job,
+    request: Request,
+    channel: Option<Channel>,
+    /// With [`Channel::Inline`], how many bytes; `None` for all up to the end of the input.
+    length: Option<u64>,
+}
+
+/// Content on its way behind its line.
+#[derive(Debug, Clone, Copy)]
+enum Inline {
+    /// Its scan waits for its turn. Nothing is taken before.
+    Held,
+    /// For this job, so many bytes are to come, or all up to the end of the input; and so many have come.
+    Open(JobId, Option<u64>, u64),
 }
 
 impl Svsp {
@@ -72,7 +95,9 @@ impl Svsp {
             fresh: true,
             lines: Lines::default(),
             intake: Intake::Commands,
+            inline: None,
             settings: Settings::new(hello),
+            hello,
             jobs: HashMap::new(),
             last_job: 0,
             turn: None,
@@ -134,7 +159,10 @@ impl Svsp {
                 Reply::Ok(String::new()).write(id, &mut self.farewell);
                 self.intake = Intake::Nothing;
             }
-            Command::Scan { name, sha1 } => self.scan(id, name, sha1, out),
+            Command::Scan { name, what } => match self.ask(id, name, what) {
+                Ok(ask) => self.scan(ask, out),
+                Err(refusal) => self.refuse(id, &refusal, out),
+            },
         }
     }
 
@@ -159,42 +187,112 @@ impl Svsp {
         }
     }
 
-    fn scan(&mut self, id: Option<&[u8]>, name: Vec<u8>, sha1: bool, out: &mut Vec<u8>) {
+    /// What a scan comes to under the options as they stand.
+    fn ask(&self, id: Option<&[u8]>, name: Vec<u8>, what: What) -> Result<Ask, Refusal> {
+        let channel = match what {
+            What::File | What::FileSha1 => None,
+            What::Request => Some(Channel::Listen),
+            What::Port(port) => Some(Channel::Dial(self.diallable(port)?)),
+            What::Data(_) | What::Rest => Some(Channel::Inline),
+        };
+        let length = match what {
+            What::Data(length) => Some(length),
+            _ => None,
+        };
         let details = self.settings.coverage();
         let weight = 2 * name.len() + self.settings.weight();
-        let mut job = Job::new(id, name.clone(), details, weight);
-        if !name.starts_with(b"/") {
-            let mut replies = Vec::new();
-            job.refuse_relative(&mut replies);
-            return self.send(id, replies, out);
-        }
+        let source = match channel {
+            None => Source::Path(name),
+            Some(_) => Source::Stream(name),
+        };
+        let job = Job::new(id, &source, details, weight);
         let request = Request {
-            source: Source::Path(name),
+            source,
             options: self.settings.snapshot(),
-            sha1,
+            sha1: what == What::FileSha1,
             details,
         };
-        self.weight += weight;
-        if id.is_none() && self.turn.is_some() {
-            self.held.push_back(Held::Scan(Box::new((job, request))));
-        } else {
-            self.start(job, request, out);
+        Ok(Ask {
+            job,
+            request,
+            channel,
+            length,
+        })
+    }
+
+    /// A server that connects wherever it is told to is a tool for those who may not: system ports are out of reach.
+    fn diallable(&self, port: u16) -> Result<u16, Refusal> {
+        match self.hello.dial_from {
+            None => Err(Refusal::unsupported("SCAN/PORT is switched off here")),
+            Some(lowest) if port < lowest => Err(Refusal::invalid(format!(
+                "SCAN/PORT connects to no port below {lowest}"
+            ))),
+            Some(_) => Ok(port),
         }
     }
 
-    fn start(&mut self, job: Job, request: Request, out: &mut Vec<u8>) {
+    fn scan(&mut self, ask: Ask, out: &mut Vec<u8>) {
+        if ask.job.is_relative() {
+            return self.refuse_relative(ask.job, out);
+        }
+        self.weight += ask.job.weight;
+        if ask.channel == Some(Channel::Inline) {
+            self.inline = Some(Inline::Held);
+        }
+        if ask.job.id.is_none() && self.turn.is_some() {
+            self.held.push_back(Held::Scan(Box::new(ask)));
+        } else {
+            self.start(ask, out);
+        }
+    }
+
+    /// Answers for a name that is not absolute. It is not resolved: the daemon's own folder is nobody's business, and
+    /// nobody's choice.
+    fn refuse_relative(&mut self, mut job: Job, out: &mut Vec<u8>) {
+        const ENOENT: Errno = Errno(2);
+        let mut replies = Vec::new();
+        job.write(&Reply::Queued, &mut replies);
+        let reason = Reason::Unreadable(ENOENT);
+        job.fail(reason, "not an absolute path", &mut replies);
+        self.send(job.id.as_deref(), replies, out);
+    }
+
+    fn start(&mut self, ask: Ask, out: &mut Vec<u8>) {
+        let Ask { job, request, .. } = ask;
         job.write(&Reply::Queued, out);
         self.last_job += 1;
+        let number = self.last_job;
         if job.id.is_none() {
-            self.turn = Some(self.last_job);
+            self.turn = Some(number);
         }
-        self.jobs.insert(self.last_job, job);
-        self.due = Some((self.last_job, request));
+        if ask.channel == Some(Channel::Inline) {
+            job.write(&Reply::Send(None), out);
+            self.inline = Some(Inline::Open(number, ask.length, 0));
+        }
+        self.jobs.insert(number, job);
+        self.due = Some(match ask.channel {
+            None => Step::Scan(number, request),
+            Some(channel) => Step::Receive(number, request, channel),
+        });
     }
 
     fn ended(&mut self, number: JobId, out: &mut Vec<u8>) {
         let weight = self.jobs.remove(&number).map_or(0, |job| job.weight);
         self.weight = self.weight.saturating_sub(weight);
+        if self.jobs.is_empty() {
+            // An idle connection keeps no memory of a busy time.
+            self.jobs.shrink_to_fit();
+        }
+        if let Some(Inline::Open(job, length, come)) = self.inline
+            && job == number
+        {
+            // Its content came to nothing, and is content all the same.
+            self.inline = None;
+            self.intake = match length {
+                Some(length) => Intake::Data(length.saturating_sub(come)),
+                None => Intake::Rest,
+            };
+        }
         if self.turn != Some(number) {
             return;
         }
@@ -207,8 +305,51 @@ impl Svsp {
                     self.weight = self.weight.saturating_sub(replies.len());
                     out.extend_from_slice(&replies);
                 }
-                Held::Scan(scan) => self.start(scan.0, scan.1, out),
+                Held::Scan(ask) => self.start(*ask, out),
             }
+        }
+    }
+
+    /// Takes content of the scan that it belongs to.
+    fn content(
+        &mut self,
+        inline: Inline,
+        input: &mut BytesMut,
+        ended: bool,
+        out: &mut Vec<u8>,
+    ) -> Step {
+        let Inline::Open(job, length, come) = inline else {
+            return Step::Wait;
+        };
+        let left = length.map_or(u64::MAX, |length| length - come);
+        if left == 0 {
+            self.inline = None;
+            return Step::Complete(job);
+        }
+        if !input.is_empty() {
+            let take = usize::try_from(left).map_or(input.len(), |left| left.min(input.len()));
+            self.inline = Some(Inline::Open(job, length, come + take as u64));
+            return Step::Content(job, input.split_to(take).freeze());
+        }
+        match (ended, length) {
+            (false, _) => Step::Read,
+            (true, None) => {
+                self.inline = None;
+                self.intake = Intake::Nothing;
+                Step::Complete(job)
+            }
+            (true, Some(length)) => {
+                self.cut_short(job, &format!("{come} of {length} bytes came"), out);
+                Step::Forget(job)
+            }
+        }
+    }
+
+    fn cut_short(&mut self, number: JobId, how: &str, out: &mut Vec<u8>) {
+        const ENODATA: Errno = Errno(61);
+        if let Some(job) = self.jobs.get_mut(&number) {
+            job.fail(Reason::Unreadable(ENODATA), how, out);
+            self.ended(number, out);
         }
     }
 
@@ -230,8 +371,11 @@ impl Protocol for Svsp {
     fn receive(&mut self, input: &mut BytesMut, ended: bool, out: &mut Vec<u8>) -> Step {
         self.greet(out);
         loop {
-            if let Some((job, request)) = self.due.take() {
-                return Step::Scan(job, request);
+            if let Some(step) = self.due.take() {
+                return step;
+            }
+            if let Some(inline) = self.inline {
+                return self.content(inline, input, ended, out);
             }
             if self.is_full() {
                 return Step::Wait;
@@ -271,14 +415,22 @@ impl Protocol for Svsp {
         }
     }
 
+    fn opened(&mut self, job: JobId, port: u16, out: &mut Vec<u8>) {
+        if let Some(job) = self.jobs.get(&job) {
+            job.write(&Reply::Send(Some(port)), out);
+        }
+    }
+
     fn abandon(&mut self, out: &mut Vec<u8>) {
-        self.intake = Intake::Nothing;
         // Each end may start the next scan that was held back, which is ended in its turn.
         while let Some(job) = self.jobs.keys().min().copied() {
-            let path = self.jobs.get(&job).map(|job| job.path.clone());
-            let summary = job::abandoned(path.unwrap_or_default());
-            self.report(job, &Report::Ended(Box::new(summary)), out);
+            if let Some(running) = self.jobs.get_mut(&job) {
+                running.fail(Reason::Deadline, "the server is ending", out);
+            }
+            self.ended(job, out);
         }
+        self.inline = None;
+        self.intake = Intake::Nothing;
         self.due = None;
         out.append(&mut self.farewell);
     }

@@ -437,6 +437,7 @@ mod tests {
         for test_signatures_only in [false, true] {
             let mut settings = Settings::new(Hello {
                 test_signatures_only,
+                ..Hello::default()
             });
             let text = say(&mut settings, "ENABLE COVERAGE").unwrap();
             assert_eq!(text.is_empty(), !test_signatures_only);

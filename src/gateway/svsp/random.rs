@@ -8,9 +8,9 @@ use proptest::prelude::*;
 
 use super::reply::{self, Reply};
 use super::{PENDING, Svsp, WEIGHT};
-use crate::gateway::{Hello, Protocol, Step};
+use crate::gateway::{Channel, Hello, Protocol, Step};
 use crate::path::ObjectPath;
-use crate::request::{Request, Source};
+use crate::request::Request;
 use crate::verdict::Summary;
 use crate::verdict::{JobId, Report};
 
@@ -21,6 +21,8 @@ struct Driver {
     svsp: Svsp,
     input: BytesMut,
     jobs: VecDeque<(JobId, Request)>,
+    /// The scan whose content comes inline.
+    inline: Option<(JobId, Request)>,
     most: usize,
     out: Vec<u8>,
 }
@@ -28,9 +30,13 @@ struct Driver {
 impl Driver {
     fn new() -> Self {
         Self {
-            svsp: Svsp::new(Hello::default()),
+            svsp: Svsp::new(Hello {
+                test_signatures_only: false,
+                dial_from: Some(1024),
+            }),
             input: BytesMut::new(),
             jobs: VecDeque::new(),
+            inline: None,
             most: 0,
             out: Vec::new(),
         }
@@ -45,8 +51,33 @@ impl Driver {
                 Step::Read => assert!(self.input.len() <= super::LINE_LIMIT),
                 Step::Wait => assert!(!self.jobs.is_empty(), "would wait for ever"),
                 Step::Scan(job, request) => {
-                    self.jobs.push_back((job, request));
-                    self.most = self.most.max(self.jobs.len());
+                    self.begin(job, request);
+                    continue;
+                }
+                Step::Receive(job, request, channel) => {
+                    if channel == Channel::Listen {
+                        self.svsp.opened(job, 40_000, &mut self.out);
+                    }
+                    if channel == Channel::Inline {
+                        self.inline = Some((job, request));
+                    } else {
+                        self.begin(job, request);
+                    }
+                    continue;
+                }
+                Step::Content(job, bytes) => {
+                    let inline = self.inline.as_ref();
+                    assert!(inline.is_some_and(|(id, _)| *id == job) && !bytes.is_empty());
+                    continue;
+                }
+                Step::Complete(job) => {
+                    let (id, request) = self.inline.take().unwrap();
+                    assert_eq!(id, job);
+                    self.begin(job, request);
+                    continue;
+                }
+                Step::Forget(job) => {
+                    assert_eq!(self.inline.take().unwrap().0, job);
                     continue;
                 }
             }
@@ -54,13 +85,25 @@ impl Driver {
         }
     }
 
+    fn begin(&mut self, job: JobId, request: Request) {
+        self.jobs.push_back((job, request));
+        self.most = self.most.max(self.jobs.len());
+    }
+
     fn end_one(&mut self, which: usize) {
+        if self.jobs.is_empty()
+            && let Some((job, _)) = &self.inline
+        {
+            // There is no room for its content, or it stands still.
+            let ended = Report::Ended(Box::new(Summary::new(ObjectPath::root(""))));
+            self.svsp.report(*job, &ended, &mut self.out);
+            self.inline = None;
+        }
         let which = which % self.jobs.len().max(1);
         let Some((job, request)) = self.jobs.remove(which) else {
             return;
         };
-        let Source::Path(path) = request.source;
-        let path = ObjectPath::root(path);
+        let path = ObjectPath::root(request.source.name().to_vec());
         let begun = Report::Scanning(path.clone());
         self.svsp.report(job, &begun, &mut self.out);
         let ended = Report::Ended(Box::new(Summary::new(path)));
@@ -120,6 +163,11 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
         "SCAN/FILE relative",
         "SCAN/FILE",
         "SCAN/REQUEST x",
+        "SCAN/PORT 4000",
+        "SCAN/PORT 80 x",
+        "SCAN/DATA 6 x\nQUIT\r\n",
+        "SCAN/DATA 0",
+        "SCAN/gz/DATA 5\nQUIT\n",
         "ENABLE COVERAGE",
         "DISABLE COVERAGE",
         "ENABLE EXPAND zip",
@@ -139,6 +187,8 @@ fn noise() -> impl Strategy<Value = Vec<u8>> {
         &b"SCAN"[..],
         b"/FILE ",
         b"/DATA ",
+        b"/PORT 4000",
+        b"/REQUEST ",
         b"ENABLE ",
         b"EXPAND ",
         b"QUIT",

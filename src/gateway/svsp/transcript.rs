@@ -5,6 +5,7 @@
 //! ```text
 //! # a comment                 also at the start, to say what is shown
 //! H: test signatures only     the server has only these (default: others too)
+//! H: no dialling              the server connects to nobody (default: to ports from 1024 on)
 //! C: SCAN/FILE /tmp/foo       the client sends this line and CR LF
 //! c: QUIT                     the client sends these bytes, without a line end
 //! F: 70000 x                  the client sends this byte so many times
@@ -15,11 +16,13 @@
 //! R: 1 gap unsupported/xz "/tmp/foo" the detail     a gap that makes the verdict incomplete
 //! R: 1 pass corrupt "/tmp/foo" the detail           a gap that the policy passes
 //! R: 1 note changed "/tmp/foo" the detail
+//! D: 1 partly hello           so much of the content of this scan has come inline
+//! D: 1 whole hello            and it is known that this is all
 //! R: 1 done bytes=12 sha1=da39 epoch=1:00ff         each word may be left out
 //! X:                          the server closes; nothing comes after it
 //! ```
 //!
-//! At each R, E and X, and at the end, the server must have sent all S lines so far and no more. Against a real server
+//! Data connections are at the port 40,000 plus the number of the scan. At each D, R, E and X, and at the end, the server must have sent all S lines so far and no more. Against a real server
 //! R means: wait; what is scanned is what the paths hold.
 #![forbid(unsafe_code)]
 
@@ -32,7 +35,7 @@ use crate::event::{
     EngineWord, Epoch, Errno, Exclusion, Finding, Gap, Limit, Note, NoteKind, Place, Reason,
     SignatureName,
 };
-use crate::gateway::{Hello, Protocol, Step};
+use crate::gateway::{Channel, Hello, Protocol, Step};
 use crate::path::ObjectPath;
 use crate::request::{Request, Source};
 use crate::verdict::Summary;
@@ -50,11 +53,12 @@ struct Round {
 enum Then {
     Close,
     ClientEnds,
+    Data(usize, Vec<u8>),
     Over,
     Report(usize, Vec<u8>),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Script {
     hello: Hello,
     rounds: Vec<Round>,
@@ -64,7 +68,15 @@ struct Script {
 }
 
 fn parse(text: &str) -> Script {
-    let mut script = Script::default();
+    let mut script = Script {
+        hello: Hello {
+            test_signatures_only: false,
+            dial_from: Some(1024),
+        },
+        rounds: Vec::new(),
+        client: Vec::new(),
+        server: Vec::new(),
+    };
     let steps = text
         .lines()
         .filter(|line| !line.starts_with('#') && !line.is_empty());
@@ -86,13 +98,15 @@ impl Script {
                 let count = usize::try_from(number(count)).unwrap();
                 self.client.extend_from_slice(&byte.repeat(count));
             }
-            "H" => self.hello.test_signatures_only = true,
+            "H" if rest == b"test signatures only" => self.hello.test_signatures_only = true,
+            "H" => self.hello.dial_from = None,
             "S" => self.server.extend_from_slice(&[rest, b"\r\n"].concat()),
             "E" => self.check(Then::ClientEnds),
-            "R" => {
+            "D" | "R" => {
                 let (job, what) = word(rest);
                 let job = usize::try_from(number(job)).unwrap() - 1;
-                self.check(Then::Report(job, what.to_vec()));
+                let then = if key == "D" { Then::Data } else { Then::Report };
+                self.check(then(job, what.to_vec()));
             }
             "X" => self.check(Then::Close),
             _ => panic!("no such step: {key}"),
@@ -144,6 +158,15 @@ struct Player {
     closed: bool,
     out: Vec<u8>,
     jobs: Vec<(JobId, Request, Summary)>,
+    /// What came inline for each of them.
+    content: Vec<Content>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    bytes: Vec<u8>,
+    whole: bool,
+    forgotten: bool,
 }
 
 impl Player {
@@ -155,7 +178,19 @@ impl Player {
             closed: false,
             out: Vec::new(),
             jobs: Vec::new(),
+            content: Vec::new(),
         }
+    }
+
+    fn accept(&mut self, job: JobId, request: Request) {
+        let path = ObjectPath::root(request.source.name().to_vec());
+        self.jobs.push((job, request, Summary::new(path)));
+        self.content.push(Content::default());
+    }
+
+    fn content_of(&mut self, job: JobId) -> &mut Content {
+        let row = self.jobs.iter().position(|(number, ..)| *number == job);
+        &mut self.content[row.unwrap()]
     }
 
     fn send(&mut self, piece: &[u8]) {
@@ -168,10 +203,26 @@ impl Player {
                 Step::Close => self.closed = true,
                 Step::Read | Step::Wait => break,
                 Step::Scan(job, request) => {
-                    let Source::Path(path) = request.source.clone();
-                    self.jobs
-                        .push((job, request, Summary::new(ObjectPath::root(path))));
+                    assert!(matches!(request.source, Source::Path(_)));
+                    self.accept(job, request);
                 }
+                Step::Receive(job, request, channel) => {
+                    assert!(matches!(request.source, Source::Stream(_)));
+                    self.accept(job, request);
+                    let port = 40_000 + u16::try_from(self.jobs.len()).unwrap();
+                    match channel {
+                        Channel::Inline => {}
+                        Channel::Dial(at) => assert_eq!(at, port),
+                        Channel::Listen => self.svsp.opened(job, port, &mut self.out),
+                    }
+                }
+                Step::Content(job, bytes) => {
+                    let content = self.content_of(job);
+                    assert!(!content.whole && !content.forgotten && !bytes.is_empty());
+                    content.bytes.extend_from_slice(&bytes);
+                }
+                Step::Complete(job) => self.content_of(job).whole = true,
+                Step::Forget(job) => self.content_of(job).forgotten = true,
             }
         }
     }
@@ -196,6 +247,12 @@ impl Player {
                 self.send(b"");
             }
             Then::Over => {}
+            Then::Data(job, what) => {
+                let content = &self.content[*job];
+                let how = if content.whole { "whole" } else { "partly" };
+                let got = format!("{how} {}", content.bytes.escape_ascii());
+                assert_eq!(got, what.escape_ascii().to_string());
+            }
             Then::Report(job, what) => self.report(*job, what),
         }
     }
@@ -327,6 +384,7 @@ fn reason(text: &str) -> Reason {
         Reason::Excluded(Exclusion::Recurse),
         Reason::Limit(Limit::Depth),
         Reason::Limit(Limit::Ratio),
+        Reason::Limit(Limit::Spool),
     ];
     let errnos = (1..200).map(|number| Reason::Unreadable(Errno(number)));
     let mut all = plain.into_iter().chain(errnos);
