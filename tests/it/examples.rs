@@ -121,6 +121,46 @@ fn a_daemon_scans_by_name() {
     }
 }
 
+#[test]
+fn a_daemon_scans_what_it_is_sent() {
+    let daemon = Daemon::start(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let clean = write(folder.path(), "clean", &noise(1, 70_000).repeat(50));
+    let empty = write(folder.path(), "empty", b"");
+    let odd = write(folder.path(), " \"odd\" \\name\n ", b"hello");
+    let infected = write(folder.path(), "infected", &eicar());
+    let closed = write(
+        folder.path(),
+        "closed.rar",
+        b"Rar!\x1a\x07\x01\x00and so on",
+    );
+    let missing = folder.path().join("missing");
+    let rows: &[(&[&Path], i32, &[&str])] = &[
+        (&[&clean], 0, &["clean\": clean"]),
+        (&[&empty], 0, &["empty\": clean"]),
+        (&[&odd], 0, &[r#"/ \"odd\" \\name\n ": clean"#]),
+        (&[&infected], 23, &["CVDL EICAR-Test-File"]),
+        (&[&missing], 2, &["missing\": NOT KNOWN TO BE CLEAN"]),
+        (&[folder.path()], 2, &["not a file"]),
+        (
+            &[&closed],
+            2,
+            &["NOT KNOWN TO BE CLEAN: ENOTSUP", "unsupported/RAR"],
+        ),
+        (&[&missing, &infected, &clean], 23, &["EICAR", "missing"]),
+        (&vec![clean.as_path(); 40], 0, &["clean\": clean"]),
+    ];
+    for client in clients() {
+        for (files, code, words) in rows {
+            let (exit, text) = client.run(daemon.address, &[], files);
+            assert_eq!(exit, *code, "{} {files:?}: {text}", client.name);
+            for word in *words {
+                assert!(text.contains(word), "{} {files:?}: {text}", client.name);
+            }
+        }
+    }
+}
+
 /// Plays one connection of a server by these lines and gives the content that it was sent:
 ///
 /// * `S: TEXT` says this line; `{port}` is a port for uploads, `{closed}` one that nobody listens on
