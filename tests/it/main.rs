@@ -23,6 +23,8 @@ mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod layering;
+mod model;
+mod model_test;
 mod reload;
 mod sources;
 mod transcripts;
