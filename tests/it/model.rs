@@ -149,7 +149,7 @@ impl Reader<'_> {
             Some(Effect::Reply("EINVAL"))
         } else if start == 0 && looks_like_http(line) {
             Some(Effect::Hang)
-        } else if line.iter().all(|byte| *byte == b' ') {
+        } else if line.iter().all(is_blank) {
             None
         } else {
             Some(self.command(text))
@@ -180,13 +180,11 @@ impl Reader<'_> {
                     match parts.as_slice() {
                         // The form "raw" has no name, so that nothing or a slash too many is it.
                         [what] | [b"", what] => self.scan(what, arguments),
-                        [_, b"DATA"] => match counted(arguments) {
-                            // Not understood, and its content all the same content.
-                            Some((count, _)) => {
-                                self.skip(count);
-                                Effect::Reply("ENOTSUP")
-                            }
-                            None => Effect::Fatal("EINVAL"),
+                        // A format that nobody knows, of what is a source all the same: what is wrong there comes first, and
+                        // content that follows is content.
+                        [_, what] => match self.scan(what, arguments) {
+                            Effect::Scan(_) | Effect::NoSuchName { .. } => Effect::Reply("ENOTSUP"),
+                            refused => refused,
                         },
                         _ => Effect::Reply("ENOTSUP"),
                     }
@@ -337,21 +335,25 @@ fn looks_like_http(line: &[u8]) -> bool {
 fn id(line: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let digits = line.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (id, rest) = line.split_at(digits);
-    if (1..=64).contains(&digits) && (rest.is_empty() || rest[0] == b' ') {
+    if (1..=64).contains(&digits) && rest.first().is_none_or(is_blank) {
         (Some(id), unblank(rest))
     } else {
         (None, line)
     }
 }
 
+fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
 fn unblank(text: &[u8]) -> &[u8] {
-    let blanks = text.iter().take_while(|byte| **byte == b' ').count();
+    let blanks = text.iter().take_while(|byte| is_blank(byte)).count();
     &text[blanks..]
 }
 
 /// The first word, and the rest without the blanks in front.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
-    let end = text.iter().position(|byte| *byte == b' ');
+    let end = text.iter().position(is_blank);
     let (word, rest) = text.split_at(end.unwrap_or(text.len()));
     (word, unblank(rest))
 }
