@@ -280,7 +280,9 @@ async fn accept(
     let stream = loop {
         match timeout_at(end, listener.accept()).await {
             Err(_) => return Err(no_connection(port, "nobody came in time")),
-            Ok(Err(error)) => return Err(no_connection(port, &error.to_string())),
+            // Somebody who came and went again does not take anybody's place.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            Ok(Err(error)) => return Err(no_port(error)),
             Ok(Ok((stream, address))) if is_same(address, peer) => break stream,
             Ok(Ok(_)) => {}
         }

@@ -156,3 +156,95 @@ fn one_with_many_folders_does_not_hold_up_another() {
     busy.stream.set_nonblocking(true).unwrap();
     drop(busy);
 }
+
+/// Idle connections, which have each asked something once.
+const IDLE: usize = 10_000;
+
+#[test]
+fn ten_thousand_idle_connections_cost_little_and_hold_nobody_up() {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let most = limit.maximum.unwrap_or(u64::MAX);
+    if most < IDLE as u64 + 1000 {
+        let required = std::env::var("VFIND_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+        assert!(!required, "the limit of open files is {most}");
+        println!("skipped: the limit of open files is {most}");
+        return;
+    }
+    let raised = rustix::process::Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
+    let daemon = Daemon::start(&[]);
+    let before = daemon.resident();
+    let idle: Vec<_> = (0..IDLE)
+        .map(|number| {
+            let mut stream = std::net::TcpStream::connect(daemon.address).unwrap();
+            let command = match number % 3 {
+                0 => "SCAN/DATA 5\r\nhello",
+                1 => "ENABLE COVERAGE\r\n",
+                _ => "",
+            };
+            stream.write_all(command.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    // All are accepted and answered once the last is.
+    let mut last = daemon.connect();
+    last.send("ENABLE RECURSE 1\r\n");
+    assert_eq!(last.text(), "OK");
+    let mut line = vec![0; 7];
+    for mut stream in &idle {
+        std::io::Read::read_exact(&mut stream, &mut line).unwrap();
+        assert_eq!(line, b"READY\r\n");
+    }
+    let grown = daemon.resident().saturating_sub(before);
+    println!("{IDLE} idle connections: {grown} kB");
+    assert!(grown < 150 * 1024, "{grown} kB more");
+    last.send("1 SCAN/DATA 5\r\nhello");
+    assert_eq!(last.answer().last().unwrap(), "1 DONE 0 : \"\"");
+    drop(idle);
+}
+
+#[test]
+fn a_connection_that_never_ends_grows_nothing() {
+    // A million with VFIND_FULL set.
+    let requests = match std::env::var_os("VFIND_FULL") {
+        Some(_) => 1_000_000,
+        None => 50_000,
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("small");
+    std::fs::write(&path, b"small").unwrap();
+    let daemon = Daemon::start(&[]);
+    let mut talk = daemon.connect();
+    let mut writer = talk.stream.try_clone().unwrap();
+    let mut resident = Vec::new();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for number in 0..requests {
+                let command = match number % 4 {
+                    0 => format!("{number} SCAN/FILE {}\r\n", path.display()),
+                    1 => format!("{number} SCAN/FILE {}x\r\n", path.display()),
+                    2 => format!("{number} SCAN/DATA 5 {number}\r\nhello"),
+                    _ => format!("{number} SCAN/FILE-SHA1 {}\r\n", path.display()),
+                };
+                writer.write_all(command.as_bytes()).unwrap();
+            }
+        });
+        let mut ended = 0;
+        while ended < requests {
+            let line = talk.line();
+            let (_, reply) = reply::parse(&line).unwrap();
+            if matches!(reply, Reply::Done(..) | Reply::Error(..)) {
+                ended += 1;
+                if ended % (requests / 10) == 0 {
+                    resident.push(daemon.resident());
+                }
+            }
+        }
+    });
+    println!("resident after each tenth of {requests} requests: {resident:?} kB");
+    let (early, late) = (resident[1], resident[9]);
+    assert!(late < early + 4096, "{resident:?}");
+}

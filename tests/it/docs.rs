@@ -234,3 +234,44 @@ fn every_kind_of_container_is_named_where_expand_is_explained() {
         assert!(text.contains(&format!("`{}`", kind.name)), "{}", kind.name);
     }
 }
+
+/// Each row of the paper names files and functions that test it; what is renamed or deleted is missed here.
+#[test]
+fn every_line_of_the_paper_is_tested_where_it_says() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("docs/protocols/svsp.md")).unwrap();
+    let table = text.split("## The paper, line by line").nth(1).unwrap();
+    let mut sources = String::new();
+    let mut folders = vec![root.join("src"), root.join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                sources += &std::fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    let rows: Vec<&str> = table
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .collect();
+    assert!(rows.len() > 50, "{} rows", rows.len());
+    for row in rows.iter().skip(1).filter(|row| !row.contains("FAQ 7")) {
+        let cell = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let tests: Vec<&str> = cell.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "not tested: {row}");
+        for test in tests {
+            let there = match test.strip_suffix(".txt") {
+                Some(_) => root.join("tests/data/wire/svsp").join(test).exists(),
+                None => {
+                    sources.contains(&format!("#[test]\nfn {test}("))
+                        || sources.contains(&format!("    #[test]\n    fn {test}("))
+                        || sources.contains(&format!("    #[test]\n    fn {test}(\n"))
+                }
+            };
+            assert!(there, "no test is called {test}: {row}");
+        }
+    }
+}
