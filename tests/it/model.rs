@@ -147,7 +147,7 @@ impl Reader<'_> {
             known_at = start + LINE_LIMIT + 1;
             needs_end = false;
             Some(Effect::Reply("EINVAL"))
-        } else if start == 0 && looks_like_http(line) {
+        } else if self.commands.is_empty() && looks_like_http(line) {
             Some(Effect::Hang)
         } else if line.iter().all(is_blank) {
             None
@@ -239,6 +239,9 @@ impl Reader<'_> {
             b"" => return Effect::Fatal("EINVAL"),
             _ => return Effect::Reply("ENOTSUP"),
         };
+        if label.contains(&0) {
+            return Effect::Reply("EINVAL");
+        }
         Effect::Scan(Scan {
             name: label,
             way,

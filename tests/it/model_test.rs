@@ -669,6 +669,9 @@ fn labels() -> BoxedStrategy<Vec<u8>> {
         1 => text(" C:\\Temp\\\x1a.exe"),
         1 => text(" \"/quoted\\n\x1a\""),
         1 => text(" \"/not complete \x1a"),
+        1 => text(" \"relative \x1a\""),
+        1 => text(" zero\0\x1a"),
+        1 => Just(b" any \xff\x07bytes \x1a  ".to_vec()),
     ]
     .boxed()
 }
