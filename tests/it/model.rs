@@ -251,9 +251,14 @@ impl Reader<'_> {
     }
 
     fn option(&mut self, arguments: &[u8], on: bool) -> &'static str {
-        let (option, value) = word(arguments);
+        let (option, mut value) = word(arguments);
+        let option = option.to_ascii_uppercase();
         let options = &mut self.options;
-        match option.to_ascii_uppercase().as_slice() {
+        if matches!(option.as_slice(), b"EXPAND" | b"RECURSE" | b"HTML") {
+            // In names blanks at the end count; a word or a number has none.
+            value = value.trim_ascii_end();
+        }
+        match option.as_slice() {
             b"IGNORE" => {
                 if on && value.is_empty() || std::str::from_utf8(value).is_err() {
                     return "EINVAL";
@@ -311,7 +316,7 @@ impl Reader<'_> {
             b"HTML" => {}
             _ => return "EINVAL",
         }
-        if option.eq_ignore_ascii_case(b"EXPAND") {
+        if option == b"EXPAND" {
             self.options.is_default_set = false;
         }
         "OK"

@@ -686,13 +686,13 @@ fn options() -> BoxedStrategy<Vec<u8>> {
         1 => Just([&b" EXCLUDE *"[..], &[b'a'; 1030]].concat()),
         4 => one_of(&[
             " EXPAND", " EXPAND *", " EXPAND zip", " EXPAND gz", " EXPAND GZIP", " expand Tar", " EXPAND RAR",
-            " EXPAND html", " EXPAND nonsense", " EXPAND zip gz",
+            " EXPAND html", " EXPAND nonsense", " EXPAND zip gz", " EXPAND gz  ",
         ]),
         2 => one_of(&[
-            " RECURSE", " RECURSE 0", " RECURSE 1", " RECURSE 007", " RECURSE -1", " RECURSE +1", " RECURSE 1x", " RECURSE x",
+            " RECURSE", " RECURSE 0", " RECURSE 1", " RECURSE 007", " RECURSE -1", " RECURSE +1", " RECURSE 1x", " RECURSE x", " RECURSE 2 ",
         ]),
         2 => one_of(&[" ORIGINAL", " original", " COVERAGE", " Coverage"]),
-        1 => one_of(&[" HTML", " HTML 1", " HTML 3", " HTML 0", " HTML 4", " HTML x"]),
+        1 => one_of(&[" HTML", " HTML 1", " HTML 3", " HTML 0", " HTML 4", " HTML x", " HTML 2  "]),
         1 => one_of(&["", " ", " NONSENSE", " NONSENSE 1", " SCAN/FILE /x"]),
     ];
     let on = joined(vec![
