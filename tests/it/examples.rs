@@ -449,3 +449,59 @@ fn several_contents_go_out_side_by_side() {
         );
     }
 }
+
+/// What the class promises beyond what its program shows: content from anywhere, and a stream that breaks off is never
+/// taken for whole, neither by the server nor by the client.
+const LIBRARY: &str = r#"
+import io, sys
+sys.path.insert(0, sys.argv[1])
+from client import Client, State
+
+class Broken(io.RawIOBase):
+    left = 3
+    def read(self, size):
+        self.left -= 1
+        if self.left == 0:
+            raise OSError("broken")
+        return b"harmless"
+
+eicar = sys.stdin.buffer.read()
+with Client(sys.argv[2]) as client:
+    assert client.notice == "test signatures only", client.notice
+    assert client.scan_bytes(b"harmless", "a \n label").state is State.CLEAN
+    found = client.scan_stream(io.BytesIO(eicar), "mail")
+    assert (found.state, found.findings) == (State.INFECTED, [("CVDL EICAR-Test-File", '"mail"', "end at 68")]), found
+    pending = [client.submit_stream(io.BytesIO(eicar if n % 3 else b"x"), str(n)) for n in range(100)]
+    for n, future in enumerate(pending):
+        verdict = future.result(60)
+        assert verdict.state is (State.INFECTED if n % 3 else State.CLEAN), verdict
+        assert verdict.coverage[:1] == ["1"], verdict
+    broken = client.scan_stream(Broken())
+    assert broken.state is State.UNKNOWN and "ECONNRESET" in broken.reason, broken
+    assert client.scan_path("/nowhere").reason.startswith("ENOENT")
+client_after = client.scan_bytes(b"harmless")
+assert client_after.state is State.UNKNOWN and client_after.lost, client_after
+print("fine")
+"#;
+
+#[test]
+fn the_python_class_takes_content_from_anywhere() {
+    if !has_tools(&["python3", "timeout"]) {
+        return;
+    }
+    let daemon = Daemon::start(&[]);
+    let mut child = Command::new("timeout")
+        .args(["120", "python3", "-c", LIBRARY])
+        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("examples"))
+        .arg(daemon.address.to_string())
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&eicar()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.stdout, b"fine\n", "{complaints}");
+}
