@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: scan_file FILE")?;
     let (live, _) = Live::start(Sources {
         builtin: true,
-        files: Vec::new(),
+        ..Sources::default()
     })?;
     let current = live.current();
     let setup = Setup {

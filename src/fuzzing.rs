@@ -125,7 +125,7 @@ pub fn content(data: &[u8]) {
     let Ok(file) = file_of(data) else { return };
     let Ok((live, _)) = Live::start(Sources {
         builtin: true,
-        files: Vec::new(),
+        ..Sources::default()
     }) else {
         return;
     };

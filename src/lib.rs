@@ -20,10 +20,13 @@
     )
 )]
 
+pub mod access;
 pub mod bytes;
 pub mod kind;
 pub mod path;
+pub mod pidfile;
 pub mod stop;
+pub mod user;
 
 pub mod event;
 pub mod object;

@@ -33,15 +33,20 @@ pub fn start(quiet: u8) {
 const COMPLAINTS: usize = 100;
 
 /// Says what in the signature files was not understood.
-pub fn complaints(complaints: &[Complaint]) {
+///
+/// # Errors
+/// For people: there is something, and it is the end.
+pub fn complaints(complaints: &[Complaint], are_the_end: bool) -> Result<(), String> {
     for complaint in complaints.iter().take(COMPLAINTS) {
         error!("not loaded: {complaint}");
     }
-    if !complaints.is_empty() {
-        error!(
-            "{} signatures were not loaded, all others are in use",
-            complaints.len()
-        );
+    match complaints.len() {
+        0 => Ok(()),
+        count if are_the_end => Err(format!("{count} signatures were not understood")),
+        count => {
+            error!("{count} signatures were not loaded, all others are in use");
+            Ok(())
+        }
     }
 }
 

@@ -1,14 +1,17 @@
 //! The daemon: reads its options, binds its addresses, serves until it is told to end.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
-use vfind::config::{DaemonConfig, DaemonFlags};
+use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
 use vfind::database::Live;
+use vfind::pidfile::{self, PidFile};
 use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
 use vfind::server::{self, Listener, Shared, Transfers};
@@ -38,29 +41,77 @@ fn main() -> ExitCode {
 }
 
 fn serve(config: DaemonConfig) -> Result<(), String> {
-    let sources = config.common.sources.clone();
-    let (live, complaints) = Live::start(sources).map_err(|error| error.to_string())?;
-    vfind::log::complaints(&complaints);
-    let live = Arc::new(live);
     if config.common.list_signatures {
-        return vfind::log::list_signatures(&live.current().database);
+        return vfind::log::list_signatures(&load(&config.common)?.current().database);
     }
+    let sockets = config.listen.iter().map(bind);
+    let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
+    // Held, and removed at the end.
+    let _pid_file = process_number(&config.common)?;
+    if let Some(user) = &config.user {
+        // Before any signature or content is read, and while there is one thread: the others are that user's from
+        // their beginning.
+        user.become_it()?;
+        config.common.check_tmpdir()?;
+    }
+    let live = load(&config.common)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    runtime.block_on(run(config, live))
+    let ended = runtime.block_on(run(sockets, config, live));
+    // Without waiting for a thread that is still in some system call.
+    runtime.shutdown_background();
+    ended
 }
 
-async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
+fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
+    let loaded = Live::start(config.sources.clone());
+    let (live, complaints) = loaded.map_err(|error| error.to_string())?;
+    vfind::log::complaints(&complaints, config.exit_on_complaints)?;
+    Ok(Arc::new(live))
+}
+
+fn bind(listen: &Listen) -> Result<std::net::TcpListener, String> {
+    let bound = || {
+        let socket = std::net::TcpListener::bind(listen.address)?;
+        // Once more, for a longer row of those who wait than the standard library's.
+        rustix::net::listen(&socket, BACKLOG)?;
+        socket.set_nonblocking(true)?;
+        Ok(socket)
+    };
+    bound().map_err(|error: std::io::Error| format!("cannot listen at {}: {error}", listen.address))
+}
+
+/// Connections that the system keeps until they are accepted.
+const BACKLOG: i32 = 1024;
+
+fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
+    let pid_file = config.pidfile.as_deref().map(PidFile::lock).transpose()?;
+    if let Some(path) = &config.savepid {
+        pidfile::save(path)?;
+    }
+    if config.print_pid {
+        writeln!(std::io::stdout(), "{}", std::process::id())
+            .map_err(|error| format!("cannot write: {error}"))?;
+    }
+    Ok(pid_file)
+}
+
+async fn run(
+    sockets: Vec<std::net::TcpListener>,
+    config: DaemonConfig,
+    live: Arc<Live>,
+) -> Result<(), String> {
     let policy = Arc::new(config.common.policy(Asker::Svsp));
     let mut listeners = Vec::new();
-    for (gateway, address) in &config.listen {
-        let socket = TcpListener::bind(address).await;
+    for (socket, listen) in sockets.into_iter().zip(config.listen) {
+        let address = socket.local_addr().unwrap_or(listen.address);
+        let socket = TcpListener::from_std(socket);
         let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
-        let address = socket.local_addr().unwrap_or(*address);
-        info!(protocol = gateway.name, %address, "listening");
+        info!(protocol = listen.gateway.name, %address, "listening");
         listeners.push(Listener {
-            gateway,
+            gateway: listen.gateway,
             socket,
             policy: Arc::clone(&policy),
+            access: listen.access,
         });
     }
     let tmpdir = config.common.terms.setup.tmpdir.clone();
@@ -79,9 +130,25 @@ async fn run(config: DaemonConfig, live: Arc<Live>) -> Result<(), String> {
         dial_from: config.dial_from,
     });
     let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
+    let workers = Arc::clone(&shared);
     server::run(listeners, shared, config.connections, signals).await;
+    end(workers);
     Ok(())
 }
+
+/// Lets the workers end, but not for long: one that hangs in hostile content never does. Worker processes end with them.
+fn end(workers: Arc<Shared>) {
+    let (ended, wait) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        drop(workers);
+        drop(ended);
+    });
+    // An error either way: they have ended, or it took too long.
+    let _ = wait.recv_timeout(WORKERS);
+}
+
+/// How long workers may take to end when nobody waits for their answers any more.
+const WORKERS: Duration = Duration::from_millis(500);
 
 /// Asks for as many descriptors as the system grants: connections, files and folders each take one.
 fn raise_descriptors() {

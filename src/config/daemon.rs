@@ -7,10 +7,16 @@ use std::time::Duration;
 
 use clap::Parser;
 
-use super::{CommonConfig, CommonFlags, read, seconds, usage};
+use super::arguments::{self, Given};
+use super::common::{CommonConfig, CommonFlags};
+use super::limits::Seconds;
+use super::refused::Program;
+use super::{print, usage};
+use crate::access::{Access, Range};
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::pool::Isolation;
 use crate::server::Times;
+use crate::user::User;
 
 /// Options of `vfindd` as written.
 #[derive(Debug, Parser)]
@@ -49,17 +55,29 @@ pub struct DaemonFlags {
     #[arg(long, value_enum, default_value_t = IsolationFlag::Thread)]
     isolation: IsolationFlag,
 
+    /// Work as this user: NAME or NAME:GROUP, from when the addresses are bound
+    #[arg(long, value_name = "NAME[:GROUP]")]
+    user: Option<String>,
+
+    /// Serve only those who connect from here: [LISTENER:]ADDRESS[/BITS]; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    allow: Vec<AccessRule>,
+
+    /// Do not serve those who connect from here, even if they are allowed; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    deny: Vec<AccessRule>,
+
     /// Connections at the same time
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     limit_connections: u32,
 
     /// Seconds for a data connection (SCAN/REQUEST, SCAN/PORT) to come about
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = seconds)]
-    limit_accept: Duration,
+    #[arg(long, value_name = "SECONDS", default_value_t = Seconds(Duration::from_secs(30)))]
+    limit_accept: Seconds,
 
     /// Seconds without a byte after which content that a client sends is given up
-    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
-    limit_idle: Duration,
+    #[arg(long, value_name = "SECONDS", default_value_t = Seconds(Duration::from_secs(60)))]
+    limit_idle: Seconds,
 
     /// The lowest port of a client that SCAN/PORT connects to, or off
     #[arg(long, value_name = "PORT|off", default_value = "1024", value_parser = dial_from)]
@@ -73,6 +91,32 @@ pub struct DaemonFlags {
 enum IsolationFlag {
     Process,
     Thread,
+}
+
+/// Addresses that may or may not connect to one listener, or to all.
+#[derive(Debug, Clone)]
+struct AccessRule {
+    listener: Option<&'static Gateway>,
+    range: Range,
+}
+
+impl std::str::FromStr for AccessRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // No protocol's name is the beginning of an address: each has a letter that is no hexadecimal digit.
+        let named = text
+            .split_once(':')
+            .and_then(|(name, rest)| Some((gateway(name)?, rest)));
+        let (listener, range) = match named {
+            Some((gateway, range)) => (Some(gateway), range),
+            None => (None, text),
+        };
+        Ok(Self {
+            listener,
+            range: range.parse()?,
+        })
+    }
 }
 
 /// A port, or none.
@@ -91,8 +135,10 @@ fn dial_from(text: &str) -> Result<DialFrom, String> {
 /// What `vfindd` is to do.
 #[derive(Debug)]
 pub struct DaemonConfig {
-    /// Where to listen, and what is spoken there.
-    pub listen: Vec<(&'static Gateway, SocketAddr)>,
+    /// Where to listen.
+    pub listen: Vec<Listen>,
+    /// Who to be, once the addresses are bound.
+    pub user: Option<User>,
     /// Connections at the same time.
     pub connections: usize,
     /// How long content that clients send is waited for.
@@ -105,13 +151,30 @@ pub struct DaemonConfig {
     pub common: CommonConfig,
 }
 
+/// One address, and what is spoken there with whom.
+#[derive(Debug)]
+pub struct Listen {
+    /// The protocol.
+    pub gateway: &'static Gateway,
+    /// The address.
+    pub address: SocketAddr,
+    /// Who may connect.
+    pub access: Access,
+}
+
 impl DaemonFlags {
     /// Reads the command line; on a wrong one, or one that only asks for help, prints and gives the exit code.
     ///
     /// # Errors
     /// The code to exit with.
     pub fn read() -> Result<DaemonConfig, ExitCode> {
-        read::<Self>()?.resolve().map_err(usage::<Self>)
+        let tables: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
+        let Given { flags, shown } = arguments::read::<Self>(Program::Vfindd, &tables)?;
+        let config = flags.resolve().map_err(usage::<Self>)?;
+        match shown {
+            None => Ok(config),
+            Some(shown) => Err(print(&shown)),
+        }
     }
 
     fn resolve(self) -> Result<DaemonConfig, String> {
@@ -131,22 +194,46 @@ impl DaemonFlags {
                     .map(|gateway| (gateway, SocketAddr::new(ip, self.svsp_port))),
             );
         }
+        let listen = listen.into_iter().map(|(gateway, address)| Listen {
+            gateway,
+            address,
+            access: self.access(gateway),
+        });
+        let listen = listen.collect();
+        let user = self.user.as_deref().map(User::look_up).transpose();
         let isolation = match self.isolation {
             IsolationFlag::Process => Isolation::Process,
             IsolationFlag::Thread => Isolation::Thread,
         };
         Ok(DaemonConfig {
             listen,
+            user: user.map_err(|problem| format!("--user: {problem}"))?,
             connections: self.limit_connections as usize,
             times: Times {
-                connect: self.limit_accept,
-                idle: self.limit_idle,
+                connect: self.limit_accept.0,
+                idle: self.limit_idle.0,
             },
             upload_spool: self.common.limits.spool() / 2,
             dial_from: self.svsp_dial_from.0,
             common: self.common.resolve(isolation)?,
         })
     }
+
+    fn access(&self, gateway: &Gateway) -> Access {
+        let mut access = Access::default();
+        let is_for = |rule: &&AccessRule| rule.listener.is_none_or(|one| one.name == gateway.name);
+        for rule in self.allow.iter().filter(is_for) {
+            access.allow(rule.range);
+        }
+        for rule in self.deny.iter().filter(is_for) {
+            access.deny(rule.range);
+        }
+        access
+    }
+}
+
+fn gateway(name: &str) -> Option<&'static Gateway> {
+    GATEWAYS.iter().find(|gateway| gateway.name == name)
 }
 
 fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> {
@@ -156,8 +243,7 @@ fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> 
         )
     };
     let (protocol, address) = text.split_once(':').ok_or_else(problem)?;
-    let gateway = GATEWAYS.iter().find(|gateway| gateway.name == protocol);
-    let gateway = gateway.ok_or_else(|| {
+    let gateway = gateway(protocol).ok_or_else(|| {
         let names: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
         format!(
             "--listen={text}: no protocol is called '{protocol}': {}",
@@ -185,7 +271,7 @@ mod tests {
         let listen: Vec<_> = config
             .listen
             .iter()
-            .map(|(g, a)| (g.name, a.to_string()))
+            .map(|listen| (listen.gateway.name, listen.address.to_string()))
             .collect();
         assert_eq!(listen, [("svsp", "127.0.0.1:8081".to_owned())]);
         assert!(config.common.sources.builtin && config.common.threads > 0);
@@ -201,7 +287,7 @@ mod tests {
             "--policy=limit=pass",
         ])
         .unwrap();
-        assert_eq!(config.listen[0].1.to_string(), "[::1]:9");
+        assert_eq!(config.listen[0].address.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
         assert_eq!((limits.memory, limits.spool), (1 << 30, 256 << 20));
         let reason = Reason::Limit(crate::event::Limit::Depth);
@@ -211,6 +297,29 @@ mod tests {
         );
         let two = daemon(&["--listen=svsp:0.0.0.0:1", "--listen=svsp:[::]:2"]).unwrap();
         assert_eq!(two.listen.len(), 2);
+    }
+
+    #[test]
+    fn addresses_are_allowed_for_all_listeners_or_for_one() {
+        let config = daemon(&[
+            "--allow=10.0.0.0/8",
+            "--allow=svsp:fd00::/8",
+            "--deny=svsp:10.1.1.1",
+        ])
+        .unwrap();
+        for (address, admitted) in [
+            ("10.2.2.2", true),
+            ("10.1.1.1", false),
+            ("fd00::1", true),
+            ("::1", false),
+        ] {
+            let access = &config.listen[0].access;
+            assert_eq!(
+                access.admits(address.parse().unwrap()),
+                admitted,
+                "{address}"
+            );
+        }
     }
 
     #[test]
@@ -230,6 +339,9 @@ mod tests {
             (&["--limit-idle=0"], "above 0"),
             (&["--svsp-dial-from=0"], "from 1 to 65535"),
             (&["--policy=limit=never"], "infected"),
+            (&["--user=no such user"], "no user 'no such user'"),
+            (&["--allow=localhost"], "10.0.0.0/8"),
+            (&["--deny=gopher:10.0.0.0/8"], "10.0.0.0/8"),
             (&["--nonsense"], "--nonsense"),
         ] {
             let error = daemon(arguments).unwrap_err();

@@ -1,14 +1,26 @@
 //! The command line of `vfind`.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
-use std::path::PathBuf;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 
-use super::{CommonConfig, CommonFlags, EXIT_CODES, read, usage};
+use super::arguments::{self, Given};
+use super::common::{CommonConfig, CommonFlags};
+use super::refused::Program;
+use super::{EXIT_CODES, print, usage};
+use crate::database::load::lines;
 use crate::pool::Isolation;
+use crate::request::{Exclude, Options, Recurse};
+
+/// The largest list of names in bytes; each file that is scanned is held against all of them.
+const LIST: u64 = 1024 * 1024;
 
 /// Options of `vfind` as written.
 #[derive(Debug, Parser)]
@@ -24,8 +36,44 @@ pub struct ScannerFlags {
     #[arg(long)]
     vexit: bool,
 
-    /// Files and folders to scan
-    #[arg(value_name = "PATH", required_unless_present = "vlist")]
+    /// Read more names from standard input, one a line; so does no PATH at all, if it is no terminal
+    #[arg(long)]
+    stdin: bool,
+
+    /// Names on standard input end in a zero byte, as `find -print0` writes them
+    #[arg(short = '0', long)]
+    null: bool,
+
+    /// Do not scan this file, what is in this folder, or what matches this pattern (*, ?, […]); may be repeated
+    #[arg(long, value_name = "PATTERN")]
+    noscan: Vec<OsString>,
+
+    /// Do not scan what this file names, one a line; may be repeated
+    #[arg(long, value_name = "FILE")]
+    noscans: Vec<PathBuf>,
+
+    /// Do not report this virus, named as it is reported: 'CVDL W32/Example'; may be repeated
+    #[arg(long, value_name = "VIRUS")]
+    notell: Vec<String>,
+
+    /// Do not report the viruses that this file names, one a line; may be repeated
+    #[arg(long, value_name = "FILE")]
+    notells: Vec<PathBuf>,
+
+    /// Go this deep into folders and containers, 0 for as deep as the limits allow
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    recursion_limit: u32,
+
+    /// Leave out symbolic links that are named, too; those inside folders are left out anyhow
+    #[arg(long, conflicts_with = "follow_symlinks")]
+    ignore_symlinks: bool,
+
+    /// Write each line at once
+    #[arg(short, long)]
+    unbuf: bool,
+
+    /// Files and folders to scan; - is the content of standard input
+    #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 
     #[command(flatten)]
@@ -35,10 +83,46 @@ pub struct ScannerFlags {
 /// What `vfind` is to do.
 #[derive(Debug)]
 pub struct ScannerConfig {
-    /// What to scan, absolute.
-    pub paths: Vec<PathBuf>,
+    /// What to scan, before what standard input names.
+    pub inputs: Vec<Input>,
+    /// How names come from standard input, if they do.
+    pub names: Option<Names>,
+    /// The options of each request.
+    pub options: Arc<Options>,
+    /// A link is left out also when it is named.
+    pub ignore_links: bool,
+    /// Each line is written at once.
+    pub unbuffered: bool,
+    /// Bytes that the content of standard input may have.
+    pub content_room: u64,
     /// What is shared with `vfindd`.
     pub common: CommonConfig,
+}
+
+/// One thing to scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// The content of standard input.
+    Content,
+    /// A file or folder, absolute.
+    Path(PathBuf),
+}
+
+impl Input {
+    /// The file or folder of this name.
+    pub fn named(name: &OsStr) -> Self {
+        // What cannot be made absolute, such as an empty name, is no file: the scan says so, and goes on.
+        Self::Path(std::path::absolute(name).unwrap_or_else(|_| name.into()))
+    }
+}
+
+/// Names that come from standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The byte behind each.
+    pub end: u8,
+    /// Nobody asked for them, so that there must be one: else a program that forgot the names would be told "clean".
+    pub are_implied: bool,
 }
 
 impl ScannerFlags {
@@ -47,18 +131,232 @@ impl ScannerFlags {
     /// # Errors
     /// The code to exit with.
     pub fn read() -> Result<ScannerConfig, ExitCode> {
-        read::<Self>()?.resolve().map_err(usage::<Self>)
+        let Given { flags, shown } = arguments::read::<Self>(Program::Vfind, &[])?;
+        let is_listing = shown.is_some() || flags.common.only_lists();
+        let config = flags
+            .resolve(is_listing || std::io::stdin().is_terminal())
+            .map_err(usage::<Self>)?;
+        if let Some(shown) = shown {
+            return Err(print(&shown));
+        }
+        match is_listing || !config.inputs.is_empty() || config.names.is_some() {
+            true => Ok(config),
+            false => Err(usage::<Self>(
+                "no PATH, and standard input is a terminal".to_owned(),
+            )),
+        }
     }
 
-    fn resolve(self) -> Result<ScannerConfig, String> {
-        let mut paths = Vec::new();
-        for path in self.paths {
-            // What cannot be made absolute, such as an empty name, is no file: the scan says so, and goes on.
-            paths.push(std::path::absolute(&path).unwrap_or_else(|_| path.into()));
+    /// `is_terminal` tells that no names can be expected from standard input.
+    fn resolve(self, is_terminal: bool) -> Result<ScannerConfig, String> {
+        let mut options = Options::default();
+        for text in listed(
+            self.noscan.into_iter().map(OsString::into_vec),
+            &self.noscans,
+        )? {
+            options.exclude.add(&exclusion(&text)?);
+        }
+        for text in listed(
+            self.notell.into_iter().map(String::into_bytes),
+            &self.notells,
+        )? {
+            let name = String::from_utf8_lossy(&text).into_owned();
+            options.ignore.extend(without_word(&name));
+            options.ignore.push(name);
+        }
+        if self.recursion_limit > 0 {
+            options.recurse = Recurse::To(self.recursion_limit);
+        }
+        let inputs: Vec<_> = self
+            .paths
+            .iter()
+            .map(|path| match path.as_bytes() {
+                b"-" => Input::Content,
+                _ => Input::named(path),
+            })
+            .collect();
+        let are_implied = inputs.is_empty() && !self.stdin && !is_terminal;
+        let names = (self.stdin || are_implied).then_some(Names {
+            end: if self.null { 0 } else { b'\n' },
+            are_implied,
+        });
+        let contents = inputs.iter().filter(|input| **input == Input::Content);
+        if contents.count() + usize::from(names.is_some()) > 1 {
+            return Err("standard input can be read once: as '-' or for names".to_owned());
         }
         Ok(ScannerConfig {
-            paths,
+            inputs,
+            names,
+            options: Arc::new(options),
+            ignore_links: self.ignore_symlinks,
+            unbuffered: self.unbuf,
+            content_room: self.common.limits.spool() / 2,
             common: self.common.resolve(Isolation::Thread)?,
         })
+    }
+}
+
+/// What is named one by one, and what files name.
+fn listed(named: impl Iterator<Item = Vec<u8>>, files: &[PathBuf]) -> Result<Vec<Vec<u8>>, String> {
+    let mut all: Vec<_> = named.collect();
+    for path in files {
+        let text = read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        all.extend(lines(&text).map(<[u8]>::to_vec));
+    }
+    Ok(all)
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    File::open(path)?.take(LIST + 1).read_to_end(&mut text)?;
+    match text.len() as u64 > LIST {
+        true => Err(std::io::Error::other("larger than 1 MiB")),
+        false => Ok(text),
+    }
+}
+
+/// An entry of EXCLUDE: files are known by their absolute names. What could never match is refused, for somebody relies
+/// on it.
+fn exclusion(text: &[u8]) -> Result<Vec<u8>, String> {
+    let is_pattern = Exclude::is_pattern(text);
+    if text.starts_with(b"/") || text.starts_with(b"*") && is_pattern {
+        return Ok(text.to_vec());
+    }
+    let name = OsStr::from_bytes(text);
+    if is_pattern || text.starts_with(b"*") {
+        return Err(format!(
+            "--noscan={}: a pattern is held against absolute names, so it begins with / or *",
+            name.display()
+        ));
+    }
+    let absolute = std::path::absolute(name);
+    let absolute = absolute.map_err(|error| format!("--noscan={}: {error}", name.display()))?;
+    Ok(absolute.into_os_string().into_vec())
+}
+
+/// The name of a digest without the word that `VIRUS ID:` lines put in front of every name.
+fn without_word(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("CVDL ")?;
+    let (word, _) = rest.split_once(' ')?;
+    ["MD5", "SHA1", "SHA256"]
+        .contains(&word)
+        .then(|| rest.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{EngineWord, SignatureName};
+
+    fn scanner(arguments: &[&str], is_terminal: bool) -> Result<ScannerConfig, String> {
+        let arguments = [&["vfind"], arguments].concat();
+        let flags = ScannerFlags::try_parse_from(arguments).map_err(|error| error.to_string())?;
+        flags.resolve(is_terminal)
+    }
+
+    #[test]
+    fn what_is_scanned_comes_from_the_command_line_or_standard_input() {
+        let named = |end, are_implied| Some(Names { end, are_implied });
+        let path = |name: &str| Input::Path(name.into());
+        type Row<'a> = (&'a [&'a str], bool, &'a [Input], Option<Names>);
+        let rows: &[Row<'_>] = &[
+            (&["/a", "-"], false, &[path("/a"), Input::Content], None),
+            (
+                &["--", "/-x", "-"],
+                false,
+                &[path("/-x"), Input::Content],
+                None,
+            ),
+            (&[], false, &[], named(b'\n', true)),
+            (&["-0"], false, &[], named(0, true)),
+            (&[], true, &[], None),
+            (&["--stdin"], true, &[], named(b'\n', false)),
+            (
+                &["--stdin", "--null", "/a"],
+                true,
+                &[path("/a")],
+                named(0, false),
+            ),
+        ];
+        for (arguments, is_terminal, inputs, names) in rows {
+            let config = scanner(arguments, *is_terminal).unwrap();
+            assert_eq!(
+                (&config.inputs[..], config.names),
+                (*inputs, *names),
+                "{arguments:?}"
+            );
+        }
+        for twice in [&["-", "-"][..], &["-", "--stdin"]] {
+            assert!(scanner(twice, false).unwrap_err().contains("once"));
+        }
+        let relative = scanner(&["x"], true).unwrap();
+        assert_eq!(
+            relative.inputs,
+            [Input::Path(std::env::current_dir().unwrap().join("x"))]
+        );
+    }
+
+    #[test]
+    fn lists_name_what_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let list = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let (noscans, notells) = (
+            list("a", "/srv/a\n\n*.iso\n"),
+            list("b", "CVDL MD5 Two\r\nSHA1 Three"),
+        );
+        let config = scanner(
+            &[
+                "--noscan=here",
+                &format!("--noscans={noscans}"),
+                "--notell=CVDL One",
+                &format!("--notells={notells}"),
+                "/x",
+            ],
+            true,
+        )
+        .unwrap();
+        let here = std::env::current_dir().unwrap().join("here/below");
+        for (path, left_out) in [
+            ("/srv/a/b", true),
+            ("/srv/b", false),
+            ("/b.iso", true),
+            (here.to_str().unwrap(), true),
+        ] {
+            assert_eq!(
+                config.options.exclude.covers(path.as_bytes()),
+                left_out,
+                "{path}"
+            );
+        }
+        for (engine, name, ignored) in [
+            (EngineWord::Cvdl, "One", true),
+            (EngineWord::Md5, "One", false),
+            (EngineWord::Md5, "Two", true),
+            (EngineWord::Sha1, "Three", true),
+        ] {
+            let name = SignatureName::new(engine, name);
+            assert_eq!(config.options.ignores(&name), ignored, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_with_what_would() {
+        for (arguments, word) in [
+            (&["--noscan=x*"][..], "begins with / or *"),
+            (&["--noscans=/nonexistent"], "/nonexistent: No such"),
+            (&["--notells=/nonexistent"], "/nonexistent: No such"),
+            (
+                &["--follow-symlinks", "--ignore-symlinks"],
+                "cannot be used with",
+            ),
+            (&["--recursion-limit=-1"], "invalid value"),
+        ] {
+            let error = scanner(&[arguments, &["/x"]].concat(), true).unwrap_err();
+            assert!(error.contains(word), "{arguments:?}: {error}");
+        }
     }
 }

@@ -3,8 +3,11 @@
 //! The texts are kept: a worker process builds the very same database from them, whatever has become of the files.
 #![forbid(unsafe_code)]
 
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -14,6 +17,7 @@ use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use crate::engine;
+use crate::event::{EngineWord, SignatureName};
 use crate::signature::{self, Batch, Complaint, Format, cvdl::Cvdl};
 
 /// The signatures that are built into the programs.
@@ -25,13 +29,23 @@ pub const BUILTIN_NAME: &str = "built-in";
 /// The largest source file in bytes; it is held in memory as long as its database.
 const FILE_LIMIT: u64 = 256 * 1024 * 1024;
 
-/// What to load.
-#[derive(Debug, Clone)]
+/// The format of the text that names what is not loaded: one name a line. It goes the same way as the others, so that a
+/// worker process leaves out the same, and the fingerprint tells that it was left out.
+const NOLOAD: &str = "noload";
+
+/// What to load. Everything is read again at each reload.
+#[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// The signatures that are built into the programs, first.
     pub builtin: bool,
     /// Files and how to read them, in this order.
     pub files: Vec<(PathBuf, &'static dyn Format)>,
+    /// Files with names of CVDL files, one a line; relative names count from the folder of the list.
+    pub lists: Vec<PathBuf>,
+    /// Names of signatures that are not loaded: as they are reported, or those of CVDL rules alone.
+    pub noload: Vec<String>,
+    /// Files with such names, one a line.
+    pub noloads: Vec<PathBuf>,
 }
 
 /// One source as it was read.
@@ -101,15 +115,20 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
         format: Cvdl.name().to_owned(),
         text: Bytes::from_static(BUILTIN),
     });
-    let files = sources
-        .files
-        .iter()
-        .map(|(path, format)| source_text(path, *format));
-    let texts: Vec<_> = builtin
-        .into_iter()
-        .map(Ok)
-        .chain(files)
-        .collect::<Result<_, _>>()?;
+    let mut texts: Vec<_> = builtin.into_iter().collect();
+    for (path, format) in &sources.files {
+        texts.push(source_text(path, *format)?);
+    }
+    for list in &sources.lists {
+        for name in lines(&read_named(list)?) {
+            let path = list
+                .parent()
+                .unwrap_or(Path::new(""))
+                .join(OsStr::from_bytes(name));
+            texts.push(source_text(&path, &Cvdl)?);
+        }
+    }
+    texts.extend(noload_text(sources)?);
     Ok(Loaded {
         compiled: compile_texts(&texts)?,
         fingerprint: fingerprint(&texts),
@@ -124,9 +143,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, LoadError> {
 pub fn compile_texts(texts: &[SourceText]) -> Result<Compiled, LoadError> {
     let mut batch = Batch::default();
     let mut test_signatures_only = true;
+    let (unwanted, texts): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.format == NOLOAD);
+    let unwanted: HashSet<&[u8]> = unwanted.iter().flat_map(|text| lines(&text.text)).collect();
     for text in texts {
         let before = batch.signatures().len();
         format_of(text)?.parse(&text.text, &text.name, &mut batch);
+        batch.retain_from(before, |signature| !is_unwanted(&signature.name, &unwanted));
         if batch.signatures().len() > before && text.text != BUILTIN {
             test_signatures_only = false;
         }
@@ -139,6 +161,34 @@ pub fn compile_texts(texts: &[SourceText]) -> Result<Compiled, LoadError> {
     })
 }
 
+fn is_unwanted(name: &SignatureName, unwanted: &HashSet<&[u8]>) -> bool {
+    !unwanted.is_empty()
+        && (unwanted.contains(name.to_string().as_bytes())
+            || name.engine == EngineWord::Cvdl && unwanted.contains(name.name.as_bytes()))
+}
+
+/// All that is not to be loaded, as one text; none if everything is.
+fn noload_text(sources: &Sources) -> Result<Option<SourceText>, LoadError> {
+    let mut names = sources.noload.join("\n").into_bytes();
+    for path in &sources.noloads {
+        names.push(b'\n');
+        names.extend(read_named(path)?);
+    }
+    let is_empty = lines(&names).next().is_none();
+    Ok((!is_empty).then(|| SourceText {
+        name: NOLOAD.to_owned(),
+        format: NOLOAD.to_owned(),
+        text: names.into(),
+    }))
+}
+
+/// The lines of a list of names, without the blank ones. A name may begin and end with anything but a line end.
+pub fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !line.trim_ascii().is_empty())
+}
+
 fn format_of(text: &SourceText) -> Result<&'static dyn Format, LoadError> {
     signature::format(&text.format).ok_or_else(|| LoadError::UnknownFormat {
         name: text.name.clone(),
@@ -147,14 +197,17 @@ fn format_of(text: &SourceText) -> Result<&'static dyn Format, LoadError> {
 }
 
 fn source_text(path: &Path, format: &dyn Format) -> Result<SourceText, LoadError> {
-    let text = read(path).map_err(|error| LoadError::Unreadable {
-        path: path.to_owned(),
-        error,
-    })?;
     Ok(SourceText {
         name: path.display().to_string(),
         format: format.name().to_owned(),
-        text: text.into(),
+        text: read_named(path)?.into(),
+    })
+}
+
+fn read_named(path: &Path) -> Result<Vec<u8>, LoadError> {
+    read(path).map_err(|error| LoadError::Unreadable {
+        path: path.to_owned(),
+        error,
     })
 }
 
@@ -197,7 +250,7 @@ mod tests {
     fn builtin() -> Loaded {
         let sources = Sources {
             builtin: true,
-            files: Vec::new(),
+            ..Sources::default()
         };
         load(&sources).unwrap()
     }
@@ -296,6 +349,7 @@ mod tests {
                 (own.path().into(), &Cvdl),
                 (list.path().into(), &DigestList),
             ],
+            ..Sources::default()
         };
         let loaded = load(&sources).unwrap();
         assert_eq!(loaded.compiled.complaints.len(), 1);
@@ -331,10 +385,62 @@ mod tests {
     }
 
     #[test]
+    fn a_list_names_files_and_what_is_not_wanted_is_loaded_nowhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+        write("one.vdl", ":One, \"abc\" # :Two, \"abc\" #");
+        write("two.vdl", ":Three, \"abc\" #");
+        write("md5", "900150983cd24fb0d6963f7d28e17f72:3:Two\n");
+        write("list", &format!("one.vdl\r\n\n{}", at("two.vdl").display()));
+        write("unwanted", "CVDL Three\n");
+        let mut sources = Sources {
+            files: vec![(at("md5"), &DigestList)],
+            lists: vec![at("list")],
+            ..Sources::default()
+        };
+        let names = |sources: &Sources| {
+            let loaded = load(sources).unwrap();
+            let elsewhere = compile_texts(&loaded.texts).unwrap();
+            let names = found(&loaded.compiled.database, b"abc");
+            assert_eq!(found(&elsewhere.database, b"abc"), names);
+            let mut names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+            names.sort();
+            (names, loaded.fingerprint)
+        };
+        let (all, print) = names(&sources);
+        assert_eq!(all, ["CVDL One", "CVDL Three", "CVDL Two", "MD5 Two"]);
+        // The bare name is that of a rule; a digest is meant with its word alone.
+        sources.noload = vec!["Two".into(), "no such".into()];
+        sources.noloads = vec![at("unwanted")];
+        let (fewer, other) = names(&sources);
+        assert_eq!(fewer, ["CVDL One", "MD5 Two"]);
+        assert_ne!(print, other, "the fingerprint tells");
+        sources.noload.push("MD5 Two".into());
+        assert_eq!(names(&sources).0, ["CVDL One"]);
+        sources.lists.push(at("absent"));
+        let error = load(&sources).unwrap_err().to_string();
+        assert!(error.contains("absent: No such file"), "{error}");
+    }
+
+    #[test]
+    fn when_all_of_ones_own_is_left_out_only_test_signatures_are_there() {
+        let own = file(b":Own, \"abc\" #");
+        let sources = Sources {
+            builtin: true,
+            files: vec![(own.path().into(), &Cvdl)],
+            noload: vec!["CVDL Own".into()],
+            ..Sources::default()
+        };
+        assert!(load(&sources).unwrap().compiled.test_signatures_only);
+    }
+
+    #[test]
     fn what_cannot_be_loaded_at_all_is_named() {
         let sources = Sources {
             builtin: false,
             files: vec![("/nonexistent/x.vdl".into(), &Cvdl)],
+            ..Sources::default()
         };
         let error = load(&sources).unwrap_err().to_string();
         assert!(

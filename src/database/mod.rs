@@ -143,6 +143,7 @@ mod tests {
         let sources = Sources {
             builtin: false,
             files: vec![(path.clone(), &Cvdl)],
+            ..Sources::default()
         };
         let (live, complaints) = Live::start(sources).unwrap();
         assert_eq!(complaints.len(), 1);

@@ -80,6 +80,8 @@ pub struct Gateway {
     pub open: fn(Hello) -> Box<dyn Protocol>,
     /// What a peer is told when there are too many connections, before it is closed.
     pub busy: &'static [u8],
+    /// What a peer is told that may not connect from its address, before it is closed.
+    pub denied: &'static [u8],
 }
 
 /// All protocols.
@@ -87,4 +89,5 @@ pub static GATEWAYS: &[Gateway] = &[Gateway {
     name: "svsp",
     open: |hello| Box::new(svsp::Svsp::new(hello)),
     busy: b"EAGAIN too many connections\r\n",
+    denied: b"DENIED your address is not allowed here\r\n",
 }];

@@ -14,6 +14,7 @@ use tracing::{debug, warn};
 
 use super::Shared;
 use super::session::{End, Session};
+use crate::access::Access;
 use crate::gateway::Gateway;
 use crate::policy::Policy;
 
@@ -32,6 +33,8 @@ pub struct Listener {
     pub socket: TcpListener,
     /// What gaps mean to those who connect here.
     pub policy: Arc<Policy>,
+    /// Who may connect here.
+    pub access: Access,
 }
 
 impl Listener {
@@ -42,6 +45,11 @@ impl Listener {
             tokio::select! {
                 () = end.drain.cancelled() => break,
                 accepted = self.socket.accept() => match accepted {
+                    Ok((stream, peer)) if !self.access.admits(peer.ip()) => {
+                        debug!(%peer, protocol = self.gateway.name, "denied");
+                        // As below: worth one attempt.
+                        let _ = stream.try_write(self.gateway.denied);
+                    }
                     Ok((stream, peer)) => {
                         debug!(%peer, protocol = self.gateway.name, "connected");
                         self.open(stream, &shared, &permits, &end, &mut sessions);

@@ -115,6 +115,12 @@ impl Batch {
         &self.signatures
     }
 
+    /// Keeps of the signatures from number `from` on only those that `keep` says.
+    pub fn retain_from(&mut self, from: usize, keep: impl Fn(&Signature) -> bool) {
+        let new = self.signatures.split_off(from.min(self.signatures.len()));
+        self.signatures.extend(new.into_iter().filter(keep));
+    }
+
     /// The complaints so far.
     pub fn complaints(&self) -> &[Complaint] {
         &self.complaints

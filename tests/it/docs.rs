@@ -144,6 +144,8 @@ fn what_the_documentation_shows_is_what_happens() {
         "README.md",
         "docs/verdicts.md",
         "docs/signatures.md",
+        "docs/vfind.md",
+        "docs/vfindd.md",
         "docs/protocols/svsp.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
@@ -206,12 +208,18 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         let help = Command::new(program).arg("--help").output().unwrap();
         known += &String::from_utf8(help.stdout).unwrap();
     }
+    // Those that are documented as not supported.
+    for row in vfind::config::refused::REFUSED {
+        known += &row.options.join(" ");
+    }
     for file in [
         "README.md",
         "docs/verdicts.md",
         "docs/signatures.md",
         "docs/architecture.md",
         "docs/changelog.md",
+        "docs/vfind.md",
+        "docs/vfindd.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
         for code in text.split('`').skip(1).step_by(2) {

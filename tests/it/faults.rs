@@ -55,6 +55,24 @@ fn a_process_that_hangs_is_killed_at_the_deadline() {
 }
 
 #[test]
+fn a_thread_that_hangs_does_not_keep_a_daemon_that_was_told_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (hangs, pid_file) = (folder.path().join("hangs"), folder.path().join("pid"));
+    std::fs::write(&hangs, "VFIND-FAULT-HANG").unwrap();
+    let option = format!("--pidfile={}", pid_file.display());
+    let mut daemon = Daemon::start(&["--isolation=thread", "--threads=2", &option]);
+    let mut talk = daemon.connect();
+    talk.send(format!("SCAN/FILE {}\n", hangs.display()));
+    assert_eq!(talk.text(), "QUEUED");
+    still_works(&daemon);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait(), Some(0));
+    assert!(!pid_file.exists());
+    let rest = String::from_utf8(talk.rest()).unwrap();
+    assert!(rest.contains("EAGAIN "), "{rest}");
+}
+
+#[test]
 fn a_panic_is_a_gap_in_both_forms() {
     for isolation in ["--isolation=thread", "--isolation=process"] {
         let daemon = Daemon::start(&[isolation, "--threads=1"]);

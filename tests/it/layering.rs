@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 
 /// Each module and what it may use, in the order of the arrows.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("access", &[]),
     ("bytes", &[]),
     ("kind", &[]),
     ("path", &[]),
+    ("pidfile", &[]),
     ("stop", &[]),
+    ("user", &[]),
     ("event", &["path"]),
     ("object", &["stop"]),
     ("budget", &["event"]),
@@ -38,21 +41,25 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "database", "event", "gateway", "path", "policy", "pool", "request", "verdict",
+            "access", "database", "event", "gateway", "path", "policy", "pool", "request",
+            "verdict",
         ],
     ),
     (
         "config",
         &[
+            "access",
             "budget",
             "client",
             "database",
             "gateway",
             "policy",
             "pool",
+            "request",
             "scan",
             "server",
             "signature",
+            "user",
             "verdict",
         ],
     ),
@@ -60,7 +67,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "config", "database", "event", "log", "path", "policy", "pool", "request", "verdict",
+            "config", "database", "event", "log", "path", "pidfile", "policy", "pool", "request",
+            "verdict",
         ],
     ),
     (

@@ -17,14 +17,18 @@ mod cli;
 mod crowd;
 mod daemon;
 mod docs;
+mod ends;
 mod examples;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
 mod gaps;
+mod identity;
 mod layering;
 mod model;
 mod model_test;
+mod options;
 mod reload;
 mod sources;
 mod transcripts;
+mod vfind_program;

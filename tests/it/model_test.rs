@@ -873,6 +873,8 @@ fn the_gateway_and_the_model_agree() {
         cases: streams_wanted,
         failure_persistence: None,
         max_shrink_iters: 20_000,
+        // Whole runs share these; a row that draws again now and then is none to give up on.
+        max_local_rejects: u32::MAX,
         ..Config::default()
     };
     let mut runner = TestRunner::new(config);

@@ -21,10 +21,11 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts one at a free port with these options.
+    /// Starts one with these options, at a free port if they name no address.
     pub fn start(options: &[&str]) -> Self {
+        let is_placed = options.iter().any(|option| option.starts_with("--listen="));
         let mut child = Command::new(env!("CARGO_BIN_EXE_vfindd"))
-            .arg("--svsp-port=0")
+            .args((!is_placed).then_some("--svsp-port=0"))
             .args(options)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
@@ -302,4 +303,31 @@ pub fn noise(seed: u64, length: usize) -> Vec<u8> {
     })
     .take(length)
     .collect()
+}
+
+/// Runs a program with this on its standard input.
+pub fn run(program: &str, arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A program that has had enough does not read to the end.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    child.wait_with_output().unwrap()
+}
+
+/// What it printed.
+pub fn out(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What it said about itself.
+pub fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -1,90 +1,50 @@
-//! `vfind`: the same scan without a daemon, in the original's output form.
+//! The original's output form: every line begins with a chevron whose length is its weight (spec-vfind.md §3.1).
 //!
-//! Every line begins with a chevron whose length is its weight (spec-vfind.md §3.1). Gateways look for the two lines of
-//! a virus, which stand together and always carry the word `CVDL`.
+//! Gateways look for the two lines of a virus, which stand together and always carry the word `CVDL`. Lines end in LF
+//! alone: a CR would become part of the name.
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufWriter, Write};
-use std::os::unix::ffi::OsStrExt;
+use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::config::ScannerConfig;
 use crate::database::Live;
 use crate::event::{EngineWord, Finding, Gap};
 use crate::path::ObjectPath;
-use crate::policy::{Action, Listener, Policy};
-use crate::pool::{Client, Pool};
-use crate::request::{Options, Request, Source};
-use crate::verdict::{Exit, JobId, Report, Summary, describe};
-
-/// Scans what the command line names and prints what comes of it.
-///
-/// # Errors
-/// For people: signatures that cannot be loaded, workers that cannot be started, output that is not taken.
-pub fn run(config: ScannerConfig) -> Result<Exit, String> {
-    let (live, complaints) =
-        Live::start(config.common.sources.clone()).map_err(|error| error.to_string())?;
-    crate::log::complaints(&complaints);
-    let live = Arc::new(live);
-    if config.common.list_signatures {
-        crate::log::list_signatures(&live.current().database)?;
-        return Ok(Exit::Clean);
-    }
-    let runtime = tokio::runtime::Builder::new_current_thread().build();
-    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
-    runtime.block_on(scan(config, live))
-}
-
-async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
-    let policy = Arc::new(config.common.policy(Listener::Vfind));
-    let pool = Pool::start(
-        config.common.threads,
-        Arc::clone(&live),
-        config.common.terms,
-    );
-    let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
-    let client = pool.client(Arc::clone(&policy));
-    let mut chevrons = Chevrons {
-        out: BufWriter::new(io::stdout().lock()),
-        quiet: config.common.quiet,
-        policy,
-    };
-    let written = match chevrons.opening(&live) {
-        Ok(()) => {
-            let options = Arc::new(Options::default());
-            for (job, path) in config.paths.iter().enumerate() {
-                let source = Source::Path(path.as_os_str().as_bytes().to_vec());
-                let options = Arc::clone(&options);
-                client.submit(
-                    job as JobId,
-                    Request {
-                        source,
-                        options,
-                        sha1: false,
-                        details: true,
-                    },
-                );
-            }
-            chevrons.reports(&client, config.paths.len()).await
-        }
-        Err(error) => Err(error),
-    };
-    match written {
-        // A reader that has had enough cannot be told more, but it must not take this for a clean end.
-        Err(error) => Err(format!("cannot write: {error}")),
-        Ok(exit) => Ok(exit),
-    }
-}
+use crate::policy::{Action, Policy};
+use crate::verdict::{Report, Summary, describe};
 
 /// Prints reports in the original's form.
-struct Chevrons<W> {
+pub(super) struct Chevrons<W> {
     out: W,
     quiet: u8,
+    /// Each line is written at once.
+    unbuffered: bool,
     policy: Arc<Policy>,
 }
 
 impl<W: Write> Chevrons<W> {
-    fn opening(&mut self, live: &Live) -> io::Result<()> {
+    /// Prints to `out`, whatever `quiet` leaves of it.
+    pub(super) fn new(out: W, quiet: u8, unbuffered: bool, policy: Arc<Policy>) -> Self {
+        Self {
+            out,
+            quiet,
+            unbuffered,
+            policy,
+        }
+    }
+
+    /// Writes what is held back.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Says which process this is.
+    pub(super) fn process(&mut self) -> io::Result<()> {
+        writeln!(self.out, "##==> Process: {}", std::process::id())
+    }
+
+    /// Says which program this is, and which signatures it has.
+    pub(super) fn opening(&mut self, live: &Live) -> io::Result<()> {
         if self.quiet < 1 {
             let (version, release, patch) = (
                 env!("CARGO_PKG_VERSION_MAJOR"),
@@ -114,26 +74,16 @@ impl<W: Write> Chevrons<W> {
         self.out.flush()
     }
 
-    async fn reports(&mut self, client: &Client, requests: usize) -> io::Result<Exit> {
-        let mut open = requests;
-        let mut exit = Exit::Clean;
-        while open > 0 {
-            let Some((_, report)) = client.take() else {
-                self.out.flush()?;
-                client.arrived().await;
-                continue;
-            };
-            if let Report::Ended(summary) = &report {
-                open -= 1;
-                exit = exit.max(summary.verdict().into());
-            }
-            self.report(&report)?;
+    /// Says what a scan says.
+    pub(super) fn report(&mut self, report: &Report) -> io::Result<()> {
+        self.say(report)?;
+        match self.unbuffered {
+            true => self.out.flush(),
+            false => Ok(()),
         }
-        self.out.flush()?;
-        Ok(exit)
     }
 
-    fn report(&mut self, report: &Report) -> io::Result<()> {
+    fn say(&mut self, report: &Report) -> io::Result<()> {
         match report {
             Report::Scanning(path) if self.quiet < 1 => {
                 self.line("##==> Checking file: ", path, "")

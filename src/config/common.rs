@@ -1,0 +1,204 @@
+//! Options that `vfindd` and `vfind` share.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::limits::LimitFlags;
+use crate::database::load::Sources;
+use crate::policy::{Listener, Policy, Rule};
+use crate::pool::{Isolation, Terms};
+use crate::scan::Setup;
+use crate::signature::Format;
+use crate::signature::cvdl::Cvdl;
+use crate::signature::digests::DigestList;
+
+/// Options that daemon and scanner share.
+#[derive(Debug, Args)]
+pub(super) struct CommonFlags {
+    /// Read options from this file, in TOML: each key is the long name of an option
+    #[arg(long, visible_alias = "rcf", value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// Print the configuration with every option as it holds, in the form of such a file, and exit
+    #[arg(long)]
+    check_config: bool,
+
+    /// Load this file of CVDL rules too; may be repeated
+    #[arg(long, value_name = "FILE")]
+    vdl: Vec<PathBuf>,
+
+    /// Load the files of CVDL rules that this file names, one a line; may be repeated
+    #[arg(long, value_name = "FILE")]
+    vdl_list: Vec<PathBuf>,
+
+    /// Load this list of digests (MD5, SHA-1 or SHA-256) too; may be repeated
+    #[arg(long, value_name = "FILE")]
+    md5: Vec<PathBuf>,
+
+    /// Do not load this signature, named as --vlist prints it; may be repeated
+    #[arg(long, value_name = "NAME")]
+    noload: Vec<String>,
+
+    /// Do not load the signatures that this file names, one a line; may be repeated
+    #[arg(long, value_name = "FILE")]
+    noloads: Vec<PathBuf>,
+
+    /// Print the names of the signatures that are loaded, and exit
+    #[arg(long)]
+    vlist: bool,
+
+    /// End when a signature is not understood; vfind ends at the first part that counts as not examined, too
+    #[arg(short, long)]
+    exit_on_error: bool,
+
+    /// End when a signature is not understood; -ev is short for it
+    #[arg(long)]
+    exit_on_vdl_error: bool,
+
+    /// Say less: 1 leaves out information, 2 warnings too
+    #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true, default_value_t = 0, default_missing_value = "1")]
+    quiet: u8,
+
+    /// Workers, 1 to 1024 [default: one for each core]
+    #[arg(long, value_name = "N", default_value_t = cores(), hide_default_value = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: u16,
+
+    /// Follow symbolic links inside folders
+    #[arg(long)]
+    follow_symlinks: bool,
+
+    /// What a part that could not be examined does to the verdict: [LISTENER:]REASON=error|infected|pass; may be repeated
+    #[arg(long, value_name = "RULE")]
+    policy: Vec<Rule>,
+
+    /// Folder for temporary files, which have no name there [default: $TMPDIR or /tmp]
+    #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir(), hide_default_value = true)]
+    tmpdir: PathBuf,
+
+    /// Print the number of the process first
+    #[arg(long)]
+    pid: bool,
+
+    /// Hold this file with the number of the process as long as it runs; a second program with the same file ends at once
+    #[arg(long, value_name = "FILE")]
+    pidfile: Option<PathBuf>,
+
+    /// Write the number of the process into this file, and leave it there
+    #[arg(long, value_name = "FILE")]
+    savepid: Option<PathBuf>,
+
+    /// Print whose work this is, and exit
+    #[arg(short, long)]
+    copyright: bool,
+
+    /// Print the version
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
+
+    #[command(flatten)]
+    pub(super) limits: LimitFlags,
+}
+
+/// What daemon and scanner share.
+#[derive(Debug)]
+pub struct CommonConfig {
+    /// The signatures to load.
+    pub sources: Sources,
+    /// Only list the signatures.
+    pub list_signatures: bool,
+    /// A signature that is not understood is the end.
+    pub exit_on_complaints: bool,
+    /// So is, for `vfind`, the first gap that makes a verdict incomplete.
+    pub exit_on_gaps: bool,
+    /// 0 says everything, 1 no information, 2 no warnings.
+    pub quiet: u8,
+    /// Workers, at least 1.
+    pub threads: usize,
+    /// How items are scanned.
+    pub terms: Terms,
+    /// Print the number of the process first.
+    pub print_pid: bool,
+    /// The file to hold with the number of the process.
+    pub pidfile: Option<PathBuf>,
+    /// The file to write it to.
+    pub savepid: Option<PathBuf>,
+    rules: Vec<Rule>,
+}
+
+impl CommonConfig {
+    /// What gaps mean to those who ask through this listener.
+    pub fn policy(&self, listener: Listener) -> Policy {
+        let mut policy = Policy::usual();
+        for rule in &self.rules {
+            rule.apply(listener, &mut policy);
+        }
+        policy
+    }
+
+    /// Tells whether temporary files can be made: better now than as a gap of each larger archive.
+    ///
+    /// # Errors
+    /// For people: the system's reason.
+    pub fn check_tmpdir(&self) -> Result<(), String> {
+        check_tmpdir(&self.terms.setup.tmpdir)
+    }
+}
+
+fn check_tmpdir(tmpdir: &Path) -> Result<(), String> {
+    tempfile::tempfile_in(tmpdir)
+        .map(drop)
+        .map_err(|error| format!("--tmpdir={}: {error}", tmpdir.display()))
+}
+
+impl CommonFlags {
+    /// Nothing is to be scanned.
+    pub(super) fn only_lists(&self) -> bool {
+        self.vlist
+    }
+
+    pub(super) fn resolve(self, isolation: Isolation) -> Result<CommonConfig, String> {
+        check_tmpdir(&self.tmpdir)?;
+        let threads = usize::from(self.threads);
+        let vdl = self
+            .vdl
+            .into_iter()
+            .map(|path| (path, &Cvdl as &dyn Format));
+        let md5 = self
+            .md5
+            .into_iter()
+            .map(|path| (path, &DigestList as &dyn Format));
+        Ok(CommonConfig {
+            sources: Sources {
+                builtin: true,
+                files: vdl.chain(md5).collect(),
+                lists: self.vdl_list,
+                noload: self.noload,
+                noloads: self.noloads,
+            },
+            list_signatures: self.vlist,
+            exit_on_complaints: self.exit_on_error || self.exit_on_vdl_error,
+            exit_on_gaps: self.exit_on_error,
+            quiet: self.quiet,
+            threads,
+            terms: Terms {
+                setup: Setup {
+                    limits: self.limits.resolve(threads),
+                    tmpdir: self.tmpdir,
+                },
+                isolation,
+                follow_links: self.follow_symlinks,
+            },
+            print_pid: self.pid,
+            pidfile: self.pidfile,
+            savepid: self.savepid,
+            rules: self.policy,
+        })
+    }
+}
+
+fn cores() -> u16 {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    u16::try_from(cores).unwrap_or(u16::MAX).min(1024)
+}
