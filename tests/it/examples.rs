@@ -433,6 +433,17 @@ fn a_client_without_a_server_and_a_wrong_command_line_say_so() {
 }
 
 #[test]
+fn a_denied_client_knows_nothing() {
+    let daemon = Daemon::start(&["--deny=127.0.0.0/8"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "file", b"hello");
+    for client in clients() {
+        let (exit, text) = client.run(daemon.address, &[], &[&file]);
+        assert_eq!((exit, text.contains("DENIED")), (1, true), "{text}");
+    }
+}
+
+#[test]
 fn several_contents_go_out_side_by_side() {
     let folder = tempfile::tempdir().unwrap();
     let first = write(folder.path(), "first", b"one");

@@ -26,6 +26,8 @@ mod gaps;
 mod identity;
 mod layering;
 mod model;
+mod model_play;
+mod model_streams;
 mod model_test;
 mod options;
 mod reload;

@@ -333,10 +333,11 @@ fn change(values: &mut BTreeSet<Vec<u8>>, value: Vec<u8>, on: bool) {
     }
 }
 
+/// A method of HTTP in front (RFC 9110 and 5789) is enough: no command is called so.
 fn looks_like_http(line: &[u8]) -> bool {
-    let method = line.iter().take_while(|byte| byte.is_ascii_uppercase());
-    let version = line.len().checked_sub(9).map(|at| &line[at..]);
-    line.get(method.count()) == Some(&b' ') && version.is_some_and(|v| v.starts_with(b" HTTP/1."))
+    const METHODS: &str = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH";
+    let (method, _) = word(line);
+    METHODS.split(' ').any(|known| known.as_bytes() == method)
 }
 
 /// The id in front of a line, and what stands behind it.
