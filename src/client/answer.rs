@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use crate::gateway::svsp::reply::{ErrorName, Reply};
+use crate::gateway::svsp::reply::{ENDING, ErrorName, Reply};
 use crate::path::{ObjectPath, printable};
 use crate::verdict::{self, FoundRecord, PartRecord, Record, Times, Verdict};
 
@@ -38,8 +38,7 @@ pub(super) enum Progress {
 
 impl Answer {
     /// The answer to request `id` for `name`, before the first reply.
-    pub(super) fn new(id: u64, name: Vec<u8>, now_ms: u64) -> Self {
-        let name = Bytes::from(name);
+    pub(super) fn new(id: u64, name: Bytes, now_ms: u64) -> Self {
         let record = Record {
             version: 1,
             request: Some(id.to_string()),
@@ -129,7 +128,38 @@ impl Answer {
     /// Says why the answer is not all that it should be.
     pub(super) fn fail(&mut self, why: String) {
         self.record.error = Some(why);
+        self.record.verdict = Verdict::Incomplete;
         self.conclude();
+    }
+
+    /// Adds what this side saw of the content and the server cannot know.
+    pub(super) fn note(&mut self, kind: &str, detail: String) {
+        let path = ObjectPath::root(self.name.clone());
+        let note = PartRecord::new(&path, kind.to_owned(), detail);
+        self.record.notes.push(note);
+        if let Some(counts) = &mut self.record.coverage {
+            counts.notes += 1;
+        }
+    }
+
+    /// Tells that the file could not be sent as a whole: why is known here, and stands instead of the server's words about
+    /// the connection that was broken off.
+    pub(super) fn unreadable(&mut self, reason: String, detail: String) {
+        let path = ObjectPath::root(self.name.clone());
+        let gaps = &mut self.record.gaps;
+        gaps.retain(|gap| !gap.reason.starts_with("unreadable/"));
+        gaps.insert(0, PartRecord::new(&path, reason, detail));
+        let listed = gaps.len() as u64;
+        if let Some(counts) = &mut self.record.coverage {
+            counts.gaps = counts.gaps.max(listed);
+        }
+        self.record.error = None;
+        self.record.verdict = self.record.verdict.max(Verdict::Incomplete);
+    }
+
+    /// True if the answer is clean as it stands.
+    pub(super) fn is_clean(&self) -> bool {
+        self.record.verdict == Verdict::Clean
     }
 
     /// The record as it stands.
@@ -183,6 +213,21 @@ impl Answer {
                 }),
             _ => path.clone(),
         }
+    }
+}
+
+/// Tells whether this reply is the end of a request that was not scanned for reasons that pass. `content`: the content
+/// had to be sent, so that a connection for it that never came (ENOENT) or broke (EAGAIN) is among them.
+pub(super) fn passes(reply: &Reply, content: bool) -> bool {
+    let Reply::Error(name, message) = reply else {
+        return false;
+    };
+    let has = |words: &[u8]| memchr::memmem::find(message, words).is_some();
+    match name {
+        // That time was over is true of the content, and would be again; only a server that ends says it of itself.
+        ErrorName::Eagain if has(b" : deadline") || has(b": deadline") => has(ENDING.as_bytes()),
+        ErrorName::Eagain | ErrorName::Enoent => content,
+        ErrorName::Eacces | ErrorName::Efault | ErrorName::Einval | ErrorName::Enotsup => false,
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::Watch;
-use super::session::Progress;
+use super::progress::Progress;
 use crate::path::ObjectPath;
 use crate::verdict::{Element, FoundRecord, PartRecord, Record, Verdict};
 
@@ -38,10 +38,10 @@ pub struct Printer<W> {
 }
 
 impl<W: Write> Printer<W> {
-    /// A printer to `out`. The progress of `requests` is shown on a terminal at standard error.
-    pub fn new(out: W, form: Form, requests: usize) -> Self {
+    /// A printer to `out`. Progress is shown on a terminal at standard error.
+    pub fn new(out: W, form: Form) -> Self {
         let bar = if form == Form::Text && io::stderr().is_terminal() {
-            progress_bar(requests)
+            progress_bar()
         } else {
             ProgressBar::hidden()
         };
@@ -98,12 +98,17 @@ impl<W: Write> Watch for Printer<W> {
         if self.bar.is_hidden() {
             return;
         }
+        self.bar.set_length(progress.known);
         self.bar.set_position(progress.done);
         let seconds = self.started.elapsed().as_secs_f64().max(0.001);
         let objects = progress.objects;
         let rate = objects as f64 / seconds;
         self.bar
             .set_message(format!("{objects} objects, {rate:.0}/s"));
+    }
+
+    fn wants_total(&self) -> bool {
+        !self.bar.is_hidden()
     }
 }
 
@@ -114,11 +119,11 @@ impl<W> Drop for Printer<W> {
     }
 }
 
-fn progress_bar(requests: usize) -> ProgressBar {
+fn progress_bar() -> ProgressBar {
     let style =
         ProgressStyle::with_template("{spinner} {elapsed_precise} {pos}/{len} requests, {msg}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = ProgressBar::new(requests as u64).with_style(style);
+    let bar = ProgressBar::new(0).with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
@@ -315,24 +320,11 @@ fn or_unknown(text: String) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::client::session::Session;
+    use crate::client::session::testing::record;
     use serde_json::Value;
 
-    /// The records of one request for `path` that the server answers with these lines.
-    fn record(path: &[u8], lines: &[&[u8]]) -> Record {
-        let mut session = Session::new(vec![path.to_vec()]);
-        let covered = lines.iter().any(|line| line.starts_with(b"1 COVERAGE"));
-        let probed: &[u8] = if covered { b"OK" } else { b"EINVAL" };
-        for line in [b"READY", probed].iter().chain(lines) {
-            session.receive(line, 1);
-            session.commands(1, &mut Vec::new());
-        }
-        session.lost("gone", 1);
-        session.next_record().unwrap()
-    }
-
     fn printed(form: Form, records: &[Record]) -> Vec<u8> {
-        let mut printer = Printer::new(Vec::new(), form, records.len());
+        let mut printer = Printer::new(Vec::new(), form);
         for record in records {
             printer.record(record, None).unwrap();
         }

@@ -1,14 +1,12 @@
 //! The command line of `vfindc`.
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::{EXIT_CODES, read};
-use crate::client::Server;
+use super::targets::{TargetConfig, TargetFlags};
+use super::{EXIT_CODES, read, usage};
 use crate::client::print::Form;
 
 /// Options of `vfindc` as written.
@@ -20,9 +18,6 @@ use crate::client::print::Form;
 )]
 #[command(disable_version_flag = true, after_help = EXIT_CODES)]
 pub struct ClientFlags {
-    /// The server; an IPv6 address with a port as `[::1]:8081`
-    #[arg(long, value_name = "HOST[:PORT]", default_value = "127.0.0.1:8081")]
-    server: Server,
     /// Print one JSON record per PATH and line, and nothing else (docs/schema/verdict-1.json)
     #[arg(long)]
     json: bool,
@@ -35,20 +30,18 @@ pub struct ClientFlags {
     /// Print the version
     #[arg(short = 'v', long, action = clap::ArgAction::Version)]
     version: Option<bool>,
-    /// Files and folders, as the server's machine names them; relative ones are made absolute here
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<OsString>,
+
+    #[command(flatten)]
+    targets: TargetFlags,
 }
 
 /// What `vfindc` is to do.
 #[derive(Debug)]
 pub struct ClientConfig {
-    /// Who scans.
-    pub server: Server,
+    /// What is scanned, and by whom.
+    pub targets: TargetConfig,
     /// What is printed.
     pub form: Form,
-    /// What to scan, absolute where it can be made so.
-    pub paths: Vec<Vec<u8>>,
 }
 
 impl ClientFlags {
@@ -57,26 +50,18 @@ impl ClientFlags {
     /// # Errors
     /// The code to exit with.
     pub fn read() -> Result<ClientConfig, ExitCode> {
-        Ok(read::<Self>()?.resolve())
+        read::<Self>()?.resolve().map_err(usage::<Self>)
     }
 
-    fn resolve(self) -> ClientConfig {
+    fn resolve(self) -> Result<ClientConfig, String> {
         let form = match (self.json, self.quiet > 0) {
             (true, _) => Form::Json,
             (false, true) => Form::Quiet,
             (false, false) => Form::Text,
         };
-        ClientConfig {
-            server: self.server,
+        Ok(ClientConfig {
+            targets: self.targets.resolve(false)?,
             form,
-            paths: self.paths.into_iter().map(absolute).collect(),
-        }
+        })
     }
-}
-
-/// The path from the root on, links unresolved: what a link leads to is the server's to find out. What cannot be made
-/// absolute, such as an empty name, is the server's to refuse.
-fn absolute(path: OsString) -> Vec<u8> {
-    let absolute = std::path::absolute(&path).map(std::path::PathBuf::into_os_string);
-    absolute.unwrap_or(path).into_vec()
 }

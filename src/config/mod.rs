@@ -13,11 +13,13 @@ mod limits;
 pub mod refused;
 mod scanner;
 mod show;
+mod targets;
 
 pub use client::{ClientConfig, ClientFlags};
 pub use common::CommonConfig;
 pub use daemon::{DaemonConfig, DaemonFlags, Listen};
 pub use scanner::{Input, Names, ScannerConfig, ScannerFlags};
+pub use targets::TargetConfig;
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -133,7 +133,7 @@ fn telnet(block: &Block, daemon: &Daemon, folder: &Path) {
 
 #[test]
 fn what_the_documentation_shows_is_what_happens() {
-    if !has_tools(&["bash", "tar", "gzip", "head"]) {
+    if !has_tools(&["bash", "tar", "gzip", "head", "find", "grep"]) {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -146,6 +146,7 @@ fn what_the_documentation_shows_is_what_happens() {
         "docs/signatures.md",
         "docs/vfind.md",
         "docs/vfindd.md",
+        "docs/vfindc.md",
         "docs/protocols/svsp.md",
     ] {
         let text = std::fs::read_to_string(root.join(file)).unwrap();
@@ -216,6 +217,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "README.md",
         "docs/verdicts.md",
         "docs/signatures.md",
+        "docs/vfindc.md",
         "docs/architecture.md",
         "docs/changelog.md",
         "docs/vfind.md",

@@ -37,7 +37,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
-    ("client", &["event", "gateway", "path", "verdict"]),
+    (
+        "client",
+        &[
+            "event", "files", "gateway", "path", "request", "stop", "verdict",
+        ],
+    ),
     (
         "server",
         &[

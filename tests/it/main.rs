@@ -14,6 +14,7 @@ mod support;
 
 mod amavis;
 mod cli;
+mod client;
 mod crowd;
 mod daemon;
 mod docs;

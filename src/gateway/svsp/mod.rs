@@ -26,7 +26,7 @@ use crate::verdict::{JobId, Report};
 use command::{Command, Intake, Parsed, Refusal, What};
 use job::Job;
 use options::Settings;
-use reply::Reply;
+use reply::{ENDING, Reply};
 
 /// Requests in flight and replies held back on one connection; with more, reading stops. The paper lets clients send
 /// as much as they like (§1.8, 13), and a queue has an end.
@@ -425,7 +425,7 @@ impl Protocol for Svsp {
         // Each end may start the next scan that was held back, which is ended in its turn.
         while let Some(job) = self.jobs.keys().min().copied() {
             if let Some(running) = self.jobs.get_mut(&job) {
-                running.fail(Reason::Deadline, "the server is ending", out);
+                running.fail(Reason::Deadline, ENDING, out);
             }
             self.ended(job, out);
         }

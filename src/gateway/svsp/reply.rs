@@ -7,6 +7,10 @@
 use crate::event::{Coverage, Fault};
 use crate::path::ObjectPath;
 
+/// The detail of the gap with which a server that ends answers what it did not finish. A client that knows other servers asks
+/// one of them.
+pub const ENDING: &str = "the server is ending";
+
 /// One reply, without its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reply {
