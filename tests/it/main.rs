@@ -12,18 +12,24 @@
 
 mod support;
 
+mod amavis;
 mod cli;
 mod client;
 mod crowd;
 mod daemon;
 mod docs;
 mod ends;
+mod examples;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod identity;
 mod layering;
+mod model;
+mod model_play;
+mod model_streams;
+mod model_test;
 mod options;
 mod prints;
 mod reload;
