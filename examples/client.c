@@ -209,7 +209,6 @@ static void feed(struct request *r)
                 break_off(r);
             } else {
                 r->stage = SENT;
-                close_channel(r);
             }
             return;
         }
@@ -223,6 +222,15 @@ static void feed(struct request *r)
         break_off(r);
 }
 
+/* The server closes its side of the channel when it has read all. Somebody else at our address may have been first at the
+ * port: our connection is then reset, and the answer is about other content. */
+static bool was_taken(struct request *r)
+{
+    struct pollfd wait = {.fd = r->channel, .events = POLLIN};
+    char byte;
+    return r->channel < 0 || (poll(&wait, 1, 10000) == 1 && recv(r->channel, &byte, 1, 0) == 0);
+}
+
 /* The terminal reply DONE: `count : "name"`. Servers that leave out the count exist. */
 static void done(struct request *r, const char *rest)
 {
@@ -234,7 +242,7 @@ static void done(struct request *r, const char *rest)
         unknown(r->name, "an answer that is none");
     else if (count > 0 || r->findings > 0)
         tell(r->name, "infected", "");
-    else if (r->stage != SENT)
+    else if (r->stage != SENT || !was_taken(r))
         unknown(r->name, "the server answered without all of the content");
     else
         tell(r->name, "clean", "");
@@ -384,7 +392,7 @@ static void scan(char **names)
                 continue;
             }
             is_idle = false;
-            if (r->channel >= 0) {
+            if (r->channel >= 0 && r->stage != SENT) {
                 waits[count] = (struct pollfd){.fd = r->channel, .events = POLLOUT};
                 of[count++] = r;
             }

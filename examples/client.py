@@ -265,7 +265,7 @@ class Client:
             self._finish(number, State.CLEAN, "")
 
     def _has_all(self, request):
-        # The end was sent before the server could see it, so that thread has nothing left to do but say so.
+        # The server has closed its side before it answers, so that thread has nothing left to do but say so.
         request.uploader.join(10)
         return request.is_sent
 
@@ -309,7 +309,9 @@ class Client:
                         self._active = time.monotonic()
                     channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
                     channel.shutdown(socket.SHUT_WR)
-            request.is_sent = True
+                    # The server closes its side when it has read all. Somebody else at our address may have been first at
+                    # the port: this connection is then reset, and the answer is about other content.
+                    request.is_sent = channel.recv(1) == b""
         except (OSError, ValueError):
             # The server sees no connection or a reset, and says what it makes of it.
             pass

@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::OPENING;
 use super::session::Broken;
@@ -17,6 +17,9 @@ use crate::stop::Cancel;
 
 /// Bytes that are read and sent at a time.
 const CHUNK: usize = 64 << 10;
+
+/// How often is looked whether the upload is still wanted.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The most that a file may turn out to hold that says it is empty, as those of /proc do: some of them have no end.
 const UNSIZED: u64 = 64 << 20;
@@ -40,6 +43,7 @@ pub(super) fn upload(
     reset_on_close(&stream, false)
         .and_then(|()| stream.shutdown(Shutdown::Write))
         .map_err(|error| torn(&error))?;
+    taken(&stream, patience, cancel)?;
     let after = file.metadata().map_err(|error| unreadable(&error))?;
     Ok(change(&before, &after, size, sent))
 }
@@ -73,6 +77,28 @@ fn send(file: &File, size: u64, mut stream: &TcpStream, cancel: &Cancel) -> Resu
         return Err(Broken::File(reason(27), detail));
     }
     Ok(sent)
+}
+
+/// Waits until the server closes its side too, which it does when it has read all. Somebody else at this machine's
+/// address may have been first at the port: this connection is then reset, and the answer is about other content.
+fn taken(mut stream: &TcpStream, patience: Duration, cancel: &Cancel) -> Result<(), Broken> {
+    let (began, mut byte) = (Instant::now(), [0]);
+    stream
+        .set_read_timeout(Some(LOOK))
+        .map_err(|error| torn(&error))?;
+    loop {
+        match stream.read(&mut byte) {
+            Ok(0) => return Ok(()),
+            Ok(_) => return Err(Broken::Transfer("it speaks".to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(torn(&error)),
+            Err(_) if cancel.is_cancelled() => {
+                return Err(Broken::Transfer("broken off".to_owned()));
+            }
+            Err(error) if began.elapsed() > patience => return Err(torn(&error)),
+            Err(_) => {}
+        }
+    }
 }
 
 /// A close with data on its way then resets the connection, which no reader takes for the end of the content.

@@ -556,3 +556,56 @@ fn the_library_answers_for_contents_names_and_lost_servers() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(runtime.block_on(Connection::connect(&server)).is_err());
 }
+
+/// Plays a server at whose data ports somebody else at the client's address is first, with content that is clean; gives
+/// its address and, when its client has gone, how often it was asked.
+pub fn robbed_server() -> (std::net::SocketAddr, std::thread::JoinHandle<u32>) {
+    use std::net::{TcpListener, TcpStream};
+    let control = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = control.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let stream = control.accept().unwrap().0;
+        let (mut reader, mut writer) = (BufReader::new(stream.try_clone().unwrap()), stream);
+        writer.write_all(b"READY\r\n").unwrap();
+        let (mut line, mut asked) = (String::new(), 0);
+        // A client that has gone may have left a reset behind.
+        while reader.read_line(&mut line).unwrap_or(0) > 0 {
+            let command = std::mem::take(&mut line);
+            let Some((id, label)) = command.trim().split_once(" SCAN/REQUEST ") else {
+                writer.write_all(b"OK\r\n").unwrap();
+                continue;
+            };
+            asked += 1;
+            let data = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = data.local_addr().unwrap();
+            let other = TcpStream::connect(port).unwrap();
+            let first = data.accept().unwrap().0;
+            let send = format!("{id} QUEUED\r\n{id} SEND {}\r\n", port.port());
+            writer.write_all(send.as_bytes()).unwrap();
+            // The client's connection waits behind it, and all that it sends, until the port is closed.
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            drop((data, first, other));
+            let done = format!("{id} COVERAGE 1 5 0 0 1:0\r\n{id} DONE 0 : \"{label}\"\r\n");
+            writer.write_all(done.as_bytes()).unwrap();
+        }
+        asked
+    });
+    (address, server)
+}
+
+#[test]
+fn the_answer_about_somebody_elses_content_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("mine"), eicar()).unwrap();
+    let (address, server) = robbed_server();
+    let output = Command::new(env!("CARGO_BIN_EXE_vfindc"))
+        .args([format!("--server={address}"), "--json".to_owned()])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    let records = records(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert_eq!(records.len(), 1);
+    assert_eq!(records[0].verdict, Verdict::Incomplete, "{records:?}");
+    assert!(server.join().unwrap() > 1, "it is asked again");
+}

@@ -516,3 +516,16 @@ fn the_python_class_takes_content_from_anywhere() {
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.stdout, b"fine\n", "{complaints}");
 }
+
+#[test]
+fn an_answer_about_somebody_elses_content_is_not_believed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mine = folder.path().join("mine");
+    std::fs::write(&mine, eicar()).unwrap();
+    for client in clients() {
+        let (address, server) = crate::client::robbed_server();
+        let (exit, text) = client.run(address, &[], &[&mine]);
+        assert_eq!(exit, 2, "{}: {text}", client.name);
+        assert!(server.join().unwrap() > 0, "{}", client.name);
+    }
+}

@@ -29,6 +29,7 @@ impl Daemon {
             .args(options)
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
