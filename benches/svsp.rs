@@ -67,7 +67,7 @@ impl Talk {
     fn new(address: SocketAddr) -> Self {
         let writer = TcpStream::connect(address).expect("a connection");
         writer.set_nodelay(true).expect("a socket");
-        let reader = BufReader::new(writer.try_clone().expect("a socket"));
+        let reader = BufReader::with_capacity(1024, writer.try_clone().expect("a socket"));
         let line = String::new();
         let mut talk = Self {
             reader,
@@ -193,6 +193,17 @@ fn pipelined(address: SocketAddr, requests: usize, path: &str) -> f64 {
     requests as f64 / began.elapsed().as_secs_f64()
 }
 
+/// As many connections that only wait as the limit of open files allows, 10,000 at most.
+fn idle(address: SocketAddr) -> Vec<Talk> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, maximum });
+    // Each takes two descriptors here.
+    let most = maximum.map_or(10_000, |most| (most / 2).saturating_sub(500).min(10_000));
+    (0..most).map(|_| Talk::new(address)).collect()
+}
+
 /// Answers each `LENGTH` bytes behind a line with what a scan of them is answered with.
 fn limit() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -258,6 +269,19 @@ fn main() {
                 );
             }
         }
+        let idle = idle(daemon.address);
+        let row = measure(daemon.address, 8, seconds, |talk| {
+            talk.ask(Way::File, &path, &content);
+            talk.finish();
+        });
+        println!(
+            "| {isolation} | FILE, {} more idle | 8 | {:.0} | {:.2} | {:.2} | | |",
+            idle.len(),
+            row.rate(),
+            row.percentile(50),
+            row.percentile(99),
+        );
+        drop(idle);
         let rate = pipelined(daemon.address, (20_000.0 * seconds) as usize, &path);
         println!("| {isolation} | FILE, pipelined | 1 | {rate:.0} | | | | |");
     }

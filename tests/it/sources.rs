@@ -2,10 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::Signal;
+use sha1::Digest;
 
 use crate::support::{Daemon, PATIENCE, Talk, eicar};
 
@@ -37,6 +40,20 @@ impl Content {
         to.write_all(&self.end).unwrap();
     }
 
+    /// A file of it, with a hole for its zeros.
+    fn make(&self, path: &Path) {
+        let file = std::fs::File::create(path).unwrap();
+        file.set_len(self.length()).unwrap();
+        file.write_all_at(&self.end, self.zeros).unwrap();
+    }
+
+    fn sha1(&self) -> String {
+        let mut hashing = Hashing(sha1::Sha1::new());
+        self.write(&mut hashing);
+        let digest = hashing.0.finalize();
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// What the daemon must say of it under this name.
     fn answer(&self, name: &str) -> Vec<String> {
         let mut lines = vec![format!("SCANNING \"{name}\"")];
@@ -49,6 +66,19 @@ impl Content {
         let count = lines.len() - 1;
         lines.push(format!("DONE {count} : \"{name}\""));
         lines
+    }
+}
+
+struct Hashing(sha1::Sha1);
+
+impl Write for Hashing {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
@@ -69,11 +99,25 @@ fn from(daemon: &Daemon) -> (TcpListener, u16) {
     (listener, port)
 }
 
-/// Sends the content by each of the four ways in turn.
-fn every_way(daemon: &Daemon, length: u64) {
+/// Has the content scanned by each of the six ways in turn.
+fn every_way(daemon: &Daemon, folder: &Path, length: u64) {
     let content = Content::new(length);
-
     let mut talk = daemon.connect();
+
+    let path = folder.join(length.to_string());
+    content.make(&path);
+    let name = path.display().to_string();
+    talk.send(format!("SCAN/FILE {name}\n"));
+    assert_eq!(talk.text(), "QUEUED");
+    assert_eq!(talk.answer(), content.answer(&name), "FILE {length}");
+
+    talk.send(format!("SCAN/FILE-SHA1 {name}\n"));
+    assert_eq!(talk.text(), "QUEUED");
+    let mut expected = content.answer(&name);
+    *expected.last_mut().unwrap() += &format!(" : {}", content.sha1());
+    assert_eq!(talk.answer(), expected, "FILE-SHA1 {length}");
+    std::fs::remove_file(path).unwrap();
+
     talk.send("SCAN/REQUEST a b\n");
     assert_eq!(talk.text(), "QUEUED");
     content.write(&mut to(daemon, port_of(&talk.text())));
@@ -104,9 +148,10 @@ fn every_way(daemon: &Daemon, length: u64) {
 #[test]
 fn every_way_takes_every_length() {
     for isolation in ["--isolation=thread", "--isolation=process"] {
+        let folder = tempfile::tempdir().unwrap();
         let daemon = Daemon::start(&["--threads=1", isolation]);
         for length in [0, 1, 65_535, 65_536, 65_537, 1 << 20, (1 << 20) + 1] {
-            every_way(&daemon, length);
+            every_way(&daemon, folder.path(), length);
         }
     }
 }
@@ -120,7 +165,7 @@ fn is_full() -> bool {
     full
 }
 
-/// Four times 4 GiB through the loopback and the disk.
+/// Six times 4 GiB, four of them through the loopback and the disk.
 #[test]
 fn every_way_takes_more_than_four_gib() {
     if !is_full() {
@@ -129,7 +174,7 @@ fn every_way_takes_more_than_four_gib() {
     let folder = tempfile::tempdir().unwrap();
     let tmpdir = format!("--tmpdir={}", folder.path().display());
     let daemon = Daemon::start(&[&tmpdir, "--limit-spool=20G", "--limit-deadline=1000"]);
-    every_way(&daemon, (1 << 32) + 1);
+    every_way(&daemon, folder.path(), (1 << 32) + 1);
     assert!(daemon.resident() < 200_000, "{} KB", daemon.resident());
 }
 
