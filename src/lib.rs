@@ -22,6 +22,7 @@
 
 pub mod access;
 pub mod bytes;
+pub mod glob;
 pub mod kind;
 pub mod path;
 pub mod pidfile;

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -36,20 +36,13 @@ impl PidFile {
             }
             // Who held it before us may have removed it while we waited: then our lock is on a file without a name.
             if is_at(&file, path) {
-                let pid_file = Self {
-                    path: path.clone(),
-                    file,
-                };
-                pid_file.write().map_err(problem)?;
-                return Ok(pid_file);
+                check(&file).map_err(problem)?;
+                write(&file).map_err(problem)?;
+                let path = path.clone();
+                return Ok(Self { path, file });
             }
         }
         Err(format!("{}: it disappears all the time", path.display()))
-    }
-
-    fn write(&self) -> io::Result<()> {
-        self.file.set_len(0)?;
-        writeln!(&self.file, "{}", std::process::id())
     }
 }
 
@@ -67,8 +60,27 @@ impl Drop for PidFile {
 /// # Errors
 /// For people: it cannot be written.
 pub fn save(path: &Path) -> Result<(), String> {
-    std::fs::write(path, format!("{}\n", std::process::id()))
+    open(path)
+        .and_then(|file| write(&file))
         .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn write(file: &File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)
+}
+
+/// A file that holds anything else than a number is somebody's, and is neither emptied nor removed.
+fn check(file: &File) -> io::Result<()> {
+    let mut bytes = [0; 32];
+    let length = file.read_at(&mut bytes, 0)?;
+    let text = bytes.get(..length).unwrap_or_default().trim_ascii();
+    match text.iter().all(u8::is_ascii_digit) {
+        true => Ok(()),
+        false => Err(io::Error::other(
+            "it is there, and is no file of a process number",
+        )),
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -110,7 +122,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pid");
         // What a process left that was killed.
-        std::fs::write(&path, "4194305 and more\n").unwrap();
+        std::fs::write(&path, "4194305\n").unwrap();
         let held = PidFile::lock(&path).unwrap();
         let own = format!("{}\n", std::process::id());
         assert_eq!(std::fs::read_to_string(&path).unwrap(), own);
@@ -123,6 +135,19 @@ mod tests {
         assert!(!path.exists());
         drop(PidFile::lock(&path).unwrap());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_is_none_is_neither_emptied_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, link) = (folder.path().join("letter"), folder.path().join("link"));
+        std::fs::write(&path, "4194305 and more\n").unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        let error = PidFile::lock(&path).unwrap_err();
+        assert!(error.contains("no file of a process number"), "{error}");
+        assert!(save(&link).is_err() && PidFile::lock(&link).is_err());
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "4194305 and more\n");
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What a peer can ask: a source of content, and the options under which it is scanned.
 #![forbid(unsafe_code)]
 
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::SignatureName;
+use crate::glob::Glob;
 use crate::kind::KindSet;
 
 /// One request. It ends in exactly one [`Summary`](crate::verdict::Summary).
@@ -102,19 +102,18 @@ impl Options {
 /// `*` also crosses `/`.
 #[derive(Debug, Clone, Default)]
 pub struct Exclude {
-    entries: Vec<(Vec<u8>, Option<globset::GlobMatcher>)>,
+    entries: Vec<(Vec<u8>, Option<Glob>)>,
 }
 
 impl Exclude {
     /// Adds an entry. Text that is no valid pattern counts as an exact path.
     pub fn add(&mut self, text: &[u8]) {
-        let glob = pattern(text).map(|glob| glob.compile_matcher());
-        self.entries.push((text.to_vec(), glob));
+        self.entries.push((text.to_vec(), Glob::new(text)));
     }
 
     /// Tells whether this text is a pattern; any other is a path.
     pub fn is_pattern(text: &[u8]) -> bool {
-        pattern(text).is_some()
+        Glob::new(text).is_some()
     }
 
     /// Takes an entry out, by the text that put it in; false if there was none.
@@ -141,18 +140,9 @@ impl Exclude {
             let inside = path
                 .strip_prefix(folder)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-            let path = std::ffi::OsStr::from_bytes(path);
-            inside || glob.as_ref().is_some_and(|glob| glob.is_match(path))
+            inside || glob.as_ref().is_some_and(|glob| glob.matches(path))
         })
     }
-}
-
-fn pattern(text: &[u8]) -> Option<globset::Glob> {
-    let text = std::str::from_utf8(text).ok()?;
-    if !text.contains(['*', '?', '[']) {
-        return None;
-    }
-    globset::Glob::new(text).ok()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
 use vfind::database::Live;
@@ -54,9 +55,19 @@ fn serve(config: DaemonConfig) -> Result<(), String> {
         user.become_it()?;
         config.common.check_tmpdir()?;
     }
-    let live = load(&config.common)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
-    let ended = runtime.block_on(run(sockets, config, live));
+    let ended = runtime.block_on(async {
+        // Before the signatures, which may take their time: a daemon that is told to end leaves nothing behind.
+        let signals = Signals::take().map_err(|error| format!("cannot take signals: {error}"));
+        let mut signals = signals?;
+        let common = config.common.clone();
+        let loading = tokio::task::spawn_blocking(move || load(&common));
+        let live = tokio::select! {
+            loaded = loading => loaded.map_err(|error| error.to_string())??,
+            () = signals.end() => return Ok(()),
+        };
+        run(sockets, config, live, signals).await
+    });
     // Without waiting for a thread that is still in some system call.
     runtime.shutdown_background();
     ended
@@ -99,6 +110,7 @@ async fn run(
     sockets: Vec<std::net::TcpListener>,
     config: DaemonConfig,
     live: Arc<Live>,
+    signals: Signals,
 ) -> Result<(), String> {
     let policy = Arc::new(config.common.policy(Asker::Svsp));
     let mut listeners = Vec::new();
@@ -129,9 +141,8 @@ async fn run(
         transfers: Arc::new(transfers),
         dial_from: config.dial_from,
     });
-    let signals = signals(live).map_err(|error| format!("cannot take signals: {error}"))?;
     let workers = Arc::clone(&shared);
-    server::run(listeners, shared, config.connections, signals).await;
+    server::run(listeners, shared, config.connections, signals.obey(live)).await;
     end(workers);
     Ok(())
 }
@@ -177,18 +188,43 @@ fn announce(live: &Live) {
     }
 }
 
-/// Reloads at SIGHUP; completes at SIGTERM or SIGINT.
-fn signals(live: Arc<Live>) -> std::io::Result<impl Future<Output = ()>> {
-    let mut hangup = signal(SignalKind::hangup())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// The signals that a daemon is told things by. None is lost between its taking and its waiting.
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn take() -> std::io::Result<Self> {
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Completes at SIGTERM or SIGINT.
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// Reloads at SIGHUP; completes at SIGTERM or SIGINT, also while a reload takes its time.
+    async fn obey(mut self, live: Arc<Live>) {
+        let mut reloads = JoinSet::new();
         loop {
             tokio::select! {
-                _ = hangup.recv() => server::reload(&live).await,
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = self.hangup.recv(), if reloads.is_empty() => {
+                    let live = Arc::clone(&live);
+                    reloads.spawn(async move { server::reload(&live).await });
+                }
+                Some(_) = reloads.join_next() => {}
+                _ = self.terminate.recv() => break,
+                _ = self.interrupt.recv() => break,
             }
         }
-    })
+    }
 }

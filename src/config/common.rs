@@ -106,7 +106,7 @@ pub(super) struct CommonFlags {
 }
 
 /// What daemon and scanner share.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct CommonConfig {
     /// The signatures to load.
     pub sources: Sources,

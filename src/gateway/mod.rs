@@ -25,6 +25,10 @@ pub trait Protocol: Send {
     /// Takes the port at which the content of a request is waited for, after [`Channel::Listen`].
     fn opened(&mut self, job: JobId, port: u16, out: &mut Vec<u8>);
 
+    /// From now on the server reads nothing more, though the peer may have more to send: what was not whole by then never
+    /// is. The next calls of [`receive`](Protocol::receive) say that the input has ended.
+    fn cut_off(&mut self);
+
     /// Ends every request without more reports, because the server goes away, and says so: who asked must not take
     /// the silence for an answer. The connection is closed after it.
     fn abandon(&mut self, out: &mut Vec<u8>);

@@ -172,11 +172,6 @@ impl Incoming {
         self.fail_inline(Reason::Unreadable(ETIMEDOUT))
     }
 
-    /// Ends the request whose content comes inline, for the server reads no more of it.
-    pub(super) fn interrupted(&mut self) -> Option<(JobId, Gap)> {
-        self.fail_inline(Reason::Deadline)
-    }
-
     /// True while content comes inline.
     pub(super) fn is_inline(&self) -> bool {
         self.inline.is_some()

@@ -12,6 +12,7 @@ use bytes::BytesMut;
 use rustix::net::sockopt::{set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::TcpStream;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -120,13 +121,13 @@ impl Session {
                 () = self.client.arrived(), if self.unsent() < OUT => {}
                 (job, content) = self.incoming.arrived() => self.content(job, content),
                 () = sleep_until(heard + self.idle), if awaited => {
-                    let stalled = self.incoming.stalled();
-                    self.give_up(stalled);
+                    if let Some((job, gap)) = self.incoming.stalled() {
+                        self.fail(job, gap);
+                    }
                 }
                 () = end.drain.cancelled(), if !self.ended => {
                     // What was sent so far is not all, though no more is read.
-                    let interrupted = self.incoming.interrupted();
-                    self.give_up(interrupted);
+                    self.protocol.cut_off();
                     self.ended = true;
                 }
                 () = end.abandon.cancelled(), if self.next != Want::Close => {
@@ -143,6 +144,8 @@ impl Session {
             if !awaited {
                 heard = Instant::now();
             }
+            // A peer whose socket always has something would keep its thread, and others from being served, for good.
+            yield_now().await;
         }
     }
 
@@ -224,12 +227,6 @@ impl Session {
         match content {
             Ok((request, file)) => self.client.submit_content(job, request, file),
             Err(gap) => self.fail(job, gap),
-        }
-    }
-
-    fn give_up(&mut self, over: Option<(JobId, Gap)>) {
-        if let Some((job, gap)) = over {
-            self.fail(job, gap);
         }
     }
 

@@ -95,8 +95,13 @@ fn in_memory(bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
+/// What is wrong with the server's own temporary files: room, which there may be later, or a folder that cannot be used.
+/// Other errors are not passed on, for the peer would take ENOENT for its own.
 fn refused(error: io::Error) -> Reason {
-    Reason::Unreadable(Errno::of(&error))
+    const EIO: Errno = Errno(5);
+    const LATER: [i32; 5] = [12, 23, 24, 28, 122]; // ENOMEM, ENFILE, EMFILE, ENOSPC, EDQUOT
+    let errno = Errno::of(&error);
+    Reason::Unreadable(if LATER.contains(&errno.0) { errno } else { EIO })
 }
 
 #[cfg(test)]
@@ -143,6 +148,6 @@ mod tests {
         let rooms = Arc::new(Rooms::new(1 << 40));
         let mut nowhere = upload(&rooms, Path::new("/nonexistent"));
         let refused = nowhere.push(&vec![0; IN_MEMORY + 1]);
-        assert_eq!(refused, Err(Reason::Unreadable(Errno(2))));
+        assert_eq!(refused, Err(Reason::Unreadable(Errno(5))));
     }
 }

@@ -248,3 +248,30 @@ fn a_connection_that_never_ends_grows_nothing() {
     let (early, late) = (resident[1], resident[9]);
     assert!(late < early + 4096, "{resident:?}");
 }
+
+#[test]
+fn one_that_floods_commands_holds_nobody_up() {
+    let daemon = Daemon::start(&[]);
+    let mut before = daemon.connect();
+    let pattern = format!("ENABLE EXCLUDE *{}[xyz]\r\n", "?a".repeat(400));
+    for line in ["BOGUS\r\n", "\n", "ENABLE IGNORE CVDL x\r\n", &pattern] {
+        let talk = daemon.connect();
+        let (mut writer, mut reader) = (&talk.stream, &talk.stream);
+        let flood = line.repeat(200_000 / line.len());
+        std::thread::scope(|scope| {
+            // Each side ends when the connection is shut below.
+            scope.spawn(move || while writer.write_all(flood.as_bytes()).is_ok() {});
+            scope.spawn(move || {
+                let mut answers = vec![0; 1 << 16];
+                while std::io::Read::read(&mut reader, &mut answers).is_ok_and(|count| count > 0) {}
+            });
+            for talk in [&mut before, &mut daemon.connect()] {
+                for _ in 0..20 {
+                    talk.send("1 SCAN/DATA 1 p\r\nx");
+                    assert_eq!(talk.answer().last().unwrap(), "1 DONE 0 : \"p\"");
+                }
+            }
+            talk.stream.shutdown(std::net::Shutdown::Both).unwrap();
+        });
+    }
+}

@@ -171,3 +171,51 @@ fn two_daemons_share_no_file() {
         assert_ne!(first.address, second.address);
     }
 }
+
+fn pipe(path: &Path) {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+}
+
+/// Signatures that never come: a pipe into which nobody writes.
+#[test]
+fn a_daemon_that_still_loads_ends_when_it_is_told_to_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, number) = (folder.path().join("list"), folder.path().join("number"));
+    pipe(&list);
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_vfindd"))
+        .args(["--svsp-port=0", "--quiet=2"])
+        .arg(format!("--md5={}", list.display()))
+        .arg(format!("--pidfile={}", number.display()))
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_for("the file of its number", || number.exists());
+    // From the file to the first look at signals there are some system calls.
+    std::thread::sleep(Duration::from_millis(300));
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, Signal::HUP).unwrap();
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    let mut status = None;
+    wait_for("its end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    assert_eq!(status.unwrap().code(), Some(0));
+    assert!(!number.exists());
+}
+
+#[test]
+fn a_reload_that_never_ends_does_not_keep_a_daemon_from_ending() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list");
+    std::fs::write(&list, "").unwrap();
+    let mut daemon = Daemon::start(&[&format!("--md5={}", list.display())]);
+    std::fs::remove_file(&list).unwrap();
+    pipe(&list);
+    daemon.signal(Signal::HUP);
+    let me = std::env::current_exe().unwrap();
+    assert!(daemon.connect().scan(&me).starts_with("DONE 0 "));
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait(), Some(0));
+}

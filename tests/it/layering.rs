@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("bytes", &[]),
+    ("glob", &[]),
     ("kind", &[]),
     ("path", &[]),
     ("pidfile", &[]),
@@ -17,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("object", &["stop"]),
     ("budget", &["event"]),
     ("policy", &["event"]),
-    ("request", &["event", "kind"]),
+    ("request", &["event", "glob", "kind"]),
     ("verdict", &["event", "path", "policy"]),
     ("files", &["event", "path", "request"]),
     ("signature", &["event", "path"]),

@@ -146,7 +146,12 @@ impl Reader<'_> {
         let effect = if is_long {
             known_at = start + LINE_LIMIT + 1;
             needs_end = false;
-            Some(Effect::Reply("EINVAL"))
+            // Of a line that is too long the first 128 bytes are looked at, no more.
+            let (_, text) = self::id(unblank(&line[..128]));
+            Some(match announces_content(text) {
+                true => Effect::Fatal("EINVAL"),
+                false => Effect::Reply("EINVAL"),
+            })
         } else if self.commands.is_empty() && looks_like_http(line) {
             Some(Effect::Hang)
         } else if line.iter().all(is_blank) {
@@ -182,13 +187,14 @@ impl Reader<'_> {
                         [what] | [b"", what] => self.scan(what, arguments),
                         // A format that nobody knows, of what is a source all the same: what is wrong there comes first, and
                         // content that follows is content.
-                        [_, what] => match self.scan(what, arguments) {
+                        [.., what] => match self.scan(what, arguments) {
                             Effect::Scan(_) | Effect::NoSuchName { .. } => Effect::Reply("ENOTSUP"),
                             refused => refused,
                         },
-                        _ => Effect::Reply("ENOTSUP"),
+                        [] => Effect::Reply("ENOTSUP"),
                     }
                 }
+                _ if announces_content(text) => Effect::Fatal("EINVAL"),
                 _ => Effect::Reply("EINVAL"),
             },
         }
@@ -239,7 +245,8 @@ impl Reader<'_> {
             b"" => return Effect::Fatal("EINVAL"),
             _ => return Effect::Reply("ENOTSUP"),
         };
-        if label.contains(&0) {
+        let is_label = !matches!(way, Way::Name);
+        if label.contains(&0) || is_label && label.len() > 4095 {
             return Effect::Reply("EINVAL");
         }
         Effect::Scan(Scan {
@@ -333,11 +340,27 @@ fn change(values: &mut BTreeSet<Vec<u8>>, value: Vec<u8>, on: bool) {
     }
 }
 
-/// A method of HTTP in front (RFC 9110 and 5789) is enough: no command is called so.
+/// True where content may follow a line that is not understood: bytes behind the line, or an id that is too long, behind
+/// which nothing is known.
+fn announces_content(text: &[u8]) -> bool {
+    let (verb, _) = word(text);
+    let verb = verb.to_ascii_uppercase();
+    let last = verb.rsplit(|byte| *byte == b'/').next().unwrap();
+    let scan = verb.starts_with(b"SCAN/") && matches!(last, b"" | b"DATA") || verb == b"SCAN";
+    scan || !verb.is_empty() && verb.iter().all(u8::is_ascii_digit)
+}
+
+/// A method of HTTP in front (RFC 9110 and 5789) is enough: no command is called so. So is a word in capitals in front and
+/// the version at the end.
 fn looks_like_http(line: &[u8]) -> bool {
     const METHODS: &str = "GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH";
     let (method, _) = word(line);
+    let version = line.rsplit(u8::is_ascii_whitespace).next().unwrap();
     METHODS.split(' ').any(|known| known.as_bytes() == method)
+        || method
+            .iter()
+            .all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
+            && version.starts_with(b"HTTP/")
 }
 
 /// The id in front of a line, and what stands behind it.

@@ -11,6 +11,9 @@ use super::reply::{ErrorName, Reply};
 /// The longest id. Ids are opaque and are given back byte for byte, so they are held as long as their request.
 const ID_LIMIT: usize = 64;
 
+/// The longest label, in bytes, as names of files are: it is held against every pattern of EXCLUDE.
+const LABEL_LIMIT: usize = 4095;
+
 /// How much of what a peer said is shown to it again.
 const ECHO: usize = 200;
 
@@ -128,13 +131,23 @@ pub(super) fn parse(line: &[u8]) -> Option<Parsed<'_>> {
     Some(Parsed { id, command })
 }
 
-/// What a line that was too long is answered with, from its first bytes.
+/// What a line that was too long is answered with, from its first bytes. Where content follows, nothing after it is read:
+/// how much it is may have stood in what is lost.
 pub(super) fn too_long(head: &[u8], limit: usize) -> Parsed<'_> {
-    let (id, _) = split_id(skip_blanks(head));
+    let (id, text) = split_id(skip_blanks(head));
+    let behind = match command(text) {
+        Ok(Command::Scan { what, .. }) => what.behind(),
+        Ok(Command::Option { .. } | Command::Quit) => Intake::Commands,
+        Err(refusal) => refusal.intake,
+    };
+    let intake = match behind {
+        Intake::Commands => Intake::Commands,
+        Intake::Data(_) | Intake::Nothing | Intake::Rest => Intake::Nothing,
+    };
     let refusal = Refusal::invalid(format!("Line too long: more than {limit} bytes"));
     Parsed {
         id,
-        command: Err(refusal),
+        command: Err(refusal.then(intake)),
     }
 }
 
@@ -146,7 +159,10 @@ pub(super) fn is_http(line: &[u8]) -> bool {
         b"TRACE",
     ];
     let (method, _) = word(line);
+    let last = line.rsplit(u8::is_ascii_whitespace).next();
+    let is_name = |byte: &u8| byte.is_ascii_uppercase() || *byte == b'-';
     METHODS.contains(&method)
+        || method.iter().all(is_name) && last.is_some_and(|last| last.starts_with(b"HTTP/"))
 }
 
 fn split_id(line: &[u8]) -> (Option<&[u8]>, &[u8]) {
@@ -176,7 +192,12 @@ fn command(text: &[u8]) -> Result<Command<'_>, Refusal> {
 }
 
 fn unrecognized(text: &[u8]) -> Refusal {
-    Refusal::invalid(format!("Unrecognized command: {}", printable(text, ECHO)))
+    let refusal = Refusal::invalid(format!("Unrecognized command: {}", printable(text, ECHO)));
+    // An id that is too long may stand in front of a command that content follows.
+    match word(text).0.iter().all(u8::is_ascii_digit) {
+        true => refusal.then(Intake::Nothing),
+        false => refusal,
+    }
 }
 
 fn option(on: bool, args: &[u8]) -> Result<Command<'_>, Refusal> {
@@ -190,14 +211,9 @@ fn option(on: bool, args: &[u8]) -> Result<Command<'_>, Refusal> {
 
 /// `form` is what follows `SCAN` in the verb: `/what`, `/how/what` or nothing.
 fn scan<'a>(form: &[u8], args: &'a [u8]) -> Result<Command<'a>, Refusal> {
-    let parts: Vec<&[u8]> = form.split(|byte| *byte == b'/').skip(1).collect();
-    let (how, what): (&[u8], &[u8]) = match parts.as_slice() {
-        [] => (b"", b""),
-        [what] => (b"", what),
-        [how, what] => (how, what),
-        _ => return Err(unknown_source(form)),
-    };
-    let (what, name) = match what {
+    let end = form.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let (how, what) = form.split_at_checked(end).unwrap_or_default();
+    let (what, name) = match what.strip_prefix(b"/").unwrap_or_default() {
         b"" => (What::Rest, rest(args)?),
         b"DATA" => data(args)?,
         b"FILE" => (What::File, file(args)?),
@@ -206,7 +222,7 @@ fn scan<'a>(form: &[u8], args: &'a [u8]) -> Result<Command<'a>, Refusal> {
         b"REQUEST" => (What::Request, label(args)?),
         _ => return Err(unknown_source(form)),
     };
-    if how.is_empty() {
+    if matches!(how, b"" | b"/") {
         return Ok(Command::Scan { name, what });
     }
     Err(unknown_source(form).then(what.behind()))
@@ -262,11 +278,20 @@ fn file(args: &[u8]) -> Result<Vec<u8>, Refusal> {
     if args.is_empty() {
         return Err(Refusal::invalid("No file name"));
     }
-    label(args)
+    name(args)
 }
 
 /// A name that may be left out.
 fn label(args: &[u8]) -> Result<Vec<u8>, Refusal> {
+    let label = name(args)?;
+    if label.len() > LABEL_LIMIT {
+        let refusal = format!("Label too long: more than {LABEL_LIMIT} bytes");
+        return Err(Refusal::invalid(refusal));
+    }
+    Ok(label)
+}
+
+fn name(args: &[u8]) -> Result<Vec<u8>, Refusal> {
     let name = quoted(args).unwrap_or_else(|| args.to_vec());
     if name.contains(&0) {
         return Err(Refusal::invalid("NUL in the file name"));
@@ -372,6 +397,8 @@ mod tests {
             (b"SCAN/raw/FILE /a", Enotsup, Intake::Commands),
             (b"SCAN/FILE/", Enotsup, Intake::Rest),
             (b"SCAN/a/b/c", Enotsup, Intake::Commands),
+            (b"SCAN/a/b/DATA 5", Enotsup, Intake::Data(5)),
+            (b"SCAN/a/b/", Enotsup, Intake::Rest),
             (b"SCAN/NONSENSE /a", Enotsup, Intake::Commands),
             (b"SCAN/gz/REQUEST x", Enotsup, Intake::Commands),
             (b"SCAN/gz/DATA 12 ", Enotsup, Intake::Data(12)),
@@ -418,13 +445,30 @@ mod tests {
         }
         assert_eq!(parse(b" \t"), None);
         assert_eq!(too_long(b"12 SCAN/FILE xxx", 9).id, Some(&b"12"[..]));
+        let rows: &[(&[u8], Intake)] = &[
+            (b"12 SCAN/FILE xxx", Intake::Commands),
+            (b"ENABLE EXCLUDE x", Intake::Commands),
+            (b"1 SCAN/DATA 25 xxx", Intake::Nothing),
+            (b"SCAN/gz/DATA 5 xx", Intake::Nothing),
+            (b"SCAN   ", Intake::Nothing),
+        ];
+        for (head, intake) in rows {
+            let refusal = too_long(head, 9).command.unwrap_err();
+            assert_eq!(refusal.intake, *intake, "{head:?}");
+        }
     }
 
     #[test]
     fn a_browser_is_known_by_its_first_line() {
-        for line in [&b"GET / HTTP/1.1"[..], b"POST /x", b"PRI * HTTP/2.0"] {
+        for line in [
+            &b"GET / HTTP/1.1"[..],
+            b"POST /x",
+            b"PRI * HTTP/2.0",
+            b"PROPFIND / HTTP/1.1",
+            b"M-SEARCH * HTTP/1.1",
+        ] {
             assert!(is_http(line), "{line:?}");
         }
-        assert!(!is_http(b"SCAN/FILE GET") && !is_http(b"GETTING / HTTP/1.1"));
+        assert!(!is_http(b"SCAN/FILE GET") && !is_http(b"SCAN/FILE /a HTTP/1.1"));
     }
 }

@@ -42,6 +42,8 @@ pub struct Svsp {
     greeted: bool,
     /// No line was read but blank ones.
     fresh: bool,
+    /// It is the server that reads no more, and not the peer that sends no more.
+    cut_off: bool,
     lines: Lines,
     intake: Intake,
     /// The scan whose content comes inline. Bytes of it are taken while it is there.
@@ -93,6 +95,7 @@ impl Svsp {
         Self {
             greeted: false,
             fresh: true,
+            cut_off: false,
             lines: Lines::default(),
             intake: Intake::Commands,
             inline: None,
@@ -331,24 +334,29 @@ impl Svsp {
             self.inline = Some(Inline::Open(job, length, come + take as u64));
             return Step::Content(job, input.split_to(take).freeze());
         }
+        const ENODATA: Errno = Errno(61);
         match (ended, length) {
             (false, _) => Step::Read,
+            (true, _) if self.cut_off => {
+                self.fail(job, Reason::Deadline, ENDING, out);
+                Step::Forget(job)
+            }
             (true, None) => {
                 self.inline = None;
                 self.intake = Intake::Nothing;
                 Step::Complete(job)
             }
             (true, Some(length)) => {
-                self.cut_short(job, &format!("{come} of {length} bytes came"), out);
+                let how = format!("{come} of {length} bytes came");
+                self.fail(job, Reason::Unreadable(ENODATA), &how, out);
                 Step::Forget(job)
             }
         }
     }
 
-    fn cut_short(&mut self, number: JobId, how: &str, out: &mut Vec<u8>) {
-        const ENODATA: Errno = Errno(61);
+    fn fail(&mut self, number: JobId, reason: Reason, detail: &str, out: &mut Vec<u8>) {
         if let Some(job) = self.jobs.get_mut(&number) {
-            job.fail(Reason::Unreadable(ENODATA), how, out);
+            job.fail(reason, detail, out);
             self.ended(number, out);
         }
     }
@@ -381,7 +389,8 @@ impl Protocol for Svsp {
                 return Step::Wait;
             }
             match self.intake {
-                Intake::Commands => match self.lines.take(input, ended) {
+                // A line without its end is one if the peer ended it so.
+                Intake::Commands => match self.lines.take(input, ended && !self.cut_off) {
                     Some(line) => self.line(&line, out),
                     None => return self.idle(ended),
                 },
@@ -419,6 +428,10 @@ impl Protocol for Svsp {
         if let Some(job) = self.jobs.get(&job) {
             job.write(&Reply::Send(Some(port)), out);
         }
+    }
+
+    fn cut_off(&mut self) {
+        self.cut_off = true;
     }
 
     fn abandon(&mut self, out: &mut Vec<u8>) {

@@ -20,10 +20,10 @@ const ENTRIES: usize = 10_000;
 /// Bytes of these values together, as a connection keeps them as long as it lives.
 const TEXT: usize = 1024 * 1024;
 
-/// What a compiled pattern counts beside its text, and each byte of its text. Measured: 10 KB for a short one, and up to
-/// 100 bytes a byte; counted as plain text, one connection's patterns could take 100 MB.
-const PATTERN: usize = 1024;
-const PATTERN_BYTE: usize = 16;
+/// What a pattern counts beside its text, and each byte of its text: as much as it takes in memory when it is read. So all
+/// patterns of a connection have 32 KiB together, which bounds the time for which a name is held against them.
+const PATTERN: usize = 128;
+const PATTERN_BYTE: usize = 32;
 
 /// The longest pattern, in bytes: every name is held against every pattern, which takes time by the product of both.
 const PATTERN_LIMIT: usize = 1024;

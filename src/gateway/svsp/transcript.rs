@@ -10,6 +10,7 @@
 //! c: QUIT                     the client sends these bytes, without a line end
 //! F: 70000 x                  the client sends this byte so many times
 //! E:                          the client sends no more (it still reads)
+//! K:                          the server reads no more, for it is ending
 //! S: QUEUED                   the server has sent this line
 //! R: 1 scanning "/tmp/foo"    what the scan does; the number is that of the accepted scan, counted from 1
 //! R: 1 infected CVDL W32/Sick "/tmp/foo" -> "a" end 1234
@@ -22,7 +23,7 @@
 //! X:                          the server closes; nothing comes after it
 //! ```
 //!
-//! Data connections are at the port 40,000 plus the number of the scan. At each D, R, E and X, and at the end, the server must have sent all S lines so far and no more. Against a real server
+//! Data connections are at the port 40,000 plus the number of the scan. At each D, R, E, K and X, and at the end, the server must have sent all S lines so far and no more. Against a real server
 //! R means: wait; what is scanned is what the paths hold.
 #![forbid(unsafe_code)]
 
@@ -53,6 +54,7 @@ struct Round {
 enum Then {
     Close,
     ClientEnds,
+    CutOff,
     Data(usize, Vec<u8>),
     Over,
     Report(usize, Vec<u8>),
@@ -102,6 +104,7 @@ impl Script {
             "H" => self.hello.dial_from = None,
             "S" => self.server.extend_from_slice(&[rest, b"\r\n"].concat()),
             "E" => self.check(Then::ClientEnds),
+            "K" => self.check(Then::CutOff),
             "D" | "R" => {
                 let (job, what) = word(rest);
                 let job = usize::try_from(number(job)).unwrap() - 1;
@@ -243,6 +246,11 @@ impl Player {
         match then {
             Then::Close => assert!(self.closed, "not closed"),
             Then::ClientEnds => {
+                self.ended = true;
+                self.send(b"");
+            }
+            Then::CutOff => {
+                self.svsp.cut_off();
                 self.ended = true;
                 self.send(b"");
             }
