@@ -32,8 +32,8 @@ const NAME: usize = 32 << 10;
 pub struct Targets {
     /// Files and folders of this machine, absolute where they can be made so; `-` for the content of standard input.
     pub names: Vec<Vec<u8>>,
-    /// Names come by standard input too, with this byte after each.
-    pub listed: Option<u8>,
+    /// Names come by standard input too: the byte after each, and what is wrong if there is not a single one.
+    pub listed: Option<(u8, &'static str)>,
     /// Which way contents go.
     pub way: Way,
     /// What is left out, and how deep folders are walked.
@@ -73,6 +73,8 @@ pub enum Links {
 pub(super) enum Found {
     /// A record about what cannot be scanned.
     Left(Box<Record>),
+    /// No name came where names were to come, in words.
+    Nothing(&'static str),
     /// Something to scan.
     Work(Work),
 }
@@ -174,13 +176,18 @@ impl<'a> Walk<'a> {
 
     fn all(&mut self, stdin: &mut dyn BufRead) -> Result<(), Gone> {
         self.all_named(Some(stdin))?;
-        let Some(end) = self.targets.listed else {
+        let Some((end, missing)) = self.targets.listed else {
             return Ok(());
         };
+        let mut has_names = false;
         loop {
             match next_name(stdin, end) {
                 Ok(Some(name)) if name.is_empty() => {}
-                Ok(Some(name)) => self.named(absolute(name))?,
+                Ok(Some(name)) => {
+                    has_names = true;
+                    self.named(absolute(name))?;
+                }
+                Ok(None) if !has_names => return self.out.take(Found::Nothing(missing)),
                 Ok(None) => return Ok(()),
                 Err(error) => return self.unreadable(STDIN, &error),
             }
@@ -350,6 +357,7 @@ mod tests {
         let mut said = Vec::new();
         while let Ok(found) = found.try_recv() {
             said.push(match found {
+                Found::Nothing(why) => why.to_owned(),
                 Found::Left(record) => format!("left {}", record.path[0].text),
                 Found::Work(work) => {
                     let label = String::from_utf8_lossy(&work.label).into_owned();
@@ -387,10 +395,12 @@ mod tests {
         targets.way = Way::Names;
         let (said, counted) = found(&targets, b"by standard input");
         assert_eq!((said.len(), counted), (4, (4, 0, true)));
-        targets.listed = Some(b'\n');
+        targets.listed = Some((b'\n', "nothing"));
         targets.names.pop();
         let (said, counted) = found(&targets, b"/x\n\n/y");
         assert_eq!((said.len(), counted), (5, (3, 0, false)));
+        let (said, _) = found(&targets, b"\n\n");
+        assert!(said.contains(&"nothing".to_owned()), "{said:?}");
     }
 
     #[test]

@@ -308,6 +308,19 @@ fn documents_are_whole_when_the_server_is_lost_or_was_never_there() {
 }
 
 #[test]
+fn an_empty_folder_is_clean_in_the_summary_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&[]);
+    let output = daemon.vfindc(&[folder.path().as_os_str()]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("Requests: 0\n") && said.ends_with("Verdict: clean\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn one_form_at_a_time_and_colours_as_told() {
     let output = vfindc(&["--json", "--xml", "/x"]);
     assert_eq!(output.status.code(), Some(255));
