@@ -207,10 +207,14 @@ impl<'a> Walk<'a> {
             return self.work(name, Source::Name, 0);
         }
         let options = Arc::clone(&self.targets.options);
+        let named = name.clone();
         let mut files = Files::new(name, options, self.targets.links == Links::Follow);
         loop {
             match files.next_step() {
                 Next::End => return Ok(()),
+                Next::Gap(gap) if gap.path.name() != named && self.is_unwanted(&gap) => {
+                    self.not_included(gap.path)?;
+                }
                 Next::Gap(gap) => self.left(gap)?,
                 Next::Item(item) => self.item(item)?,
                 Next::Nothing => {
@@ -225,11 +229,7 @@ impl<'a> Walk<'a> {
 
     fn item(&mut self, item: Item) -> Result<(), Gone> {
         if item.depth > 0 && !self.is_included(item.path.name()) {
-            return self.left(Gap {
-                path: item.path,
-                reason: Reason::Excluded(Exclusion::Exclude),
-                detail: "not among what is included".to_owned(),
-            });
+            return self.not_included(item.path);
         }
         let name = item.path.name().to_vec();
         let size = match item.file.metadata() {
@@ -242,6 +242,28 @@ impl<'a> Walk<'a> {
             Way::Names | Way::NamesOfFiles => Source::NamedFile(file),
         };
         self.work(name, source, size)
+    }
+
+    fn not_included(&mut self, path: ObjectPath) -> Result<(), Gone> {
+        self.left(Gap {
+            path,
+            reason: Reason::Excluded(Exclusion::Exclude),
+            detail: "not among what is included".to_owned(),
+        })
+    }
+
+    /// True for a file that could not be opened and need not have been. A folder may hold what is wanted, and so may what
+    /// cannot be told from one.
+    fn is_unwanted(&self, gap: &Gap) -> bool {
+        let name = gap.path.name();
+        let path = Path::new(std::ffi::OsStr::from_bytes(name));
+        let found = match self.targets.links {
+            Links::Follow => path.metadata(),
+            Links::Ignore | Links::Named => path.symlink_metadata(),
+        };
+        matches!(gap.reason, Reason::Unreadable(_))
+            && !self.is_included(name)
+            && found.is_ok_and(|found| !found.is_dir())
     }
 
     fn is_included(&self, path: &[u8]) -> bool {

@@ -446,6 +446,27 @@ fn what_cannot_be_read_or_sent_is_never_clean() {
 }
 
 #[test]
+fn a_file_that_is_not_included_need_not_be_readable() {
+    // Nobody may read this one, not even root.
+    let folder = Path::new("/proc/sys/vm");
+    if std::fs::File::open(folder.join("drop_caches")).is_ok() {
+        return println!("skipped: all can be read");
+    }
+    let daemon = Daemon::start(&[]);
+    for (include, said, code) in [
+        ("--include=swappiness", "excluded/exclude", 0),
+        ("--include=drop_*", "unreadable/EACCES", 2),
+    ] {
+        let (all, exit) = asked(&daemon, folder, &[include, "."]);
+        assert_eq!(all["/drop_caches"], said, "{include}");
+        assert_eq!(exit, Some(code), "{include}");
+    }
+    let (all, exit) = asked(&daemon, folder, &["--include=x", "drop_caches"]);
+    assert_eq!(all["/drop_caches"], "unreadable/EACCES", "it is named");
+    assert_eq!(exit, Some(2));
+}
+
+#[test]
 fn an_option_that_the_server_refuses_is_an_error() {
     let folder = tree();
     let daemon = Daemon::start(&[]);
