@@ -116,6 +116,11 @@ impl Exclude {
         Glob::new(text).is_some()
     }
 
+    /// The pattern that matches this text and no other.
+    pub fn literal(text: &str) -> String {
+        globset::escape(&text.replace('\\', "\\\\"))
+    }
+
     /// Takes an entry out, by the text that put it in; false if there was none.
     pub fn remove(&mut self, text: &[u8]) -> bool {
         let before = self.entries.len();
@@ -166,6 +171,16 @@ mod tests {
             exclude.add(entry.as_bytes());
             assert_eq!(exclude.covers(path.as_bytes()), *covered, "{entry} {path}");
             assert!(exclude.remove(entry.as_bytes()) && exclude.count() == 0);
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_a_text_matches_nothing_else() {
+        for text in ["/srv/a[b]{c,d}*?", "/srv/back\\slash"] {
+            let mut exclude = Exclude::default();
+            exclude.add(format!("{}/*", Exclude::literal(text)).as_bytes());
+            assert!(exclude.covers(format!("{text}/x").as_bytes()), "{text}");
+            assert!(!exclude.covers(b"/srv/abcxy/x") && !exclude.covers(b"/srv/backslash/x"));
         }
     }
 

@@ -2,7 +2,9 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Write};
+use std::pin::{Pin, pin};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use tokio::runtime::Builder;
 use vfind::client::ping::{ping, wait_for};
@@ -32,23 +34,30 @@ fn scan(config: ClientConfig) -> Result<Exit, Failure> {
     }
     // One thread is enough to wait with.
     let runtime = Builder::new_current_thread().enable_all().build()?;
-    let exit = runtime.block_on(serve(config));
+    let interrupted = client::interrupted()?;
+    let exit = runtime.block_on(serve(config, pin!(interrupted)));
     // A thread that sends to nobody who reads, or waits for standard input, must not hold up the end.
     runtime.shutdown_background();
     exit
 }
 
-async fn serve(config: ClientConfig) -> Result<Exit, Failure> {
+async fn serve(
+    config: ClientConfig,
+    mut interrupted: Pin<&mut impl Future<Output = ()>>,
+) -> Result<Exit, Failure> {
     let TargetConfig { plan, wait, ping } = config.targets;
-    if let Some(patience) = wait
-        && !wait_for(&plan.servers, patience).await
-        && !ping
-    {
-        let why = format!("no server in {} s", patience.as_secs_f64());
-        return Err(Failure::NoServer(why));
+    let patience = plan.settings.timeout;
+    if let Some(time) = wait {
+        let waiting = async { Ok(wait_for(&plan.servers, time, patience).await) };
+        if let Err(why) = unless(&mut interrupted, waiting).await?
+            && !ping
+        {
+            let why = format!("no server in {} s: {why}", time.as_secs_f64());
+            return Err(Failure::NoServer(why));
+        }
     }
     if ping {
-        return ask_all(&plan.servers).await;
+        return unless(&mut interrupted, ask_all(&plan.servers, patience)).await;
     }
     let quarantine = config.quarantine.as_deref().map(Quarantine::open);
     let quarantine = quarantine.transpose().map_err(io::Error::other)?;
@@ -56,9 +65,9 @@ async fn serve(config: ClientConfig) -> Result<Exit, Failure> {
     let result = match quarantine {
         Some(quarantine) => {
             let mut keeper = Keeper::new(quarantine, &mut printer);
-            client::run(plan, &mut keeper).await
+            unless(&mut interrupted, client::run(plan, &mut keeper)).await
         }
-        None => client::run(plan, &mut printer).await,
+        None => unless(&mut interrupted, client::run(plan, &mut printer)).await,
     };
     // A document is closed whatever happened.
     let closed = printer.finish(result.as_ref().copied());
@@ -67,11 +76,22 @@ async fn serve(config: ClientConfig) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
+/// Work, as long as nobody wants it to end. It ends where it waits: not within a record, nor within a move of a file.
+async fn unless<T>(
+    interrupted: &mut Pin<&mut impl Future<Output = ()>>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        done = work => done,
+        () = interrupted => Err(Failure::Interrupted),
+    }
+}
+
 /// A line for each server: whether it takes requests.
-async fn ask_all(servers: &[Server]) -> Result<Exit, Failure> {
+async fn ask_all(servers: &[Server], patience: Duration) -> Result<Exit, Failure> {
     let mut exit = Exit::Clean;
     for server in servers {
-        let said = match ping(server).await {
+        let said = match ping(server, patience).await {
             Ok(pong) => {
                 let tests = if pong.test_signatures_only {
                     ", test signatures only"

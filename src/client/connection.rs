@@ -96,7 +96,7 @@ pub(super) async fn run(
     jobs: mpsc::UnboundedReceiver<Work>,
     ear: Ear,
 ) {
-    let closed = match connect(&server).await {
+    let closed = match connect(&server, settings.timeout).await {
         Ok((stream, peer)) => {
             Conversation::new(settings, jobs, ear.clone(), peer)
                 .hold(stream)
@@ -111,8 +111,8 @@ pub(super) async fn run(
 }
 
 /// Opens a connection and gives the address at which the server was reached.
-pub(super) async fn connect(server: &Server) -> io::Result<(TcpStream, IpAddr)> {
-    let stream = timeout(OPENING, TcpStream::connect(server.address())).await??;
+async fn connect(server: &Server, patience: Duration) -> io::Result<(TcpStream, IpAddr)> {
+    let stream = timeout(OPENING.min(patience), TcpStream::connect(server.address())).await??;
     // A folder can take hours of silence; without this a host that vanished would be waited for forever.
     use rustix::net::sockopt;
     sockopt::set_socket_keepalive(&stream, true)?;
@@ -348,7 +348,7 @@ impl Conversation {
     fn deadline(&self) -> Instant {
         // However much a peer says: one that is no server has no end of it.
         if self.session.is_opening() {
-            self.started + OPENING
+            self.started + OPENING.min(self.settings.timeout)
         } else {
             self.silence.since + self.settings.timeout
         }

@@ -11,6 +11,7 @@ mod board;
 mod clock;
 mod command;
 mod connection;
+mod interrupt;
 mod library;
 pub mod lines;
 pub mod ping;
@@ -26,6 +27,7 @@ mod utc;
 mod walk;
 mod work;
 
+pub use interrupt::interrupted;
 pub use library::Connection;
 pub use run::{Plan, run};
 pub use server::{NoAddress, Server};
@@ -40,7 +42,7 @@ use self::progress::Progress;
 use crate::verdict::{Exit, Record};
 
 /// The time in which a server must take a connection, and again the time in which it must greet: longer than any
-/// busy machine needs, short enough for somebody who waits.
+/// busy machine needs, short enough for somebody who waits. A shorter `Settings::timeout` holds for both.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// Takes what comes out of a run.
@@ -67,6 +69,9 @@ pub enum Failure {
     /// This machine's own trouble; mostly, that the output cannot be written.
     #[error("{0}")]
     Local(#[from] io::Error),
+    /// Whoever started the program wants it to end.
+    #[error("interrupted")]
+    Interrupted,
     /// The connection ended before there was an answer.
     #[error("{0}")]
     Lost(String),
@@ -83,7 +88,7 @@ impl Failure {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Lost(_) | Self::NoServer(_) => Exit::NoServer,
-            Self::Local(_) | Self::Option(..) => Exit::Error,
+            Self::Interrupted | Self::Local(_) | Self::Option(..) => Exit::Error,
         }
     }
 

@@ -23,11 +23,11 @@ pub struct Pong {
     pub took: Duration,
 }
 
-/// Connects, sees whether the server takes requests, and takes leave.
+/// Connects, sees whether the server takes requests, and takes leave. `patience`: as [`Settings::timeout`].
 ///
 /// # Errors
 /// Why it does not, in words.
-pub async fn ping(server: &Server) -> Result<Pong, String> {
+pub async fn ping(server: &Server, patience: Duration) -> Result<Pong, String> {
     let started = Instant::now();
     let (queue, mut told) = mpsc::channel(16);
     // Nothing is asked, so the connection ends as soon as it could be.
@@ -36,7 +36,10 @@ pub async fn ping(server: &Server) -> Result<Pong, String> {
     let mut task = JoinSet::new();
     task.spawn(connection::run(
         server.clone(),
-        Settings::default(),
+        Settings {
+            timeout: patience,
+            ..Settings::default()
+        },
         jobs,
         ear,
     ));
@@ -65,21 +68,48 @@ pub async fn ping(server: &Server) -> Result<Pong, String> {
     pong
 }
 
-/// Waits until one of the servers takes requests; false if none did in this time.
-pub async fn wait_for(servers: &[Server], patience: Duration) -> bool {
-    timeout(patience, one_of(servers)).await.is_ok()
+/// Waits until one of the servers takes requests, at most for `time`. `patience`: as for [`ping`].
+///
+/// # Errors
+/// None did in this time: each server with the last reason, in words.
+pub async fn wait_for(
+    servers: &[Server],
+    time: Duration,
+    patience: Duration,
+) -> Result<(), String> {
+    let mut whys: Vec<_> = servers.iter().map(|_| NO_ANSWER.to_owned()).collect();
+    if timeout(time, one_of(servers, patience, &mut whys))
+        .await
+        .is_ok()
+    {
+        return Ok(());
+    }
+    let whys = servers.iter().zip(whys);
+    let whys: Vec<_> = whys
+        .map(|(server, why)| format!("{server}: {why}"))
+        .collect();
+    Err(whys.join("; "))
 }
 
-async fn one_of(servers: &[Server]) {
+/// Why there is no answer from a server that has not given any.
+const NO_ANSWER: &str = "no answer in time";
+
+async fn one_of(servers: &[Server], patience: Duration, whys: &mut [String]) {
     loop {
         let mut pings = JoinSet::new();
-        for server in servers {
-            let server = server.clone();
-            pings.spawn(async move { ping(&server).await.is_ok() });
+        for (number, server) in servers.iter().cloned().enumerate() {
+            pings.spawn(async move { (number, ping(&server, patience).await) });
         }
         while let Some(answer) = pings.join_next().await {
-            if answer.unwrap_or(false) {
-                return;
+            match answer {
+                Ok((_, Ok(_))) => return,
+                Ok((number, Err(why))) => {
+                    if let Some(last) = whys.get_mut(number) {
+                        *last = why;
+                    }
+                }
+                // A task of ours that failed says nothing about the server.
+                Err(_) => {}
             }
         }
         sleep(PAUSE).await;

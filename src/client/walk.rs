@@ -32,8 +32,8 @@ const NAME: usize = 32 << 10;
 pub struct Targets {
     /// Files and folders of this machine, absolute where they can be made so; `-` for the content of standard input.
     pub names: Vec<Vec<u8>>,
-    /// Names come by standard input too, with this byte after each.
-    pub listed: Option<u8>,
+    /// Names come by standard input too: the byte after each, and what is wrong if there is not a single one.
+    pub listed: Option<(u8, &'static str)>,
     /// Which way contents go.
     pub way: Way,
     /// What is left out, and how deep folders are walked.
@@ -73,6 +73,8 @@ pub enum Links {
 pub(super) enum Found {
     /// A record about what cannot be scanned.
     Left(Box<Record>),
+    /// No name came where names were to come, in words.
+    Nothing(&'static str),
     /// Something to scan.
     Work(Work),
 }
@@ -174,13 +176,18 @@ impl<'a> Walk<'a> {
 
     fn all(&mut self, stdin: &mut dyn BufRead) -> Result<(), Gone> {
         self.all_named(Some(stdin))?;
-        let Some(end) = self.targets.listed else {
+        let Some((end, missing)) = self.targets.listed else {
             return Ok(());
         };
+        let mut has_names = false;
         loop {
             match next_name(stdin, end) {
                 Ok(Some(name)) if name.is_empty() => {}
-                Ok(Some(name)) => self.named(absolute(name))?,
+                Ok(Some(name)) => {
+                    has_names = true;
+                    self.named(absolute(name))?;
+                }
+                Ok(None) if !has_names => return self.out.take(Found::Nothing(missing)),
                 Ok(None) => return Ok(()),
                 Err(error) => return self.unreadable(STDIN, &error),
             }
@@ -200,10 +207,14 @@ impl<'a> Walk<'a> {
             return self.work(name, Source::Name, 0);
         }
         let options = Arc::clone(&self.targets.options);
+        let named = name.clone();
         let mut files = Files::new(name, options, self.targets.links == Links::Follow);
         loop {
             match files.next_step() {
                 Next::End => return Ok(()),
+                Next::Gap(gap) if gap.path.name() != named && self.is_unwanted(&gap) => {
+                    self.not_included(gap.path)?;
+                }
                 Next::Gap(gap) => self.left(gap)?,
                 Next::Item(item) => self.item(item)?,
                 Next::Nothing => {
@@ -218,11 +229,7 @@ impl<'a> Walk<'a> {
 
     fn item(&mut self, item: Item) -> Result<(), Gone> {
         if item.depth > 0 && !self.is_included(item.path.name()) {
-            return self.left(Gap {
-                path: item.path,
-                reason: Reason::Excluded(Exclusion::Exclude),
-                detail: "not among what is included".to_owned(),
-            });
+            return self.not_included(item.path);
         }
         let name = item.path.name().to_vec();
         let size = match item.file.metadata() {
@@ -235,6 +242,28 @@ impl<'a> Walk<'a> {
             Way::Names | Way::NamesOfFiles => Source::NamedFile(file),
         };
         self.work(name, source, size)
+    }
+
+    fn not_included(&mut self, path: ObjectPath) -> Result<(), Gone> {
+        self.left(Gap {
+            path,
+            reason: Reason::Excluded(Exclusion::Exclude),
+            detail: "not among what is included".to_owned(),
+        })
+    }
+
+    /// True for a file that could not be opened and need not have been. A folder may hold what is wanted, and so may what
+    /// cannot be told from one.
+    fn is_unwanted(&self, gap: &Gap) -> bool {
+        let name = gap.path.name();
+        let path = Path::new(std::ffi::OsStr::from_bytes(name));
+        let found = match self.targets.links {
+            Links::Follow => path.metadata(),
+            Links::Ignore | Links::Named => path.symlink_metadata(),
+        };
+        matches!(gap.reason, Reason::Unreadable(_))
+            && !self.is_included(name)
+            && found.is_ok_and(|found| !found.is_dir())
     }
 
     fn is_included(&self, path: &[u8]) -> bool {
@@ -350,6 +379,7 @@ mod tests {
         let mut said = Vec::new();
         while let Ok(found) = found.try_recv() {
             said.push(match found {
+                Found::Nothing(why) => why.to_owned(),
                 Found::Left(record) => format!("left {}", record.path[0].text),
                 Found::Work(work) => {
                     let label = String::from_utf8_lossy(&work.label).into_owned();
@@ -387,10 +417,12 @@ mod tests {
         targets.way = Way::Names;
         let (said, counted) = found(&targets, b"by standard input");
         assert_eq!((said.len(), counted), (4, (4, 0, true)));
-        targets.listed = Some(b'\n');
+        targets.listed = Some((b'\n', "nothing"));
         targets.names.pop();
         let (said, counted) = found(&targets, b"/x\n\n/y");
         assert_eq!((said.len(), counted), (5, (3, 0, false)));
+        let (said, _) = found(&targets, b"\n\n");
+        assert!(said.contains(&"nothing".to_owned()), "{said:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use super::generate::GenerateFlag;
+use super::input::StandardInput;
 use super::output::{OutputFlags, QuarantineFlags};
 use super::targets::{TargetConfig, TargetFlags};
 use super::{EXIT_CODES, read, usage};
@@ -63,8 +64,9 @@ impl ClientFlags {
     fn resolve(self) -> Result<ClientConfig, String> {
         let output = self.output.resolve();
         let (quarantine, errand) = self.quarantine.resolve(&output);
+        let input = errand.is_none().then(StandardInput::of_process);
         Ok(ClientConfig {
-            targets: self.targets.resolve(quarantine.is_some())?,
+            targets: self.targets.resolve(quarantine.is_some(), input)?,
             output,
             quarantine,
             errand,

@@ -3,7 +3,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{IsTerminal, Read};
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,11 +13,13 @@ use clap::Parser;
 
 use super::arguments::{self, Given};
 use super::common::{CommonConfig, CommonFlags};
+use super::input::{Names, StandardInput};
+use super::patterns::noscan;
 use super::refused::Program;
 use super::{EXIT_CODES, print, usage};
 use crate::database::load::lines;
 use crate::pool::Isolation;
-use crate::request::{Exclude, Options, Recurse};
+use crate::request::{Options, Recurse};
 
 /// The largest list of names in bytes; each file that is scanned is held against all of them.
 const LIST: u64 = 1024 * 1024;
@@ -40,7 +42,7 @@ pub struct ScannerFlags {
     #[arg(long)]
     stdin: bool,
 
-    /// Names on standard input end in a zero byte, as `find -print0` writes them
+    /// Read names as with --stdin, each with a zero byte behind it, as `find -print0` writes them
     #[arg(short = '0', long)]
     null: bool,
 
@@ -116,15 +118,6 @@ impl Input {
     }
 }
 
-/// Names that come from standard input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Names {
-    /// The byte behind each.
-    pub end: u8,
-    /// Nobody asked for them, so that there must be one: else a program that forgot the names would be told "clean".
-    pub are_implied: bool,
-}
-
 impl ScannerFlags {
     /// Reads the command line; on a wrong one, or one that only asks for help, prints and gives the exit code.
     ///
@@ -133,28 +126,25 @@ impl ScannerFlags {
     pub fn read() -> Result<ScannerConfig, ExitCode> {
         let Given { flags, shown } = arguments::read::<Self>(Program::Vfind, &[])?;
         let is_listing = shown.is_some() || flags.common.only_lists();
-        let config = flags
-            .resolve(is_listing || std::io::stdin().is_terminal())
-            .map_err(usage::<Self>)?;
-        if let Some(shown) = shown {
-            return Err(print(&shown));
-        }
-        match is_listing || !config.inputs.is_empty() || config.names.is_some() {
-            true => Ok(config),
-            false => Err(usage::<Self>(
-                "no PATH, and standard input is a terminal".to_owned(),
-            )),
+        let input = match is_listing {
+            true => None,
+            false => Some(StandardInput::of_process()),
+        };
+        let config = flags.resolve(input).map_err(usage::<Self>)?;
+        match shown {
+            Some(shown) => Err(print(&shown)),
+            None => Ok(config),
         }
     }
 
-    /// `is_terminal` tells that no names can be expected from standard input.
-    fn resolve(self, is_terminal: bool) -> Result<ScannerConfig, String> {
+    /// `input` is what names and contents come from, unless nothing is scanned.
+    fn resolve(self, input: Option<StandardInput>) -> Result<ScannerConfig, String> {
         let mut options = Options::default();
         for text in listed(
             self.noscan.into_iter().map(OsString::into_vec),
             &self.noscans,
         )? {
-            options.exclude.add(&exclusion(&text)?);
+            options.exclude.add(&noscan(&text)?);
         }
         for text in listed(
             self.notell.into_iter().map(String::into_bytes),
@@ -175,14 +165,11 @@ impl ScannerFlags {
                 _ => Input::named(path),
             })
             .collect();
-        let are_implied = inputs.is_empty() && !self.stdin && !is_terminal;
-        let names = (self.stdin || are_implied).then_some(Names {
-            end: if self.null { 0 } else { b'\n' },
-            are_implied,
-        });
-        let contents = inputs.iter().filter(|input| **input == Input::Content);
-        if contents.count() + usize::from(names.is_some()) > 1 {
-            return Err("standard input can be read once: as '-' or for names".to_owned());
+        let mut names = None;
+        if let Some(input) = input {
+            names = Names::wanted(self.stdin, self.null, !inputs.is_empty(), input)?;
+            let contents = inputs.iter().filter(|input| **input == Input::Content);
+            input.serves(contents.count(), names)?;
         }
         Ok(ScannerConfig {
             inputs,
@@ -215,25 +202,6 @@ fn read(path: &Path) -> std::io::Result<Vec<u8>> {
     }
 }
 
-/// An entry of EXCLUDE: files are known by their absolute names. What could never match is refused, for somebody relies
-/// on it.
-fn exclusion(text: &[u8]) -> Result<Vec<u8>, String> {
-    let is_pattern = Exclude::is_pattern(text);
-    if text.starts_with(b"/") || text.starts_with(b"*") && is_pattern {
-        return Ok(text.to_vec());
-    }
-    let name = OsStr::from_bytes(text);
-    if is_pattern || text.starts_with(b"*") {
-        return Err(format!(
-            "--noscan={}: a pattern is held against absolute names, so it begins with / or *",
-            name.display()
-        ));
-    }
-    let absolute = std::path::absolute(name);
-    let absolute = absolute.map_err(|error| format!("--noscan={}: {error}", name.display()))?;
-    Ok(absolute.into_os_string().into_vec())
-}
-
 /// The name of a digest without the word that `VIRUS ID:` lines put in front of every name.
 fn without_word(name: &str) -> Option<String> {
     let rest = name.strip_prefix("CVDL ")?;
@@ -248,48 +216,64 @@ mod tests {
     use super::*;
     use crate::event::{EngineWord, SignatureName};
 
-    fn scanner(arguments: &[&str], is_terminal: bool) -> Result<ScannerConfig, String> {
+    use StandardInput::{Connected, Nothing, Terminal};
+
+    fn scanner(arguments: &[&str], input: StandardInput) -> Result<ScannerConfig, String> {
         let arguments = [&["vfind"], arguments].concat();
         let flags = ScannerFlags::try_parse_from(arguments).map_err(|error| error.to_string())?;
-        flags.resolve(is_terminal)
+        flags.resolve(Some(input))
     }
 
     #[test]
     fn what_is_scanned_comes_from_the_command_line_or_standard_input() {
         let named = |end, are_implied| Some(Names { end, are_implied });
         let path = |name: &str| Input::Path(name.into());
-        type Row<'a> = (&'a [&'a str], bool, &'a [Input], Option<Names>);
+        type Row<'a> = (&'a [&'a str], StandardInput, &'a [Input], Option<Names>);
         let rows: &[Row<'_>] = &[
-            (&["/a", "-"], false, &[path("/a"), Input::Content], None),
+            (&["/a", "-"], Connected, &[path("/a"), Input::Content], None),
             (
                 &["--", "/-x", "-"],
-                false,
+                Connected,
                 &[path("/-x"), Input::Content],
                 None,
             ),
-            (&[], false, &[], named(b'\n', true)),
-            (&["-0"], false, &[], named(0, true)),
-            (&[], true, &[], None),
-            (&["--stdin"], true, &[], named(b'\n', false)),
+            (&["/a"], Nothing, &[path("/a")], None),
+            (&[], Connected, &[], named(b'\n', true)),
+            (&["-0"], Connected, &[], named(0, false)),
+            (&["-0"], Terminal, &[], named(0, false)),
+            (&["--stdin"], Terminal, &[], named(b'\n', false)),
+            (&["-0", "/a"], Connected, &[path("/a")], named(0, false)),
             (
                 &["--stdin", "--null", "/a"],
-                true,
+                Terminal,
                 &[path("/a")],
                 named(0, false),
             ),
         ];
-        for (arguments, is_terminal, inputs, names) in rows {
-            let config = scanner(arguments, *is_terminal).unwrap();
+        for (arguments, input, inputs, names) in rows {
+            let config = scanner(arguments, *input).unwrap();
             assert_eq!(
                 (&config.inputs[..], config.names),
                 (*inputs, *names),
                 "{arguments:?}"
             );
         }
-        for twice in [&["-", "-"][..], &["-", "--stdin"]] {
-            assert!(scanner(twice, false).unwrap_err().contains("once"));
+        let refused: &[(&[&str], StandardInput, &str)] = &[
+            (&["-", "-"], Connected, "once"),
+            (&["-", "--stdin"], Connected, "once"),
+            (&["-", "-0"], Connected, "once"),
+            (&["-"], Nothing, "standard input is not connected"),
+            (&["/a", "-"], Nothing, "standard input is not connected"),
+            (&["--stdin"], Nothing, "no names on standard input"),
+            (&["-0", "/a"], Nothing, "no names on standard input"),
+            (&[], Nothing, "no PATH, and no names on standard input"),
+            (&[], Terminal, "no PATH, and standard input is a terminal"),
+        ];
+        for (arguments, input, word) in refused {
+            let error = scanner(arguments, *input).unwrap_err();
+            assert!(error.contains(word), "{arguments:?}: {error}");
         }
-        let relative = scanner(&["x"], true).unwrap();
+        let relative = scanner(&["x"], Terminal).unwrap();
         assert_eq!(
             relative.inputs,
             [Input::Path(std::env::current_dir().unwrap().join("x"))]
@@ -316,7 +300,7 @@ mod tests {
                 &format!("--notells={notells}"),
                 "/x",
             ],
-            true,
+            Terminal,
         )
         .unwrap();
         let here = std::env::current_dir().unwrap().join("here/below");
@@ -347,6 +331,8 @@ mod tests {
     fn what_makes_no_sense_is_refused_with_what_would() {
         for (arguments, word) in [
             (&["--noscan=x*"][..], "begins with / or *"),
+            (&["--noscan=[x"], "begins with / or *"),
+            (&["--noscan="], "--noscan=: it names nothing"),
             (&["--noscans=/nonexistent"], "/nonexistent: No such"),
             (&["--notells=/nonexistent"], "/nonexistent: No such"),
             (
@@ -355,7 +341,7 @@ mod tests {
             ),
             (&["--recursion-limit=-1"], "invalid value"),
         ] {
-            let error = scanner(&[arguments, &["/x"]].concat(), true).unwrap_err();
+            let error = scanner(&[arguments, &["/x"]].concat(), Terminal).unwrap_err();
             assert!(error.contains(word), "{arguments:?}: {error}");
         }
     }

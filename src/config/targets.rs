@@ -2,13 +2,15 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::input::{Names, StandardInput};
 use super::limits::Seconds;
+use super::patterns;
 use crate::client::{Links, Plan, Server, Setting, Settings, Targets, Way, absolute};
 use crate::request::{Exclude, Options, Recurse};
 
@@ -45,16 +47,16 @@ pub(super) struct TargetFlags {
     #[arg(long)]
     ignore_symlinks: bool,
 
-    /// Read names from standard input, one a line
+    /// Read more names from standard input, one a line; so does no PATH at all, if it is no terminal
     #[arg(long)]
     stdin: bool,
 
-    /// The names of --stdin end with NUL, not with a line end
-    #[arg(short = '0', long, requires = "stdin")]
+    /// Read names as with --stdin, each with a zero byte behind it, as `find -print0` writes them
+    #[arg(short = '0', long)]
     null: bool,
 
     /// Do not report findings of this name, written as `CVDL NAME`; may be repeated
-    #[arg(long, value_name = "VIRUS", value_parser = |text: &str| Setting::ignore(text))]
+    #[arg(long, visible_alias = "notell", value_name = "VIRUS", value_parser = |text: &str| Setting::ignore(text))]
     ignore: Vec<Setting>,
 
     /// Open containers of this kind and no others, * for all; may be repeated, to open several kinds
@@ -87,7 +89,7 @@ pub(super) struct TargetFlags {
     ping: bool,
 
     /// Files and folders, - for the content of standard input
-    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "ping", "restore", "list_quarantine"])]
+    #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
 }
 
@@ -103,15 +105,21 @@ pub struct TargetConfig {
 }
 
 impl TargetFlags {
-    /// Resolves them. `files`: each file must be known to this program, also where a server could walk.
-    pub(super) fn resolve(self, files: bool) -> Result<TargetConfig, String> {
+    /// Resolves them. `files`: each file must be known to this program, also where a server could walk. `input` is what
+    /// names and contents come from, unless nothing is scanned.
+    pub(super) fn resolve(
+        self,
+        files: bool,
+        input: Option<StandardInput>,
+    ) -> Result<TargetConfig, String> {
         let names: Vec<_> = self.paths.into_iter().map(name).collect();
-        if self.stdin && names.iter().any(|name| name == b"-") {
-            return Err(
-                "standard input is either a list of names (--stdin) or a content (-)".into(),
-            );
+        let mut listed = None;
+        if let Some(input) = input.filter(|_| !self.ping) {
+            listed = Names::wanted(self.stdin, self.null, !names.is_empty(), input)?;
+            let contents = names.iter().filter(|name| *name == b"-");
+            input.serves(contents.count(), listed)?;
         }
-        let noscan: Vec<_> = self.noscan.into_iter().map(pattern).collect();
+        let noscan: Vec<_> = entries(&self.noscan, patterns::noscan)?;
         let walks = files || self.follow_symlinks || !self.include.is_empty();
         let way = match (self.localhost, walks) {
             (true, false) => Way::Names,
@@ -147,17 +155,16 @@ impl TargetFlags {
             recurse,
             ..Options::default()
         };
-        let end = if self.null { 0 } else { b'\n' };
         Ok(TargetConfig {
             plan: Plan {
                 servers: self.server,
                 settings,
                 targets: Targets {
                     names,
-                    listed: self.stdin.then_some(end),
+                    listed: listed.map(|names| (names.end, names.missing())),
                     way,
                     options: Arc::new(options),
-                    include: exclude(self.include.into_iter().map(OsString::into_vec).collect()),
+                    include: exclude(entries(&self.include, patterns::include)?),
                     links,
                 },
             },
@@ -172,14 +179,11 @@ fn name(path: OsString) -> Vec<u8> {
     if name == b"-" { name } else { absolute(name) }
 }
 
-/// A path is made absolute, for files are known by absolute names; a pattern says itself what it is for.
-fn pattern(text: OsString) -> Vec<u8> {
-    let text = text.into_vec();
-    if Exclude::is_pattern(&text) {
-        text
-    } else {
-        absolute(text)
-    }
+fn entries(
+    texts: &[OsString],
+    entry: fn(&[u8]) -> Result<Vec<u8>, String>,
+) -> Result<Vec<Vec<u8>>, String> {
+    texts.iter().map(|text| entry(text.as_bytes())).collect()
 }
 
 fn exclude(patterns: Vec<Vec<u8>>) -> Exclude {

@@ -80,16 +80,17 @@ async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
         content_room: config.content_room,
         inputs: config.inputs.into(),
         names,
+        has_names: false,
         jobs: 0,
         open: 0,
         is_over: false,
         exit: Exit::Clean,
     };
     scan.run().await?;
-    if scan.jobs == 0 && config.names.is_some_and(|names| names.are_implied) {
-        return Err("no PATH, and no names on standard input".to_owned());
+    match config.names {
+        Some(names) if !scan.has_names && !scan.is_over => Err(names.missing().to_owned()),
+        _ => Ok(scan.exit),
     }
-    Ok(scan.exit)
 }
 
 /// A reader that has had enough cannot be told more, but it must not take this for a clean end.
@@ -111,6 +112,8 @@ struct Scan<W> {
     inputs: VecDeque<Input>,
     /// What names come from, until its end.
     names: Option<mpsc::Receiver<io::Result<Vec<u8>>>>,
+    /// One has come from there.
+    has_names: bool,
     jobs: JobId,
     open: usize,
     is_over: bool,
@@ -160,6 +163,7 @@ impl<W: Write> Scan<W> {
             None => self.names = None,
             Some(name) => {
                 let name = name.map_err(|error| format!("cannot read names: {error}"))?;
+                self.has_names = true;
                 self.inputs
                     .push_back(Input::named(OsStr::from_bytes(&name)));
             }

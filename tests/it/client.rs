@@ -218,12 +218,35 @@ fn the_options_say_what_of_a_folder_is_scanned() {
             0,
         ),
         (
+            &["--include=./sub/deep/d.txt", "."],
+            changed(&[
+                ("/a.txt", exclude),
+                ("/b.com", exclude),
+                ("/sub/c.zip", exclude),
+            ]),
+            0,
+        ),
+        (
+            &["--include=sub/*.zip", "--localhost", "."],
+            changed(&[
+                ("/a.txt", exclude),
+                ("/b.com", exclude),
+                ("/sub/deep/d.txt", exclude),
+            ]),
+            23,
+        ),
+        (
             &["--recursion-limit=1", "."],
             changed(&[&sub[..], &[("/sub", "excluded/recurse")]].concat()),
             23,
         ),
         (
             &["--ignore=CVDL EICAR-Test-File", "."],
+            changed(&[("/b.com", "clean"), ("/sub/c.zip", "clean")]),
+            0,
+        ),
+        (
+            &["--notell=CVDL EICAR-Test-File", "."],
             changed(&[("/b.com", "clean"), ("/sub/c.zip", "clean")]),
             0,
         ),
@@ -355,6 +378,22 @@ fn standard_input_is_a_content_or_a_list_of_names() {
     ];
     let expected = expected.map(|(name, said)| (name.to_owned(), said.to_owned()));
     assert_eq!(said, BTreeMap::from(expected));
+    // Without a PATH names come from there; and nobody who lost them on the way is told "clean".
+    let output = fed(&daemon, folder.path(), &[], b"b.com\n");
+    assert_eq!(by_name(&output, folder.path())["/b.com"], "infected");
+    let rows: [(&[&str], &[u8], &str, usize); 4] = [
+        (&[], b"\n\n", "no PATH, and no names on standard input", 0),
+        (&["--stdin"], b"", "no names on standard input", 0),
+        (&["-0"], b"\0", "no names on standard input", 0),
+        (&["--stdin", "a.txt"], b"", "no names on standard input", 1),
+    ];
+    for (arguments, input, why, count) in rows {
+        let output = fed(&daemon, folder.path(), arguments, input);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(255), "{arguments:?}");
+        assert!(said.ends_with(&format!("vfindc: {why}\n")), "{said}");
+        assert_eq!(records(&output.stdout).len(), count, "{arguments:?}");
+    }
     let mut names = Vec::new();
     for name in odd_names() {
         std::fs::write(at(folder.path(), &name), eicar()).unwrap();
@@ -363,6 +402,7 @@ fn standard_input_is_a_content_or_a_list_of_names() {
     }
     for way in [
         &["--stdin", "-0"][..],
+        &["-0"],
         &["--stdin", "--null", "--localhost"],
     ] {
         let output = fed(&daemon, folder.path(), way, &names);
@@ -406,6 +446,27 @@ fn what_cannot_be_read_or_sent_is_never_clean() {
 }
 
 #[test]
+fn a_file_that_is_not_included_need_not_be_readable() {
+    // Nobody may read this one, not even root.
+    let folder = Path::new("/proc/sys/vm");
+    if std::fs::File::open(folder.join("drop_caches")).is_ok() {
+        return println!("skipped: all can be read");
+    }
+    let daemon = Daemon::start(&[]);
+    for (include, said, code) in [
+        ("--include=swappiness", "excluded/exclude", 0),
+        ("--include=drop_*", "unreadable/EACCES", 2),
+    ] {
+        let (all, exit) = asked(&daemon, folder, &[include, "."]);
+        assert_eq!(all["/drop_caches"], said, "{include}");
+        assert_eq!(exit, Some(code), "{include}");
+    }
+    let (all, exit) = asked(&daemon, folder, &["--include=x", "drop_caches"]);
+    assert_eq!(all["/drop_caches"], "unreadable/EACCES", "it is named");
+    assert_eq!(exit, Some(2));
+}
+
+#[test]
 fn an_option_that_the_server_refuses_is_an_error() {
     let folder = tree();
     let daemon = Daemon::start(&[]);
@@ -419,15 +480,36 @@ fn an_option_that_the_server_refuses_is_an_error() {
 
 #[test]
 fn wrong_combinations_are_told_off() {
-    let rows: [&[&str]; 6] = [
-        &["--stdin", "-"],
-        &["--null", "x"],
-        &["--follow-symlinks", "--ignore-symlinks", "x"],
-        &["--ignore=a\nQUIT", "x"],
-        &["--timeout=0", "x"],
-        &["--noscan=x"],
+    let never = "a pattern is held against absolute names, so it begins with / or *";
+    let rows: [(&[&str], &str); 17] = [
+        (&["--stdin", "-"], "once"),
+        (
+            &["-", "-"],
+            "standard input can be read once: as '-' or for names",
+        ),
+        (&["-0", "-"], "once"),
+        (&["--null", "x"], "no names on standard input"),
+        (&["--stdin"], "no names on standard input"),
+        (&["-"], "standard input is not connected"),
+        (
+            &["--localhost", "x", "-"],
+            "standard input is not connected",
+        ),
+        (&[], "no PATH"),
+        (
+            &["--follow-symlinks", "--ignore-symlinks", "x"],
+            "cannot be used with",
+        ),
+        (&["--ignore=a\nQUIT", "x"], "control characters"),
+        (&["--timeout=0", "x"], "above 0"),
+        (&["--noscan=x"], "no PATH"),
+        (&["--noscan=", "x"], "--noscan=: it names nothing"),
+        (&["--noscan=irus*", "x"], never),
+        (&["--noscan=[x", "x"], never),
+        (&["--noscan=sub/*", "--localhost", "x"], never),
+        (&["--include=", "x"], "--include=: it names nothing"),
     ];
-    for arguments in rows {
+    for (arguments, word) in rows {
         let output = Command::new(env!("CARGO_BIN_EXE_vfindc"))
             .args(arguments)
             .stdin(Stdio::null())
@@ -435,6 +517,7 @@ fn wrong_combinations_are_told_off() {
             .unwrap();
         assert_eq!(output.status.code(), Some(255), "{arguments:?}");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(word), "{arguments:?}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }

@@ -168,7 +168,8 @@ fn every_option_of_the_original_works_or_says_why_it_does_not() {
                 VFINDD => vec![argument.as_str(), "--check-config"],
                 _ => vec![argument.as_str(), file],
             };
-            let output = run(program, &arguments, b"");
+            // For --stdin, which wants a name.
+            let output = run(program, &arguments, format!("{file}\n").as_bytes());
             let complaint = said(&output);
             let name = option.split('=').next().unwrap();
             let is_refused = REFUSED.iter().any(|row| row.options.contains(&name));

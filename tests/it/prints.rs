@@ -308,6 +308,19 @@ fn documents_are_whole_when_the_server_is_lost_or_was_never_there() {
 }
 
 #[test]
+fn an_empty_folder_is_clean_in_the_summary_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&[]);
+    let output = daemon.vfindc(&[folder.path().as_os_str()]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("Requests: 0\n") && said.ends_with("Verdict: clean\n"),
+        "{said}"
+    );
+}
+
+#[test]
 fn one_form_at_a_time_and_colours_as_told() {
     let output = vfindc(&["--json", "--xml", "/x"]);
     assert_eq!(output.status.code(), Some(255));
@@ -393,12 +406,16 @@ fn the_quarantine_needs_neither_server_nor_path() {
         format!("restored \"{}\"\n", path.display()).replace("vi\nrus", "vi\\nrus")
     );
     assert_eq!(std::fs::read(&path).unwrap(), eicar());
+    let absent = home.path().join("stroe");
+    let misspelt = format!("--quarantine={}", absent.display());
     for wrong in [
         &["--restore=x"][..],
         &["--list-quarantine"],
         &["--list-quarantine", "/x", &option],
         &["--list-quarantine", "--restore=x", &option],
         &["--quarantine=/proc/self/cwd", "/x"],
+        &["--list-quarantine", &misspelt],
+        &["--restore=x", &misspelt],
     ] {
         let output = vfindc(wrong);
         assert_eq!(output.status.code(), Some(255), "{wrong:?}");
@@ -408,7 +425,38 @@ fn the_quarantine_needs_neither_server_nor_path() {
             "{}",
             text(&output.stderr)
         );
+        let names = wrong.contains(&misspelt.as_str());
+        assert!(
+            !names || text(&output.stderr).contains("stroe: "),
+            "{output:?}"
+        );
     }
+    assert!(!absent.exists());
+}
+
+#[test]
+fn a_named_link_is_not_quarantined_and_junit_says_where_a_file_went() {
+    let home = tempfile::tempdir().unwrap();
+    let (virus, link) = (home.path().join("virus"), home.path().join("link"));
+    std::fs::write(&virus, eicar()).unwrap();
+    std::os::unix::fs::symlink(&virus, &link).unwrap();
+    let daemon = Daemon::start(&[]);
+    let option = format!("--quarantine={}", home.path().join("store").display());
+    let run = |path: &std::path::Path| {
+        daemon.vfindc(&[option.as_ref(), "--junit".as_ref(), path.as_os_str()])
+    };
+    let linked = run(&link);
+    assert!(
+        text(&linked.stderr).contains("is a symbolic link"),
+        "{linked:?}"
+    );
+    assert!(virus.exists() && !text(&linked.stdout).contains("quarantined as"));
+    let moved = run(&virus);
+    assert!(!virus.exists(), "{moved:?}");
+    assert!(
+        text(&moved.stdout).contains("virus&quot;: quarantined as "),
+        "{moved:?}"
+    );
 }
 
 /// The long options of a program's help.

@@ -150,21 +150,61 @@ fn names_come_from_standard_input_one_by_one_and_a_bad_one_is_a_gap() {
         "{}",
         out(&more)
     );
-    // Nobody who forgot to name a file is told "clean"; who says that names come may send none.
-    let none = run(VFIND, &[], b"\n\n");
-    assert_eq!(none.status.code(), Some(255));
-    assert!(
-        said(&none).contains("no PATH, and no names on standard input"),
-        "{}",
-        said(&none)
-    );
-    assert_eq!(run(VFIND, &["--stdin"], b"").status.code(), Some(0));
+    // Nobody who forgot to name a file, or lost the names on the way, is told "clean".
+    let rows: [(&[&str], &str); 4] = [
+        (&[], "no PATH, and no names on standard input"),
+        (&["--stdin"], "no names on standard input"),
+        (&["-0"], "no names on standard input"),
+        (&["--stdin", &at("clean")], "no names on standard input"),
+    ];
+    for (arguments, word) in rows {
+        let none = run(
+            VFIND,
+            arguments,
+            if arguments == ["-0"] {
+                b"\0\0"
+            } else {
+                b"\n\n"
+            },
+        );
+        assert_eq!(none.status.code(), Some(255), "{arguments:?}");
+        assert!(said(&none).contains(word), "{arguments:?}: {}", said(&none));
+    }
     let long = run(VFIND, &[], &vec![b'x'; 100_000]);
     assert!(
         long.status.code() == Some(2) && out(&long).contains("ENAMETOOLONG"),
         "{}",
         said(&long)
     );
+}
+
+#[test]
+fn standard_input_that_is_not_there_is_no_empty_content() {
+    use std::process::Output;
+    let null = |arguments: &[&str]| -> Output {
+        let mut command = Command::new(VFIND);
+        command.args(arguments).stdin(Stdio::null());
+        command.output().unwrap()
+    };
+    let closed = |arguments: &str| -> Output {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("exec {VFIND} {arguments} <&-")]);
+        command.output().unwrap()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().to_str().unwrap();
+    let rows = [
+        (null(&["-"]), 255, "standard input is not connected"),
+        (closed("-"), 255, "standard input is not connected"),
+        (null(&[]), 255, "no PATH"),
+        (null(&["--stdin"]), 255, "no names on standard input"),
+        (null(&[empty]), 0, ""),
+    ];
+    for (output, code, word) in rows {
+        let complaint = said(&output);
+        assert_eq!(output.status.code(), Some(code), "{complaint}");
+        assert!(complaint.contains(word), "{complaint}");
+    }
 }
 
 #[test]

@@ -119,7 +119,13 @@ fn outcome(element: &str, kind: &str, all: &[Said<'_>]) -> String {
     }
     let lines: Vec<_> = all
         .iter()
-        .map(|said| format!("{}: {}", quoted(said.path), said.text()))
+        .map(|said| {
+            let word = match said.kind {
+                Kind::Quarantined => "quarantined as ",
+                _ => "",
+            };
+            format!("{}: {word}{}", quoted(said.path), said.text())
+        })
         .collect();
     let lines = escaped(&lines.join("\n"));
     format!("{}{lines}</{element}>", tag.open())

@@ -29,12 +29,17 @@ impl Identity {
 
     /// Of the entry itself, not of what a link leads to.
     pub(super) fn entry(folder: impl AsFd, name: &[u8]) -> Result<Self, Errno> {
-        statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Self::of(&stat))
+        entry(folder, name).map(|stat| Self::of(&stat))
     }
 }
 
-/// Opens the quarantine, and makes it if it is not there.
-pub(super) fn quarantine(path: &Path) -> Result<OwnedFd, String> {
+/// The status of the entry itself, not of what a link leads to.
+pub(super) fn entry(folder: impl AsFd, name: &[u8]) -> Result<Stat, Errno> {
+    statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// Opens the quarantine, and makes it if it is not there and `make` says so.
+pub(super) fn quarantine(path: &Path, make: bool) -> Result<OwnedFd, String> {
     let refuse = |why: &str| format!("--quarantine={}: {why}", path.display());
     // A slash at the end would have a link followed.
     let mut name = path.as_os_str().as_bytes();
@@ -43,7 +48,12 @@ pub(super) fn quarantine(path: &Path) -> Result<OwnedFd, String> {
     {
         name = front;
     }
-    match mkdirat(CWD, name, Mode::RWXU) {
+    let made = if make {
+        mkdirat(CWD, name, Mode::RWXU)
+    } else {
+        Ok(())
+    };
+    match made {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(refuse(&format!("cannot be made: {error}"))),
     }
@@ -151,6 +161,11 @@ pub(super) fn create(folder: impl AsFd, name: &str) -> io::Result<File> {
 /// Gives an entry another place, where nothing is.
 pub(super) fn rename(from: impl AsFd, old: &[u8], to: impl AsFd, new: &[u8]) -> Result<(), Errno> {
     renameat_with(from, old, to, new, RenameFlags::NOREPLACE)
+}
+
+/// True for a symbolic link.
+pub(super) fn is_link(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Symlink
 }
 
 /// True for a plain file.

@@ -32,7 +32,18 @@ impl Quarantine {
     /// For people: it cannot be opened or made, is a link, belongs to somebody else, or others may write there.
     pub fn open(path: &Path) -> Result<Self, String> {
         Ok(Self {
-            folder: folder::quarantine(path)?,
+            folder: folder::quarantine(path, true)?,
+            next: 1,
+        })
+    }
+
+    /// As [`Quarantine::open`], but a folder that is not there is not made.
+    ///
+    /// # Errors
+    /// As [`Quarantine::open`].
+    pub fn open_existing(path: &Path) -> Result<Self, String> {
+        Ok(Self {
+            folder: folder::quarantine(path, false)?,
             next: 1,
         })
     }
@@ -65,16 +76,25 @@ impl Quarantine {
         let stored = self
             .store_record(&kept)
             .map_err(|error| format!("its record cannot be written: {error}"))?;
-        if let Err(why) = self.move_in(file, &kept, (&parent, name), &stored) {
+        // The permissions of a file are those of all its names: one that has others is not touched.
+        let has_others = stat.st_nlink > 1;
+        let moved = match has_others {
+            true => self.copy_in(file, &kept, (&parent, name), &stored),
+            false => self.move_in(file, &kept, (&parent, name), &stored),
+        };
+        if let Err(why) = moved {
             let _ = unlinkat(&self.folder, format!("{stored}.json"), AtFlags::empty());
             return Err(why);
         }
-        if let Err(error) = fchmod(file, Mode::RUSR | Mode::WUSR) {
+        let is_same = Identity::entry(&self.folder, stored.as_bytes()) == Ok(identity);
+        if is_same && let Err(error) = close(file) {
             warn(format!("its permissions stay as they are: {error}"));
         }
-        if stat.st_nlink > 1 {
+        if has_others {
             let names = stat.st_nlink - 1;
-            warn(format!("{names} other names (hard links) of it remain"));
+            warn(format!(
+                "{names} other names (hard links) of it remain, with the same content"
+            ));
         }
         if let Err(error) = fsync(&self.folder) {
             warn(format!(
@@ -141,7 +161,7 @@ impl Quarantine {
         }
     }
 
-    /// To another file system: a copy that is read again, then the original goes.
+    /// To another file system, or away from other names of the file: a copy that is read again, then this name goes.
     pub(super) fn copy_in(
         &self,
         file: &File,
@@ -177,10 +197,21 @@ impl Quarantine {
 
 const CHANGED: &str = "its name belongs to another file now";
 
+/// Takes its permissions from what was moved here, unless somebody has given it another name meanwhile.
+fn close(file: &File) -> Result<(), Errno> {
+    match fstat(file)?.st_nlink {
+        1 => fchmod(file, Mode::RUSR | Mode::WUSR),
+        _ => Err(Errno::MLINK),
+    }
+}
+
+const LINK: &str = "its name is a symbolic link, which is not followed; name the file itself";
+
 /// Makes sure that an entry is the file that was scanned.
 fn must_be(identity: Identity, parent: &OwnedFd, name: &OsStr) -> Result<(), String> {
-    match Identity::entry(parent, name.as_bytes()) {
-        Ok(found) if found == identity => Ok(()),
+    match folder::entry(parent, name.as_bytes()) {
+        Ok(found) if Identity::of(&found) == identity => Ok(()),
+        Ok(found) if folder::is_link(&found) => Err(LINK.to_owned()),
         Ok(_) => Err(CHANGED.to_owned()),
         Err(error) => Err(in_words(error)),
     }

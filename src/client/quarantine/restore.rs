@@ -43,7 +43,7 @@ impl Errand {
     /// # Errors
     /// The folder is not fit to be a quarantine, or the output is not taken.
     pub fn run(&self, folder: &Path, out: &mut dyn Write) -> Result<Exit, Failure> {
-        let quarantine = Quarantine::open(folder).map_err(io::Error::other)?;
+        let quarantine = Quarantine::open_existing(folder).map_err(io::Error::other)?;
         let mut exit = Exit::Clean;
         let warn = |text: String| drop(writeln!(io::stderr(), "vfindc: {text}"));
         match self {

@@ -160,7 +160,7 @@ fn only_the_very_file_that_was_scanned_is_moved() {
                 fs::remove_file(path).unwrap();
                 symlink(other, path).unwrap();
             },
-            "another file",
+            "its name is a symbolic link",
         ),
         (
             "a link to the file itself",
@@ -169,7 +169,7 @@ fn only_the_very_file_that_was_scanned_is_moved() {
                 fs::rename(path, &moved).unwrap();
                 symlink(&moved, path).unwrap();
             },
-            "another file",
+            "its name is a symbolic link",
         ),
         (
             "another file",
@@ -360,10 +360,35 @@ fn other_names_of_the_file_are_told() {
     let path = place.file(b"virus", b"sick");
     let second = path.with_extension("second");
     fs::hard_link(&path, &second).unwrap();
-    let (taken, warnings) = take(&mut place.open(), &File::open(&path).unwrap(), &path);
-    assert!(taken.is_ok());
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o4755)).unwrap();
+    let before = fs::metadata(&second).unwrap();
+    let mut quarantine = place.open();
+    let (taken, warnings) = take(&mut quarantine, &File::open(&path).unwrap(), &path);
+    let stored = taken.unwrap();
     assert!(warnings.contains("1 other names"), "{warnings}");
-    assert!(second.exists());
+    assert!(!path.exists());
+    // They are as they were, and no way to what is in quarantine.
+    let after = fs::metadata(&second).unwrap();
+    let facts = |of: &fs::Metadata| (of.ino(), of.mode(), of.uid(), of.modified().unwrap());
+    assert_eq!(facts(&after), facts(&before));
+    assert_eq!(after.nlink(), 1);
+    let inside = place.store.join(&stored);
+    assert_eq!(mode(&inside), 0o600);
+    assert_ne!(fs::metadata(&inside).unwrap().ino(), after.ino());
+    quarantine
+        .restore(&stored, &mut |text| panic!("{text}"))
+        .unwrap();
+    let restored = fs::metadata(&path).unwrap();
+    assert_eq!(
+        (
+            restored.mode(),
+            restored.uid(),
+            restored.modified().unwrap()
+        ),
+        (before.mode(), before.uid(), before.modified().unwrap())
+    );
+    assert_eq!(mode(&second), 0o4755);
+    assert_eq!(fs::read(&path).unwrap(), b"sick");
 }
 
 #[test]

@@ -88,7 +88,11 @@ pub async fn run(mut plan: Plan, watch: &mut dyn Watch) -> Result<Exit, Failure>
     }
     drop(told);
     run.farewell().await;
-    Ok(run.exit)
+    match run.nothing {
+        // After all that was named otherwise.
+        Some(why) => Err(io::Error::other(why).into()),
+        None => Ok(run.exit),
+    }
 }
 
 /// The thread that finds the work, once a server is there to take it.
@@ -150,6 +154,8 @@ struct Run<'a> {
     has_served: bool,
     /// Nobody is left, and why.
     lost: Option<String>,
+    /// Names were to come, and none did: why that is wrong.
+    nothing: Option<&'static str>,
 }
 
 /// What the walk has found.
@@ -206,6 +212,7 @@ impl<'a> Run<'a> {
             exit: Exit::Clean,
             has_served: false,
             lost: None,
+            nothing: None,
         }
     }
 
@@ -258,7 +265,7 @@ impl<'a> Run<'a> {
         lane.told_tests_only |= tell;
         self.board.up(server);
         if tell {
-            self.warn(server, "it has test signatures only");
+            self.warn(server, "the server has test signatures only");
         }
         if !self.has_served {
             self.has_served = true;
@@ -317,10 +324,14 @@ impl<'a> Run<'a> {
     }
 
     fn found(&mut self, found: Found) -> Result<(), Failure> {
-        self.known.records += 1;
         match found {
-            Found::Left(record) => self.record(&record, None)?,
+            Found::Nothing(why) => self.nothing = Some(why),
+            Found::Left(record) => {
+                self.known.records += 1;
+                self.record(&record, None)?;
+            }
             Found::Work(work) => {
+                self.known.records += 1;
                 self.known.bytes = self.known.bytes.saturating_add(work.size);
                 match &self.lost {
                     Some(why) => {

@@ -178,7 +178,7 @@ fn a_conversation_from_ready_to_quit() {
     assert_eq!(exit.unwrap(), Exit::Infected);
     assert_eq!(seen.verdicts(), [Verdict::Infected, Verdict::Clean]);
     assert_eq!(seen.warnings.len(), 1);
-    assert!(seen.warnings[0].ends_with(": it has test signatures only"));
+    assert!(seen.warnings[0].ends_with(": the server has test signatures only"));
     let progress = Progress {
         done: 2,
         objects: 1,

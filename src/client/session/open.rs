@@ -126,7 +126,7 @@ impl Open {
     }
 
     /// The terminal reply came. A clean one holds only if the server had all of the content.
-    fn end(&mut self, again: bool) -> Step {
+    fn end(&mut self, mut again: bool) -> Step {
         if self.answer.is_clean() {
             match self.data {
                 Data::Awaited => {
@@ -140,6 +140,8 @@ impl Open {
                 Data::Torn { .. } => {
                     let why = "answered though the content was not sent as a whole";
                     self.answer.fail(why.to_owned());
+                    // The same whichever is known first, the answer or the torn connection.
+                    again = true;
                 }
                 Data::Broken { .. } | Data::Settled => {}
             }
