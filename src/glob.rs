@@ -49,6 +49,13 @@ impl Glob {
         Some(Self { tokens })
     }
 
+    /// The pattern that matches this text and no other.
+    pub fn literal(text: &str) -> String {
+        let special = |c| matches!(c, '*' | '?' | '[' | '\\');
+        let escape = |c| special(c).then_some('\\').into_iter().chain([c]);
+        text.chars().flat_map(escape).collect()
+    }
+
     /// Tells whether all of the name is as the pattern says.
     pub fn matches(&self, name: &[u8]) -> bool {
         let (mut token, mut at) = (0, 0);
@@ -210,6 +217,14 @@ mod tests {
         fn it_agrees_with_what_a_pattern_means(pattern in "[ab*?]{0,8}\\*", name in "[ab]{0,10}") {
             let glob = Glob::new(pattern.as_bytes()).unwrap();
             prop_assert_eq!(glob.matches(name.as_bytes()), naive(pattern.as_bytes(), name.as_bytes()));
+        }
+
+        #[test]
+        fn a_literal_pattern_is_for_one_name(name: String, other: String) {
+            // A star behind it, for without any there is no pattern.
+            let glob = Glob::new(format!("{}*", Glob::literal(&name)).as_bytes()).unwrap();
+            prop_assert!(glob.matches(name.as_bytes()));
+            prop_assert_eq!(glob.matches(other.as_bytes()), other.starts_with(&name));
         }
 
         #[test]

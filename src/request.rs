@@ -118,7 +118,7 @@ impl Exclude {
 
     /// The pattern that matches this text and no other.
     pub fn literal(text: &str) -> String {
-        globset::escape(&text.replace('\\', "\\\\"))
+        Glob::literal(text)
     }
 
     /// Takes an entry out, by the text that put it in; false if there was none.
