@@ -30,7 +30,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     vfind::log::start(config.common.quiet);
-    raise_descriptors();
+    raise_descriptors(config.connections);
     match serve(config) {
         // Not by return: a worker that hangs in hostile content must not keep a daemon alive that was told to end.
         Ok(()) => std::process::exit(0),
@@ -162,7 +162,7 @@ fn end(workers: Arc<Shared>) {
 const WORKERS: Duration = Duration::from_millis(500);
 
 /// Asks for as many descriptors as the system grants: connections, files and folders each take one.
-fn raise_descriptors() {
+fn raise_descriptors(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
         current: limit.maximum,
@@ -170,6 +170,11 @@ fn raise_descriptors() {
     };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
         warn!(%error, "the limit of open files stays at {:?}", limit.current);
+    }
+    if let Some(most) = limit.maximum.filter(|most| *most < connections as u64) {
+        info!(
+            "the system grants {most} open files, so there will be fewer connections than {connections}"
+        );
     }
 }
 
