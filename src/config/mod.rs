@@ -35,10 +35,14 @@ use clap::{CommandFactory, Parser};
 
 use crate::verdict::Exit;
 
-/// What the exit codes of the programs that scan mean, for their help.
+/// What the exit codes of the client mean, for its help.
 pub const EXIT_CODES: &str = "Exit codes, the first that applies: 255 wrong usage or a general error, 23 something was \
 found, 1 no server or it was lost, 2 something was not examined, 0 nothing was found and nothing is missing but what the \
 policy passes.";
+
+/// As [`EXIT_CODES`], for the program that needs no server.
+pub const EXIT_CODES_ALONE: &str = "Exit codes, the first that applies: 255 wrong usage or a general error, 23 something \
+was found, 2 something was not examined, 0 nothing was found and nothing is missing but what the policy passes.";
 
 fn read<F: Parser>() -> Result<F, ExitCode> {
     if let Some(code) = generate::answer::<F>() {

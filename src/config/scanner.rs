@@ -16,7 +16,7 @@ use super::common::{CommonConfig, CommonFlags};
 use super::input::{Names, StandardInput};
 use super::patterns::noscan;
 use super::refused::Program;
-use super::{EXIT_CODES, print, usage};
+use super::{EXIT_CODES_ALONE, print, usage};
 use crate::database::load::lines;
 use crate::pool::Isolation;
 use crate::request::{Options, Recurse};
@@ -32,7 +32,7 @@ const LIST: u64 = 1024 * 1024;
     about = "Scans files and folders without a daemon"
 )]
 #[command(disable_version_flag = true, max_term_width = 100)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_help = EXIT_CODES_ALONE)]
 pub struct ScannerFlags {
     /// Accepted for gateways that pass it; the exit code tells what was found with and without it
     #[arg(long)]

@@ -107,6 +107,11 @@ fn help_and_version_are_no_failure() {
             assert_eq!(output.status.code(), Some(0), "{program} {option}");
             assert!(text(&output.stdout).contains(word), "{program} {option}");
         }
+        // Only a client can be without a server.
+        let help = text(&run(program, &["--help"]).stdout);
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(help.contains(" 1 no server"), program == VFINDC, "{help}");
+        assert_eq!(help.contains("23 something"), program != VFINDD, "{help}");
     }
 }
 

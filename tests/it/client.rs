@@ -574,6 +574,49 @@ fn a_server_that_is_late_is_waited_for() {
     assert_eq!(code, Some(0));
 }
 
+/// A server that says this to each who connects, and nothing more.
+fn greeter(greeting: &'static str) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for peer in listener.incoming().take(100) {
+            let mut peer = peer.unwrap();
+            let _ = peer.write_all(greeting.as_bytes());
+            held.push(peer);
+        }
+    });
+    address
+}
+
+#[test]
+fn who_waited_in_vain_is_told_why_of_each_server() {
+    let (absent, denying, silent) = (free_address(), greeter("DENIED\r\n"), greeter(""));
+    let output = Command::new(env!("CARGO_BIN_EXE_vfindc"))
+        .args([&absent, &denying, &silent].map(|address| format!("--server={address}")))
+        .args(["--wait-for-server=3", "--timeout=0.2", "/x"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let expected = format!(
+        "vfindc: no server in 3 s: {absent}: no server: Connection refused; \
+         {denying}: takes no requests: DENIED; {silent}: takes no requests: no answer in time\n"
+    );
+    assert_eq!(said, expected);
+    // A server that has not come as far as to be silent for long enough is not left out.
+    let output = Command::new(env!("CARGO_BIN_EXE_vfindc"))
+        .arg(format!("--server={silent}"))
+        .args(["--wait-for-server=0.3", "/x"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(
+        said,
+        format!("vfindc: no server in 0.3 s: {silent}: no answer in time\n")
+    );
+}
+
 #[test]
 fn the_example_of_the_library_does_what_it_shows() {
     let folder = tree();

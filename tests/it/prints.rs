@@ -4,12 +4,13 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal};
 use vfind::client::Watch;
 use vfind::client::print::{Form, Printer, Setting};
 use vfind::event::Coverage;
 use vfind::verdict::{Element, Exit, FoundRecord, PartRecord, Record, Times, Verdict};
 
-use crate::support::{Daemon, eicar, has_tools, noise, odd_names};
+use crate::support::{Daemon, PATIENCE, eicar, has_tools, noise, odd_names};
 
 const PROGRAMS: [&str; 3] = [
     env!("CARGO_BIN_EXE_vfindd"),
@@ -305,6 +306,135 @@ fn documents_are_whole_when_the_server_is_lost_or_was_never_there() {
         }
         playing.join().unwrap();
     }
+}
+
+/// Waits until something is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(std::time::Instant::now() < end, "never: {what}");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+fn signal(child: &std::process::Child, signal: Signal) {
+    rustix::process::kill_process(Pid::from_child(child), signal).unwrap();
+}
+
+#[test]
+fn documents_are_whole_when_the_client_is_told_to_end() {
+    let home = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&[]);
+    let virus = home.path().join("virus");
+    let (ended, failed) = (
+        "exit=\"255\" failure=\"interrupted\"",
+        "message=\"interrupted\"",
+    );
+    let rows = [
+        ("--xml", Signal::INT, ended, "</verdicts>\n"),
+        ("--junit", Signal::TERM, failed, "</testsuites>\n"),
+        ("--sarif", Signal::HUP, "\"exitCode\":255", "]}\n"),
+        ("--json", Signal::INT, "\"quarantined\":\"", "\"}\n"),
+    ];
+    for (form, number, word, last) in rows {
+        std::fs::write(&virus, eicar()).unwrap();
+        let mut client = Command::new(env!("CARGO_BIN_EXE_vfindc"))
+            .args([form, "--stdin", &format!("--server={}", daemon.address)])
+            .arg(format!(
+                "--quarantine={}",
+                home.path().join("store").display()
+            ))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut names = client.stdin.take().unwrap();
+        writeln!(names, "{}", virus.display()).unwrap();
+        // The move comes before its record, and nothing comes between them.
+        until("the virus is in quarantine", || !virus.exists());
+        signal(&client, number);
+        let output = client.wait_with_output().unwrap();
+        let (printed, said) = (text(&output.stdout), text(&output.stderr));
+        // That something was found does not hide that not all was asked.
+        assert_eq!(output.status.code(), Some(255), "{form}: {said}");
+        assert!(said.ends_with("\nvfindc: interrupted\n"), "{form}: {said}");
+        assert!(
+            printed.contains(word) && printed.ends_with(last),
+            "{form}: {printed}"
+        );
+        assert_eq!(
+            printed.matches("EICAR-Test-File").count().min(1),
+            1,
+            "{form}: {printed}"
+        );
+        if form == "--sarif" {
+            serde_json::from_str::<serde_json::Value>(&printed).unwrap();
+        }
+        drop(names);
+    }
+}
+
+#[test]
+fn a_second_signal_ends_the_client_wherever_it_is() {
+    let daemon = Daemon::start(&[]);
+    let mut client = Command::new(env!("CARGO_BIN_EXE_vfindc"))
+        .args(["--json", "--stdin", &format!("--server={}", daemon.address)])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut names = client.stdin.take().unwrap();
+    let naming = std::thread::spawn(move || {
+        for number in 0..2000 {
+            // It ends before it has read them all.
+            let _ = writeln!(names, "/nonexistent/{number}");
+        }
+        names
+    });
+    // Nobody reads what it prints, so it waits for that, and hears of nothing.
+    let printed = client.stdout.take().unwrap();
+    let waiting = || rustix::io::ioctl_fionread(&printed).unwrap();
+    until("the pipe is full", || waiting() > 60_000);
+    until("the client ends", || {
+        signal(&client, Signal::TERM);
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        client.try_wait().unwrap().is_some()
+    });
+    let output = client.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(255), "{output:?}");
+    assert!(!text(&output.stderr).contains("interrupted"), "{output:?}");
+    drop((naming.join().unwrap(), printed));
+}
+
+#[test]
+fn what_is_ignored_from_the_start_stays_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let daemon = Daemon::start(&[]);
+    let mut client = Command::new("sh")
+        .arg("-c")
+        .arg(format!(
+            "trap '' HUP; exec {} --json --stdin --server={}",
+            env!("CARGO_BIN_EXE_vfindc"),
+            daemon.address
+        ))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut names = client.stdin.take().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    for name in ["one", "two", "three"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, b"nothing").unwrap();
+        writeln!(names, "{}", path.display()).unwrap();
+        assert!(lines.next().unwrap().unwrap().contains(name));
+        signal(&client, Signal::HUP);
+    }
+    drop(names);
+    assert_eq!(client.wait().unwrap().code(), Some(0));
 }
 
 #[test]
