@@ -4,7 +4,7 @@
 //! carry the word `CVDL`.
 #![forbid(unsafe_code)]
 
-use crate::path::ObjectPath;
+use crate::path::{ObjectPath, quote};
 
 /// What a line weighs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,8 @@ pub const SCANNER: Chevron = Chevron("##");
 pub const CLIENT: Chevron = Chevron("###");
 
 impl Chevron {
-    /// Appends a line about an object: `###==>> Note: "path": detail`. Control characters of `text` become blanks.
+    /// Appends a line about an object: `###==>> Note: "path": detail`. Control characters of `text` become blanks. Nothing
+    /// that a peer or an archive chose can have the two hashes that begin a line.
     pub fn line(
         self,
         weight: Weight,
@@ -40,7 +41,14 @@ impl Chevron {
         out: &mut Vec<u8>,
     ) {
         self.begin(weight, word, out);
-        path.write(out);
+        for (depth, name) in path.elements().iter().enumerate() {
+            if depth > 0 {
+                out.extend_from_slice(b" -> ");
+            }
+            let mut quoted = Vec::new();
+            quote(name, &mut quoted);
+            hashless(&quoted, b"\\x23", out);
+        }
         end(text, out);
     }
 
@@ -49,7 +57,7 @@ impl Chevron {
         self.line(Weight::Virus, "VIRUS POSSIBLE IN FILE: ", path, "", out);
         self.begin(Weight::Virus, "VIRUS ID: CVDL ", out);
         if !matches!(engine, "" | "CVDL") {
-            out.extend_from_slice(one_line(engine).as_bytes());
+            hashless(one_line(engine).as_bytes(), b" ", out);
             out.push(b' ');
         }
         end(name, out);
@@ -69,8 +77,21 @@ impl Chevron {
 }
 
 fn end(text: &str, out: &mut Vec<u8>) {
-    out.extend_from_slice(one_line(text).as_bytes());
+    hashless(one_line(text).as_bytes(), b" ", out);
     out.push(b'\n');
+}
+
+/// Appends text in which no two hashes stand together: each that another follows becomes `instead`. Gateways look for the
+/// line of a virus anywhere in a line, so also inside of a name.
+fn hashless(text: &[u8], instead: &[u8], out: &mut Vec<u8>) {
+    let mut rest = text.iter().peekable();
+    while let Some(&byte) = rest.next() {
+        if byte == b'#' && rest.peek() == Some(&&b'#') {
+            out.extend_from_slice(instead);
+        } else {
+            out.push(byte);
+        }
+    }
 }
 
 fn one_line(text: &str) -> String {
@@ -96,11 +117,11 @@ mod tests {
             ": \u{9b}2J\r\nend",
             &mut out,
         );
-        let expected = b"##==>>>> VIRUS POSSIBLE IN FILE: \"/a\\n##==>\" -> \"b\xff\"\n\
-            ##==>>>> VIRUS ID: CVDL MD5 x ###==>>>> y\n\
-            ###==>>>> VIRUS POSSIBLE IN FILE: \"/a\\n##==>\" -> \"b\xff\"\n\
+        let expected = b"##==>>>> VIRUS POSSIBLE IN FILE: \"/a\\n\\x23#==>\" -> \"b\xff\"\n\
+            ##==>>>> VIRUS ID: CVDL MD5 x   #==>>>> y\n\
+            ###==>>>> VIRUS POSSIBLE IN FILE: \"/a\\n\\x23#==>\" -> \"b\xff\"\n\
             ###==>>>> VIRUS ID: CVDL z\n\
-            ###==>> Note: \"/a\\n##==>\" -> \"b\xff\":  2J  end\n";
+            ###==>> Note: \"/a\\n\\x23#==>\" -> \"b\xff\":  2J  end\n";
         assert_eq!(
             out.escape_ascii().to_string(),
             expected.escape_ascii().to_string()

@@ -88,20 +88,45 @@ impl std::fmt::Display for ObjectPath {
     }
 }
 
-/// Appends `name` in double quotes. `"` and `\` get a backslash, newline and carriage return their letter, any
-/// other control byte `\xHH`; all else, UTF-8 or not, stays as it is.
+/// Appends `name` in double quotes. `"` and `\` get a backslash, newline and carriage return their letter. Each byte of any
+/// other control character becomes `\xHH`: of ASCII's, of the second set (U+0080 to U+009F, also as single bytes outside of
+/// UTF-8), which terminals obey as well, and of those that turn the direction of text. All else, UTF-8 or not, stays as it is.
 pub fn quote(name: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
-    for &byte in name {
-        match byte {
-            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
-            b'\n' => out.extend_from_slice(b"\\n"),
-            b'\r' => out.extend_from_slice(b"\\r"),
-            0..=0x1f | 0x7f => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
-            _ => out.push(byte),
+    for chunk in name.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            let mut bytes = [0; 4];
+            let bytes = char.encode_utf8(&mut bytes).as_bytes();
+            match char {
+                '"' | '\\' => {
+                    out.push(b'\\');
+                    out.extend_from_slice(bytes);
+                }
+                '\n' => out.extend_from_slice(b"\\n"),
+                '\r' => out.extend_from_slice(b"\\r"),
+                _ if char.is_control() || is_direction(char) => {
+                    bytes.iter().for_each(|byte| escape(*byte, out));
+                }
+                _ => out.extend_from_slice(bytes),
+            }
+        }
+        for &byte in chunk.invalid() {
+            match byte {
+                0x80..=0x9f => escape(byte, out),
+                _ => out.push(byte),
+            }
         }
     }
     out.push(b'"');
+}
+
+fn escape(byte: u8, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("\\x{byte:02x}").as_bytes());
+}
+
+/// True for the characters that make what follows be shown in another order, so that a name seems to end otherwise.
+fn is_direction(char: char) -> bool {
+    matches!(char, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Reads one quoted name at the start of `text`: the name and what follows its closing quote.
@@ -163,11 +188,36 @@ mod tests {
             (b"a\"b\\c\nd", br#""a\"b\\c\nd""#),
             (b"\r\t\0\x7f", br#""\r\x09\x00\x7f""#),
             (b"\xff name", b"\"\xff name\""),
+            // Another encoding's e with an accent, and our own.
+            (
+                b"\xe9 \xc3\xa9 \xe2\x82\xac",
+                b"\"\xe9 \xc3\xa9 \xe2\x82\xac\"",
+            ),
+            // Half an escape sequence as one byte, as a character, and as what is left of one.
+            (b"\x9b2J", br#""\x9b2J""#),
+            (b"\xc2\x9b2J", br#""\xc2\x9b2J""#),
+            (b"\xe2\x80x\x80\xc2", b"\"\xe2\\x80x\\x80\xc2\""),
+            (
+                "\u{80}\u{9f}\u{a0}".as_bytes(),
+                b"\"\\xc2\\x80\\xc2\\x9f\xc2\xa0\"",
+            ),
+            (
+                "cod\u{202e}gpj.exe".as_bytes(),
+                br#""cod\xe2\x80\xaegpj.exe""#,
+            ),
+            (
+                "\u{200e}\u{200f}\u{202a}\u{2066}\u{2069}".as_bytes(),
+                br#""\xe2\x80\x8e\xe2\x80\x8f\xe2\x80\xaa\xe2\x81\xa6\xe2\x81\xa9""#,
+            ),
         ];
         for (name, text) in rows {
             let mut out = Vec::new();
             quote(name, &mut out);
-            assert_eq!(out, *text, "{name:?}");
+            assert_eq!(
+                out.escape_ascii().to_string(),
+                text.escape_ascii().to_string()
+            );
+            assert_eq!(unquote(&out), Some((name.to_vec(), &b""[..])));
         }
     }
 
@@ -190,6 +240,10 @@ mod tests {
             let mut text = Vec::new();
             path.write(&mut text);
             prop_assert!(!text.iter().any(|b| *b < 0x20), "one line");
+            for chunk in text.utf8_chunks() {
+                prop_assert!(!chunk.valid().chars().any(|c| c.is_control() || is_direction(c)));
+                prop_assert!(!chunk.invalid().iter().any(|b| matches!(b, 0x80..=0x9f)));
+            }
             text.extend_from_slice(b" : rest");
             prop_assert_eq!(ObjectPath::parse(&text), Some((path, &b" : rest"[..])));
         }

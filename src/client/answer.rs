@@ -5,12 +5,28 @@
 
 use bytes::Bytes;
 
-use crate::gateway::svsp::reply::{ENDING, ErrorName, Reply};
+use crate::event::{Coverage, Limit, Reason};
+use crate::gateway::svsp::reply::{ENDING, ErrorName, Reply, is_error};
 use crate::path::{ObjectPath, printable};
 use crate::verdict::{self, FoundRecord, PartRecord, Record, Times, Verdict};
 
 /// The bytes of a server's line that are kept in a message for people.
 const SHOWN: usize = 200;
+
+/// The gaps, and the notes, that are kept: a server of ours lists no more.
+const PARTS: usize = 1_000;
+
+/// The findings that are kept. A folder can have more; one file in quarantine needs one.
+const FINDINGS: usize = 10_000;
+
+/// The bytes of names and texts that are kept: each line may have a megabyte of them.
+const WEIGHT: usize = 8 << 20;
+
+/// Lines, beside those of findings, that no request has. Who sends more has no end of them.
+const PART_LINES: u64 = 100_000;
+
+/// Findings that no request has: a folder of so many infected files is not scanned as one.
+const FINDING_LINES: u64 = 1_000_000;
 
 /// A request that is being answered.
 #[derive(Debug)]
@@ -21,6 +37,22 @@ pub(super) struct Answer {
     infected: bool,
     /// The server said that it tells COVERAGE, so that a DONE without it is not from where it should be.
     covered: bool,
+    /// The content was sent, so that there is an object.
+    sent: bool,
+    said: Count,
+    /// What is not kept of it.
+    dropped: Count,
+    weight: usize,
+    /// Something was said that cannot be understood.
+    garbled: u64,
+}
+
+/// Lines of a server.
+#[derive(Debug, Default)]
+struct Count {
+    findings: u64,
+    gaps: u64,
+    notes: u64,
 }
 
 /// What a reply means for its request.
@@ -62,7 +94,18 @@ impl Answer {
             record,
             infected: false,
             covered: false,
+            sent: false,
+            said: Count::default(),
+            dropped: Count::default(),
+            weight: 0,
+            garbled: 0,
         }
+    }
+
+    /// Has the answer be about a content that is sent: nothing can have been in it only if the server says why.
+    pub(super) fn of_content(mut self, sent: bool) -> Self {
+        self.sent = sent;
+        self
     }
 
     /// Has the answer wait for COVERAGE before it can be clean.
@@ -74,6 +117,9 @@ impl Answer {
     /// Takes the next reply.
     pub(super) fn take(&mut self, reply: Reply) -> Progress {
         match reply {
+            Reply::Coverage(..) if self.record.coverage.is_some() => {
+                self.fail("COVERAGE twice".to_owned());
+            }
             Reply::Coverage(counts, epoch) => {
                 self.record.coverage = Some(counts);
                 self.record.epoch = Some(epoch);
@@ -82,8 +128,8 @@ impl Answer {
                 if self.located(&path).elements().first() != Some(&self.name) {
                     self.fail(format!("DONE for another name: {path}"));
                 }
-                if self.covered && self.record.coverage.is_none() {
-                    self.fail("DONE without COVERAGE".to_owned());
+                if let Some(why) = self.contradiction() {
+                    self.fail(why.to_owned());
                 }
                 self.done(count, sha1);
                 return Progress::Ended;
@@ -94,14 +140,24 @@ impl Answer {
             }
             Reply::Infected(name, path, message) => self.found(&name, &path, &message),
             Reply::Note(kind, path, detail) => {
-                let part = self.part(&path, kind, detail);
-                self.record.notes.push(part);
+                self.said.notes += 1;
+                if self.keeps(self.record.notes.len() < PARTS, &path, &[&kind, &detail]) {
+                    let part = self.part(&path, kind, detail);
+                    self.record.notes.push(part);
+                } else {
+                    self.dropped.notes += 1;
+                }
             }
             Reply::Queued => {}
             Reply::Scanning(_) => return Progress::Begun,
             Reply::Skipped(reason, path, detail) => {
-                let part = self.part(&path, reason, detail);
-                self.record.gaps.push(part);
+                self.said.gaps += 1;
+                if self.keeps(self.record.gaps.len() < PARTS, &path, &[&reason, &detail]) {
+                    let part = self.part(&path, reason, detail);
+                    self.record.gaps.push(part);
+                } else {
+                    self.dropped.gaps += 1;
+                }
             }
             Reply::Denied(_) | Reply::Ok(_) | Reply::Ready(_) | Reply::Send(_) => {
                 return Progress::Unexpected;
@@ -117,13 +173,29 @@ impl Answer {
             line.get(..word.len())
                 .is_some_and(|first| first.eq_ignore_ascii_case(word))
         };
+        self.garbled += 1;
         self.infected |= starts(b"INFECTED");
         self.fail(format!("unexpected reply: {}", printable(line, SHOWN)));
-        if starts(b"DONE") {
+        if starts(b"DONE") || is_error(line) {
             Progress::Ended
         } else {
             Progress::Accepted
         }
+    }
+
+    /// True once a line could not be understood.
+    pub(super) fn is_garbled(&self) -> bool {
+        self.garbled > 0
+    }
+
+    /// True when the server has said more than any server has to say about one request.
+    pub(super) fn is_flood(&self) -> bool {
+        let Count {
+            findings,
+            gaps,
+            notes,
+        } = self.said;
+        findings > FINDING_LINES || gaps + notes + self.garbled > PART_LINES
     }
 
     /// Says why the answer is not all that it should be.
@@ -165,8 +237,57 @@ impl Answer {
 
     /// The record as it stands.
     pub(super) fn into_record(mut self, now_ms: u64) -> Record {
+        self.tell_dropped();
         self.record.times.elapsed_ms = now_ms.saturating_sub(self.record.times.started_ms);
         self.record
+    }
+
+    /// Why what was said before DONE cannot be true.
+    fn contradiction(&self) -> Option<&'static str> {
+        let Some(counts) = self.record.coverage else {
+            return self.covered.then_some("DONE without COVERAGE");
+        };
+        let has_database = self.record.epoch.as_deref() != Some("-");
+        let Coverage { objects, gaps, .. } = counts;
+        if gaps < self.said.gaps {
+            return Some("COVERAGE with fewer gaps than were listed");
+        }
+        // A folder without files has no object, and none is needed for what is left out, which is a gap.
+        let is_empty = objects == 0 || !has_database;
+        let is_impossible = objects > 0 && !has_database || self.sent && is_empty && gaps == 0;
+        is_impossible.then_some("DONE for what was not looked at, after COVERAGE")
+    }
+
+    /// True if a further part is kept, where there is `room` in its list.
+    fn keeps(&mut self, room: bool, path: &ObjectPath, texts: &[&str]) -> bool {
+        let weight = texts
+            .iter()
+            .fold(path.weight(), |sum, text| sum + text.len());
+        let keeps = room && self.weight + weight <= WEIGHT;
+        if keeps {
+            self.weight += weight;
+        }
+        keeps
+    }
+
+    /// Adds how much was said that is not in the lists.
+    fn tell_dropped(&mut self) {
+        let Count {
+            findings,
+            gaps,
+            notes,
+        } = self.dropped;
+        if findings + gaps + notes == 0 {
+            return;
+        }
+        let detail =
+            format!("{findings} findings, {gaps} gaps and {notes} notes more are not listed");
+        let path = ObjectPath::root(self.name.clone());
+        let part = PartRecord::new(&path, Reason::Limit(Limit::Findings).to_string(), detail);
+        self.record.gaps.push(part);
+        if let Some(counts) = &mut self.record.coverage {
+            counts.gaps = counts.gaps.max(self.record.gaps.len() as u64);
+        }
     }
 
     fn done(&mut self, count: Option<u64>, sha1: Option<String>) {
@@ -188,6 +309,15 @@ impl Answer {
     fn found(&mut self, name: &str, path: &ObjectPath, message: &str) {
         let (engine, name) = name.split_once(' ').unwrap_or(("", name));
         self.infected = true;
+        self.said.findings += 1;
+        if !self.keeps(
+            self.record.findings.len() < FINDINGS,
+            path,
+            &[name, message],
+        ) {
+            self.dropped.findings += 1;
+            return;
+        }
         self.record.findings.push(FoundRecord {
             engine: engine.to_owned(),
             name: name.to_owned(),

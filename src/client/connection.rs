@@ -191,6 +191,8 @@ impl Conversation {
         let lost = self.converse(&mut from, &mut to).await.err();
         // Uploads in their threads see it at their next step.
         self.contents.clear();
+        // What was answered before the line that ended it is answered.
+        self.tell().await;
         if lost.is_none() && self.session.refusal().is_none() {
             let _ = timeout(FAREWELL, farewell(&mut from, &mut to)).await;
             return Closed {
@@ -259,8 +261,12 @@ impl Conversation {
     fn lines(&mut self, lines: &mut Lines) -> Result<(), String> {
         while let Some(line) = lines.next_line().map_err(|error| error.to_string())? {
             self.session.receive(&line, self.clock.now_ms());
+            if let Some(why) = self.session.nonsense() {
+                return Err(why.to_owned());
+            }
         }
-        Ok(())
+        // Here too, for one who talks without end is never late.
+        self.in_time()
     }
 
     fn ask(&mut self, work: Work) {
@@ -354,16 +360,22 @@ impl Conversation {
         }
     }
 
+    /// Fails when the server owes the end of a request for too long.
+    fn in_time(&self) -> Result<(), String> {
+        let after_ms = u64::try_from(self.settings.timeout.as_millis()).unwrap_or(u64::MAX);
+        if self.session.is_overdue(self.clock.now_ms(), after_ms) {
+            return Err("a request that can no longer end well, and does not end".to_owned());
+        }
+        Ok(())
+    }
+
     /// The time for a sign of life is over: asks for one, or gives up.
     fn late(&mut self) -> Result<(), String> {
         let after = self.settings.timeout;
-        let after_ms = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
         if self.session.is_opening() {
             return Err("no answer in time".to_owned());
         }
-        if self.session.is_overdue(self.clock.now_ms(), after_ms) {
-            return Err("no end of a request whose content it could not get".to_owned());
-        }
+        self.in_time()?;
         let owes = !self.session.is_idle() && self.uploads.is_empty();
         if owes && self.silence.probed {
             return Err(format!("silent for {} s", 2 * after.as_secs()));

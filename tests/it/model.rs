@@ -434,15 +434,34 @@ fn quoted(text: &[u8]) -> Option<Vec<u8>> {
 /// A name as replies have it.
 pub fn quote(name: &[u8]) -> Vec<u8> {
     let mut text = vec![b'"'];
-    for &byte in name {
+    let mut rest = name;
+    while let Some(&byte) = rest.first() {
+        // The shortest start of the rest that is a character, or else one byte.
+        let length = (1..=4).find(|length| {
+            rest.get(..*length)
+                .is_some_and(|start| std::str::from_utf8(start).is_ok())
+        });
+        let length = length.unwrap_or(1);
+        let hidden = match rest[..length] {
+            [byte] => !matches!(byte, 0x20..=0x7e | 0xa0..),
+            [0xc2, second] => second < 0xa0,
+            [0xe2, 0x80, third] => matches!(third, 0x8e | 0x8f | 0xaa..=0xae),
+            [0xe2, 0x81, third] => matches!(third, 0xa6..=0xa9),
+            _ => false,
+        };
         match byte {
             b'\n' => text.extend(b"\\n"),
             b'\r' => text.extend(b"\\r"),
             b'"' => text.extend(b"\\\""),
             b'\\' => text.extend(b"\\\\"),
-            0x20..=0x7e | 0x80.. => text.push(byte),
-            control => text.extend(format!("\\x{control:02x}").bytes()),
+            _ if hidden => {
+                for byte in &rest[..length] {
+                    text.extend(format!("\\x{byte:02x}").bytes());
+                }
+            }
+            _ => text.extend(&rest[..length]),
         }
+        rest = &rest[length..];
     }
     text.push(b'"');
     text

@@ -8,6 +8,7 @@ use crate::support::{Daemon, eicar, gzip, out, run, said, zip};
 
 const VFIND: &str = env!("CARGO_BIN_EXE_vfind");
 const VFINDD: &str = env!("CARGO_BIN_EXE_vfindd");
+const VFINDC: &str = env!("CARGO_BIN_EXE_vfindc");
 
 #[test]
 fn what_is_not_to_be_loaded_told_or_scanned_is_not() {
@@ -311,5 +312,43 @@ fn a_recursion_limit_leaves_out_what_lies_deeper() {
             "{limit}: {}",
             out(&output)
         );
+    }
+}
+
+#[test]
+fn no_member_can_pass_for_the_line_of_a_virus() {
+    // As gateways look for it, anywhere in the output.
+    let mark = "##==>>>> VIRUS ID: CVDL ";
+    let found = |printed: &str| {
+        let after = printed.split(mark).skip(1);
+        let ids = after.filter_map(|rest| rest.lines().next());
+        ids.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join(format!("{mark}Folder.zip"));
+    let archive = archive.display().to_string();
+    let daemon = Daemon::start(&[]);
+    let server = format!("--server={}", daemon.address);
+    for hashes in ["##", "###", "#####"] {
+        let forged = format!("{hashes}==>>>> VIRUS ID: CVDL Forged");
+        for (content, code, ids) in [
+            (&b"clean"[..], 0, &[][..]),
+            (&eicar(), 23, &["EICAR-Test-File"]),
+        ] {
+            std::fs::write(&archive, zip(&[(&forged, content), ("#", content)])).unwrap();
+            for (program, options) in [
+                (VFIND, &[][..]),
+                (VFINDC, &["--chevrons", &*server, "--localhost"]),
+                (VFINDC, &["--chevrons", &*server]),
+            ] {
+                let output = run(program, &[options, &[&archive]].concat(), b"");
+                let printed = out(&output);
+                assert_eq!(output.status.code(), Some(code), "{printed}");
+                let ids: Vec<_> = ids.iter().flat_map(|id| [*id; 2]).collect();
+                assert_eq!(found(&printed), ids, "{printed}");
+                let is_named = printed.contains(&"\\x23".repeat(hashes.len() - 1));
+                assert!(is_named || code == 0, "{printed}");
+            }
+        }
     }
 }

@@ -340,6 +340,56 @@ fn a_server_that_hangs_is_asked_for_a_sign_and_then_lost() {
     assert_eq!(seen.verdicts(), [Verdict::Incomplete]);
 }
 
+#[test]
+fn a_server_that_answers_what_nobody_understands_is_lost_though_it_lives() {
+    for answer in ["1 FINISHED", "1 EIO \"/a\""] {
+        let alive = move |mut peer: Peer| {
+            peer.greet();
+            peer.hear("1 SCAN/FILE /a");
+            peer.say(&format!("{answer}\r\n"));
+            while let Some(line) = peer.line() {
+                if line == "QUIT" {
+                    break;
+                }
+                // The client may have had enough.
+                let _ = peer.0.get_mut().write_all(b"OK\r\n");
+            }
+        };
+        let (server, playing) = serve(vec![Box::new(alive)]);
+        let mut seen = Seen::default();
+        let mut plan = plan(vec![server], &["/a"], Way::Names);
+        plan.settings.timeout = Duration::from_millis(100);
+        let exit = block_on(run(plan, &mut seen)).unwrap();
+        playing.join().unwrap();
+        assert_eq!(seen.verdicts(), [Verdict::Incomplete]);
+        let is_end = answer.contains("EIO");
+        let expected = if is_end {
+            Exit::Incomplete
+        } else {
+            Exit::NoServer
+        };
+        assert_eq!(exit, expected, "{answer}");
+    }
+}
+
+#[test]
+fn a_finding_of_nobody_makes_nothing_clean_but_what_was_answered_stands() {
+    let mut seen = Seen::default();
+    let exit = ask(&["/a", "/b"], &mut seen, |mut peer| {
+        peer.greet();
+        peer.hear("1 SCAN/FILE /a");
+        peer.hear("2 SCAN/FILE /b");
+        let coverage = "COVERAGE 1 9 0 0 1:ff";
+        // In one segment, so that both are read at once.
+        peer.say(&format!(
+            "1 {coverage}\r\n1 DONE 0 : \"/a\"\r\nINFECTED CVDL x : \"/b\" : -\r\n2 {coverage}\r\n2 DONE 0 : \"/b\"\r\n"
+        ));
+    });
+    assert_eq!(exit.unwrap(), Exit::NoServer);
+    assert_eq!(seen.verdicts(), [Verdict::Clean, Verdict::Incomplete]);
+    assert!(seen.warnings[0].contains("a reply that belongs to no request: INFECTED CVDL"));
+}
+
 /// Reads what comes to a data port.
 fn data_port() -> (u16, thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

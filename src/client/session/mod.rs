@@ -16,7 +16,7 @@ use self::open::{Open, Step};
 use super::answer::Answer;
 use super::command::{COMMAND_LIMIT, PROBE, scan_file, scan_request};
 use super::settings::Setting;
-use crate::gateway::svsp::reply::{Reply, parse};
+use crate::gateway::svsp::reply::{Reply, is_error, parse};
 use crate::path::printable;
 use crate::verdict::Record;
 
@@ -83,6 +83,8 @@ pub struct Session {
     /// Probes after the first that are not answered yet.
     probes: usize,
     objects: u64,
+    /// Why nothing more of this server is believed.
+    nonsense: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -117,12 +119,13 @@ impl Session {
             unexpected: 0,
             probes: 0,
             objects: 0,
+            nonsense: None,
         }
     }
 
-    /// Takes one line of the server, without its line end.
+    /// Takes one line of the server, without its line end. After [`Session::nonsense`] lines mean nothing.
     pub fn receive(&mut self, line: &[u8], now_ms: u64) {
-        if line.is_empty() {
+        if line.is_empty() || self.nonsense.is_some() {
             return;
         }
         match self.state {
@@ -160,7 +163,8 @@ impl Session {
     /// must not be open.
     pub fn ask(&mut self, id: u64, label: Bytes, upload: bool, now_ms: u64) {
         let covered = self.state == State::Ready { coverage: true };
-        let mut answer = Answer::new(id, label.clone(), now_ms).with_coverage(covered);
+        let answer = Answer::new(id, label.clone(), now_ms);
+        let mut answer = answer.with_coverage(covered).of_content(upload);
         let command = if upload {
             scan_request(id, &label)
         } else {
@@ -197,11 +201,17 @@ impl Session {
         self.unsent.extend_from_slice(PROBE);
     }
 
-    /// Tells whether the server owes the end of a request whose content it can no longer get, for longer than this.
+    /// Tells whether the server owes the end of a request for longer than this, whose content it can no longer get, or to
+    /// which it said something that cannot be understood, and then no more.
     pub fn is_overdue(&self, now_ms: u64, after_ms: u64) -> bool {
-        let torn = self.open.values().filter_map(Open::torn_ms);
-        torn.into_iter()
-            .any(|since_ms| now_ms.saturating_sub(since_ms) > after_ms)
+        let mut due = self.open.values().filter_map(Open::due_ms);
+        due.any(|since_ms| now_ms.saturating_sub(since_ms) > after_ms)
+    }
+
+    /// Why the connection is of no more use, where the server said what may have been about any of the requests, or more
+    /// than there is to say.
+    pub fn nonsense(&self) -> Option<&str> {
+        self.nonsense.as_deref()
     }
 
     /// Tells that the connection ended: what is open is given back as far as it is known, never clean.
@@ -263,7 +273,7 @@ impl Session {
             Some((None, Reply::Ok(text))) => {
                 self.set_next(true, text.contains("test signatures only"));
             }
-            Some((None, Reply::Error(..))) => self.set_next(false, false),
+            _ if is_error(line) => self.set_next(false, false),
             _ => self.unexpected(line),
         }
     }
@@ -281,7 +291,7 @@ impl Session {
                 self.options.pop_front();
                 self.set_next(coverage, test_signatures_only);
             }
-            Some((None, Reply::Error(..))) => {
+            _ if is_error(line) => {
                 let option = self.options.front().map(Setting::to_string);
                 let option = option.unwrap_or_default();
                 let why = format!("{option}: {}", printable(line, SHOWN));
@@ -314,7 +324,10 @@ impl Session {
             return;
         };
         let parsed = parse(line).map(|(_, reply)| reply);
-        let said = open.take(parsed, parts.next().unwrap_or_default());
+        let said = open.take(parsed, parts.next().unwrap_or_default(), now_ms);
+        if open.is_flood() {
+            self.nonsense = Some("a request with too many replies".to_owned());
+        }
         if said.unexpected {
             self.unexpected(line);
         }
@@ -334,13 +347,14 @@ impl Session {
         }
     }
 
-    /// A line that belongs to no request: the answer to a probe, or nothing that is known.
+    /// A line that belongs to no request: the answer to a probe, or what may have been a finding in any of them.
     fn sign_of_life(&mut self, line: &[u8]) {
-        let is_answer = matches!(parse(line), Some((None, Reply::Ok(_) | Reply::Error(..))));
+        let is_answer = matches!(parse(line), Some((None, Reply::Ok(_)))) || is_error(line);
         if is_answer && self.probes > 0 {
             self.probes -= 1;
         } else {
-            self.unexpected(line);
+            let line = printable(line, SHOWN);
+            self.nonsense = Some(format!("a reply that belongs to no request: {line}"));
         }
     }
 
@@ -354,7 +368,9 @@ impl Session {
 }
 
 fn number(word: &[u8]) -> Option<u64> {
-    std::str::from_utf8(word).ok()?.parse().ok()
+    // A sign in front would be taken, too.
+    let digits = word.iter().all(u8::is_ascii_digit).then_some(word)?;
+    std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub(super) struct Open {
     accepted: bool,
     upload: bool,
     data: Data,
+    /// When it went on last, once something of its answer could not be understood: that may have been the end of it.
+    garbled_ms: Option<u64>,
     /// The file was not the same at the end of the upload as at its start, in words.
     changed: Option<String>,
     /// The terminal reply came before the end of the upload; true if asking again would help.
@@ -73,6 +75,7 @@ impl Open {
             accepted: false,
             upload,
             data: if upload { Data::Awaited } else { Data::Settled },
+            garbled_ms: None,
             changed: None,
             ended: None,
         }
@@ -83,17 +86,33 @@ impl Open {
         self.accepted
     }
 
-    /// Since when it is known that the content cannot come.
-    pub(super) fn torn_ms(&self) -> Option<u64> {
+    /// Since when it is due to end: the content cannot come, or something that was no reply may have been meant as the end.
+    pub(super) fn due_ms(&self) -> Option<u64> {
         match self.data {
             Data::Torn { since_ms } => Some(since_ms),
-            Data::Awaited | Data::Broken { .. } | Data::Flowing | Data::Settled => None,
+            Data::Flowing => None,
+            Data::Awaited | Data::Broken { .. } | Data::Settled => self.garbled_ms,
         }
     }
 
+    /// True when the server has no end of what it says.
+    pub(super) fn is_flood(&self) -> bool {
+        self.answer.is_flood()
+    }
+
     /// Takes a reply; `rest` is the line without its id, for a reply that is none.
-    pub(super) fn take(&mut self, reply: Option<Reply>, rest: &[u8]) -> Said {
+    pub(super) fn take(&mut self, reply: Option<Reply>, rest: &[u8], now_ms: u64) -> Said {
+        let said = self.sort(reply, rest);
         self.accepted = true;
+        self.went_on(now_ms);
+        said
+    }
+
+    fn went_on(&mut self, now_ms: u64) {
+        self.garbled_ms = self.answer.is_garbled().then_some(now_ms);
+    }
+
+    fn sort(&mut self, reply: Option<Reply>, rest: &[u8]) -> Said {
         if let Some(Reply::Send(Some(port))) = reply
             && port >= FIRST_PORT
             && self.data == Data::Awaited
@@ -155,6 +174,7 @@ impl Open {
         outcome: Result<Option<String>, Broken>,
         now_ms: u64,
     ) -> Option<bool> {
+        self.went_on(now_ms);
         self.data = match outcome {
             Ok(changed) => {
                 self.changed = changed;

@@ -169,6 +169,13 @@ pub fn parse(line: &[u8]) -> Option<(Option<Vec<u8>>, Reply)> {
     Some((None, parse_reply(line)?))
 }
 
+/// Tells whether a line (without its id) begins with the name of an error, be it one that nobody knows: whoever answers
+/// with one has ended.
+pub fn is_error(line: &[u8]) -> bool {
+    let (first, _) = word(line);
+    matches!(first, [b'E' | b'e', rest @ ..] if !rest.is_empty() && rest.iter().all(u8::is_ascii_alphanumeric))
+}
+
 fn parse_reply(line: &[u8]) -> Option<Reply> {
     let (first, args) = word(line);
     let first = std::str::from_utf8(first).ok()?.to_ascii_uppercase();
@@ -310,6 +317,16 @@ mod tests {
             b"SEND 70000",
         ] {
             assert_eq!(parse(line), None, "{line:?}");
+        }
+        for (line, expected) in [
+            (&b"EIO \"/a\""[..], true),
+            (b"e2big", true),
+            (b"ENOENT", true),
+            (b"E", false),
+            (b"E-MAIL", false),
+            (b"DONE x", false),
+        ] {
+            assert_eq!(is_error(line), expected, "{line:?}");
         }
     }
 }

@@ -4,11 +4,14 @@
 //! may turn it into silence. The reasons are a closed set (design: what is a gap), so each layer matches them whole.
 #![forbid(unsafe_code)]
 
+mod errno;
+
 use std::fmt;
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::errno::Errno;
 use crate::path::ObjectPath;
 
 /// One thing that a scan has to say.
@@ -324,68 +327,6 @@ pub enum Fault {
     NotSupported,
 }
 
-/// An error number of the operating system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Errno(pub i32);
-
-impl Errno {
-    /// The number inside `error`, or EIO for an error that is not the system's own.
-    pub fn of(error: &std::io::Error) -> Self {
-        Self(error.raw_os_error().unwrap_or(5))
-    }
-
-    /// The name; `None` for a number outside the table.
-    pub fn name(self) -> Option<&'static str> {
-        ERRNOS
-            .iter()
-            .find(|(number, _, _)| *number == self.0)
-            .map(|(_, name, _)| *name)
-    }
-
-    fn fault(self) -> Fault {
-        ERRNOS
-            .iter()
-            .find(|(number, _, _)| *number == self.0)
-            .map_or(Fault::Internal, |(_, _, fault)| *fault)
-    }
-}
-
-impl fmt::Display for Errno {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "E{}", self.0),
-        }
-    }
-}
-
-/// Linux's numbers and the SVSP error that each becomes (spec-vfind.md §1.6).
-const ERRNOS: &[(i32, &str, Fault)] = &[
-    (1, "EPERM", Fault::Access),
-    (2, "ENOENT", Fault::NoEntry),
-    (5, "EIO", Fault::Internal),
-    (6, "ENXIO", Fault::NotSupported),
-    (11, "EAGAIN", Fault::Again),
-    (12, "ENOMEM", Fault::Again),
-    (13, "EACCES", Fault::Access),
-    (16, "EBUSY", Fault::Again),
-    (20, "ENOTDIR", Fault::NoEntry),
-    (21, "EISDIR", Fault::NotSupported),
-    (22, "EINVAL", Fault::Internal),
-    (23, "ENFILE", Fault::Again),
-    (24, "EMFILE", Fault::Again),
-    (26, "ETXTBSY", Fault::Again),
-    (28, "ENOSPC", Fault::Again),
-    (36, "ENAMETOOLONG", Fault::NoEntry),
-    (40, "ELOOP", Fault::NoEntry),
-    (61, "ENODATA", Fault::Again),
-    (75, "EOVERFLOW", Fault::Internal),
-    (103, "ECONNABORTED", Fault::Again),
-    (104, "ECONNRESET", Fault::Again),
-    (110, "ETIMEDOUT", Fault::Again),
-    (116, "ESTALE", Fault::NoEntry),
-];
-
 /// Something worth knowing about an object that was examined.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
@@ -463,6 +404,8 @@ mod tests {
             (Reason::Limit(Limit::Depth), "limit/depth"),
             (Reason::Unsupported("xz".into()), "unsupported/xz"),
             (Reason::Unreadable(Errno(13)), "unreadable/EACCES"),
+            (Reason::Unreadable(Errno(27)), "unreadable/EFBIG"),
+            (Reason::Unreadable(Errno(121)), "unreadable/EREMOTEIO"),
             (Reason::Unreadable(Errno(999)), "unreadable/E999"),
             (Reason::Excluded(Exclusion::Recurse), "excluded/recurse"),
             (Reason::Corrupt, "corrupt"),
@@ -490,6 +433,7 @@ mod tests {
         assert!(by_design.is_sorted_by_key(Reason::fault));
         assert_eq!(Errno(5).fault(), Fault::Internal);
         assert_eq!(Errno(24).fault(), Fault::Again);
+        assert_eq!(Errno(27).fault(), Fault::Internal);
     }
 
     #[test]
