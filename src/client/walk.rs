@@ -236,10 +236,9 @@ impl<'a> Walk<'a> {
             Ok(metadata) => metadata.len(),
             Err(error) => return self.unreadable(&name, &error),
         };
-        let file = Arc::new(item.file);
         let source = match self.targets.way {
-            Way::Contents => Source::File(file),
-            Way::Names | Way::NamesOfFiles => Source::NamedFile(file),
+            Way::Contents => Source::File(Arc::new(item.file)),
+            Way::Names | Way::NamesOfFiles => Source::Name,
         };
         self.work(name, source, size)
     }

@@ -26,8 +26,6 @@ pub(super) enum Source {
     File(Arc<File>),
     /// A file or folder that the server opens by its name.
     Name,
-    /// A file that the server opens by its name, and this program has opened too.
-    NamedFile(Arc<File>),
     /// A content that is in no file that anybody else knows; it is sent.
     Stream(Arc<File>),
 }
@@ -37,14 +35,15 @@ impl Work {
     pub(super) fn content(&self) -> Option<&Arc<File>> {
         match &self.source {
             Source::File(file) | Source::Stream(file) => Some(file),
-            Source::Name | Source::NamedFile(_) => None,
+            Source::Name => None,
         }
     }
 
-    /// The file behind the label, where this program has it open.
+    /// The file behind the label, where it is what this program sent. What a server opened by its name may have been
+    /// another file.
     pub(super) fn opened(&self) -> Option<&File> {
         match &self.source {
-            Source::File(file) | Source::NamedFile(file) => Some(file),
+            Source::File(file) => Some(file),
             Source::Name | Source::Stream(_) => None,
         }
     }

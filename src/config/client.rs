@@ -66,7 +66,7 @@ impl ClientFlags {
         let (quarantine, errand) = self.quarantine.resolve(&output);
         let input = errand.is_none().then(StandardInput::of_process);
         Ok(ClientConfig {
-            targets: self.targets.resolve(quarantine.is_some(), input)?,
+            targets: self.targets.resolve(input)?,
             output,
             quarantine,
             errand,

@@ -64,8 +64,8 @@ enum When {
 #[command(next_help_heading = "Quarantine")]
 pub(super) struct QuarantineFlags {
     /// Move infected files into this folder, with a record to restore them from; it is made if it is not there. Only files
-    /// that vfindc opened itself can be moved
-    #[arg(long, value_name = "DIR")]
+    /// whose contents vfindc sent itself can be moved
+    #[arg(long, value_name = "DIR", conflicts_with = "localhost")]
     quarantine: Option<PathBuf>,
 
     /// Put this file of the quarantine back where it was, and exit; may be repeated

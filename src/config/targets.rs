@@ -105,13 +105,8 @@ pub struct TargetConfig {
 }
 
 impl TargetFlags {
-    /// Resolves them. `files`: each file must be known to this program, also where a server could walk. `input` is what
-    /// names and contents come from, unless nothing is scanned.
-    pub(super) fn resolve(
-        self,
-        files: bool,
-        input: Option<StandardInput>,
-    ) -> Result<TargetConfig, String> {
+    /// Resolves them. `input` is what names and contents come from, unless nothing is scanned.
+    pub(super) fn resolve(self, input: Option<StandardInput>) -> Result<TargetConfig, String> {
         let names: Vec<_> = self.paths.into_iter().map(name).collect();
         let mut listed = None;
         if let Some(input) = input.filter(|_| !self.ping) {
@@ -120,7 +115,7 @@ impl TargetFlags {
             input.serves(contents.count(), listed)?;
         }
         let noscan: Vec<_> = entries(&self.noscan, patterns::noscan)?;
-        let walks = files || self.follow_symlinks || !self.include.is_empty();
+        let walks = self.follow_symlinks || !self.include.is_empty();
         let way = match (self.localhost, walks) {
             (true, false) => Way::Names,
             (true, true) => Way::NamesOfFiles,

@@ -171,9 +171,8 @@ impl Quarantine {
     ) -> Result<(), String> {
         let (parent, name) = from;
         let copied = self.copied(file, kept, stored).and_then(|()| {
-            must_be(Identity::of(&fstat(file).map_err(in_words)?), parent, name)?;
-            unlinkat(parent, name, AtFlags::empty())
-                .map_err(|error| format!("it cannot be removed from its place: {error}"))
+            let identity = Identity::of(&fstat(file).map_err(in_words)?);
+            remove(identity, parent, name)
         });
         if copied.is_err() {
             let _ = unlinkat(&self.folder, stored, AtFlags::empty());
@@ -192,6 +191,23 @@ impl Quarantine {
             return Err("it changed while it was copied".to_owned());
         }
         Ok(())
+    }
+}
+
+/// Removes an entry if it is this file. It gets a name that nobody knows first: between a look and the removal of a name
+/// somebody could give it to another file, which would be lost.
+fn remove(identity: Identity, parent: &OwnedFd, name: &OsStr) -> Result<(), String> {
+    must_be(identity, parent, name)?;
+    let random = RandomState::new().build_hasher().finish();
+    let away = format!(".vfindc-{random:016x}");
+    let cannot = |error: Errno| format!("it cannot be removed from its place: {error}");
+    folder::rename(parent, name.as_bytes(), parent, away.as_bytes()).map_err(cannot)?;
+    if Identity::entry(parent, away.as_bytes()) == Ok(identity) {
+        return unlinkat(parent, &away, AtFlags::empty()).map_err(cannot);
+    }
+    match folder::rename(parent, away.as_bytes(), parent, name.as_bytes()) {
+        Ok(()) => Err(CHANGED.to_owned()),
+        Err(error) => Err(format!("{CHANGED}, which is called {away} now: {error}")),
     }
 }
 
@@ -261,11 +277,13 @@ impl<W: Watch> Watch for Keeper<'_, W> {
         let path = object_path(&record.path);
         let inner = &mut *self.inner;
         let taken = match file {
+            // Whose answer was not whole may have spoken of another file.
+            _ if record.error.is_some() => Err("the answer about it was not whole".to_owned()),
             Some(file) => self.quarantine.take(file, record, &mut |text| {
                 inner.warning(&format!("{path}: {text}"));
             }),
             None if path.name() == b"-" => Err("standard input is no file".to_owned()),
-            None => Err("vfindc did not open it itself".to_owned()),
+            None => Err("vfindc did not send it".to_owned()),
         };
         let mut record = record.clone();
         match taken {

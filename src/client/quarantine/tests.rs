@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirEntryExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use super::folder::plain;
@@ -252,6 +252,41 @@ fn what_was_moved_instead_is_put_back() {
     assert!(said.contains("another file"), "{said}");
     assert_eq!(fs::read(&path).unwrap(), b"precious");
     assert_eq!(place.stored(), 0);
+}
+
+/// Two files change places all the time, so that each step finds the other one at some time.
+#[test]
+fn a_file_that_changes_places_with_another_is_never_lost() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let place = Place::new();
+    let mut quarantine = place.open();
+    let kept = quarantine_record(&mut quarantine, &place);
+    for round in 0..300 {
+        let path = place.file(b"virus", b"sick");
+        let other = place.file(b"precious", b"precious");
+        let file = File::open(&path).unwrap();
+        let inode = other.metadata().unwrap().ino();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    // One of the two may be gone by then.
+                    let _ = renameat_with(CWD, &path, CWD, &other, RenameFlags::EXCHANGE);
+                }
+            });
+            let (parent, name) = folder::parent(path.as_os_str().as_bytes()).unwrap();
+            let _ = quarantine.copy_in(&file, &kept, (&parent, name), "x");
+            stop.store(true, Ordering::Relaxed);
+        });
+        let folder = fs::read_dir(path.parent().unwrap()).unwrap();
+        let inodes: Vec<u64> = folder.map(|entry| entry.unwrap().ino()).collect();
+        assert!(inodes.contains(&inode), "lost in round {round}");
+        let _ = fs::remove_file(place.store.join("x"));
+        for entry in fs::read_dir(path.parent().unwrap()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    }
 }
 
 /// The record of a file with the content `sick`.
@@ -577,7 +612,7 @@ fn the_record_tells_where_the_file_is_now_and_a_warning_why_not() {
         .collect();
     assert_eq!(names, [true, false, false, false, false]);
     let expected = format!(
-        "not quarantined: \"{}\": vfindc did not open it itself",
+        "not quarantined: \"{}\": vfindc did not send it",
         path.display()
     );
     let standard_input = "not quarantined: \"-\": standard input is no file".to_owned();
