@@ -159,6 +159,8 @@ impl Open {
                 Data::Torn { .. } => {
                     let why = "answered though the content was not sent as a whole";
                     self.answer.fail(why.to_owned());
+                    // As where it is known only after the answer.
+                    return Step::Ended(true);
                 }
                 Data::Broken { .. } | Data::Settled => {}
             }
