@@ -49,6 +49,10 @@ struct request {
     enum stage stage;
     int id;
     const char *name;
+    char asked[PATH_MAX]; /* the name as the server knows it */
+    bool doubted;         /* something that makes no sense was said about it: it cannot be clean */
+    bool covered;         /* COVERAGE came */
+    off_t left;           /* what the file had when it was opened, less what was read */
     int file;    /* -1 if the server reads it itself */
     int channel; /* -1 if not open */
     unsigned long findings;
@@ -71,6 +75,7 @@ static long silence = 300;
 static int last_id;
 static int unaccepted; /* the id of the command that the server has not taken yet, 0 for none */
 static int worst = CLEAN;
+static bool has_coverage; /* the server said that it tells COVERAGE */
 
 static void conclude(int code)
 {
@@ -109,6 +114,47 @@ static size_t quote(const char *name, char *to)
     return (size_t)(at - to);
 }
 
+/* The length of the UTF-8 character at the start of the text; 0 if it is none. */
+static size_t character(const unsigned char *at)
+{
+    static const unsigned char from[] = {0xc2, 0xe0, 0xf0}, upto[] = {0xdf, 0xef, 0xf4};
+    if (*at < 0x80)
+        return 1;
+    for (size_t more = 1; more <= 3; more++) {
+        if (*at < from[more - 1] || *at > upto[more - 1])
+            continue;
+        for (size_t n = 1; n <= more; n++)
+            if (at[n] < 0x80 || at[n] > 0xbf)
+                return 0;
+        /* Longer than need be, half of a pair of UTF-16, or beyond the last character. */
+        if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xf0 && at[1] < 0x90) || (*at == 0xed && at[1] > 0x9f) ||
+            (*at == 0xf4 && at[1] > 0x8f))
+            return 0;
+        return more + 1;
+    }
+    return 0;
+}
+
+/* Prints what a server said or a file is called. What a terminal would obey is shown as \xHH: C0, DEL, C1 (in UTF-8 or as
+ * single bytes), and what turns the direction of text. */
+static void print(FILE *to, const char *text)
+{
+    const unsigned char *at = (const unsigned char *)text;
+    while (*at) {
+        size_t size = character(at);
+        bool is_control = size == 0   ? *at < 0xa0
+                          : size == 1 ? *at < ' ' || *at == 0x7f
+                          : size == 2 ? *at == 0xc2 && at[1] < 0xa0
+                          : size == 3 && *at == 0xe2 && at[1] == 0x80
+                              ? at[2] == 0x8e || at[2] == 0x8f || (at[2] >= 0xaa && at[2] <= 0xae)
+                              : size == 3 && *at == 0xe2 && at[1] == 0x81 && at[2] >= 0xa6 && at[2] <= 0xa9;
+        if (size == 0)
+            size = 1;
+        for (; size > 0; size--, at++)
+            fprintf(to, is_control ? "\\x%02x" : "%c", *at);
+    }
+}
+
 static void tell(const char *name, const char *what, const char *more)
 {
     char quoted[4 * PATH_MAX + 3];
@@ -116,7 +162,10 @@ static void tell(const char *name, const char *what, const char *more)
         quote(name, quoted);
     else
         strcpy(quoted, "(a name that is too long)");
-    printf("%s: %s%s%s\n", quoted, what, *more ? ": " : "", more);
+    print(stdout, quoted);
+    printf(": %s%s", what, *more ? ": " : "");
+    print(stdout, more);
+    printf("\n");
 }
 
 static void unknown(const char *name, const char *why)
@@ -205,7 +254,8 @@ static void feed(struct request *r)
             return;
         }
         if (got == 0) {
-            if (shutdown(r->channel, SHUT_WR) < 0) {
+            /* One that was cut short meanwhile is not the one that was to be scanned. */
+            if (r->left > 0 || shutdown(r->channel, SHUT_WR) < 0) {
                 break_off(r);
             } else {
                 r->stage = SENT;
@@ -214,6 +264,7 @@ static void feed(struct request *r)
         }
         r->from = 0;
         r->to = (size_t)got;
+        r->left -= got;
     }
     ssize_t put = send(r->channel, r->block + r->from, r->to - r->from, MSG_NOSIGNAL);
     if (put >= 0)
@@ -231,6 +282,36 @@ static bool was_taken(struct request *r)
     return r->channel < 0 || (poll(&wait, 1, 10000) == 1 && recv(r->channel, &byte, 1, 0) == 0);
 }
 
+/* Whether a reply's name is that of the request, which the empty one is too. */
+static bool is_about(const struct request *r, const char *quoted)
+{
+    const char *at = quoted, *name = r->asked;
+    if (strncmp(at, "\"\"", 2) == 0)
+        return at[2] == '\0' || at[2] == ' ';
+    if (*at++ != '"')
+        return false;
+    for (; *at && *at != '"'; name++) {
+        unsigned int byte = (unsigned char)*at++;
+        if (byte == '\\') {
+            byte = (unsigned char)*at++;
+            if (byte == 'x') {
+                if (!isxdigit((unsigned char)at[0]) || !isxdigit((unsigned char)at[1]))
+                    return false;
+                char digits[] = {at[0], at[1], '\0'};
+                byte = (unsigned int)strtoul(digits, NULL, 16);
+                at += 2;
+            } else if (byte == 'n') {
+                byte = '\n';
+            } else if (byte == 'r') {
+                byte = '\r';
+            }
+        }
+        if (byte == '\0' || (unsigned char)*name != byte)
+            return false;
+    }
+    return *at == '"' && *name == '\0' && (at[1] == '\0' || strncmp(at + 1, " : ", 3) == 0);
+}
+
 /* The terminal reply DONE: `count : "name"`. Servers that leave out the count exist. */
 static void done(struct request *r, const char *rest)
 {
@@ -242,6 +323,12 @@ static void done(struct request *r, const char *rest)
         unknown(r->name, "an answer that is none");
     else if (count > 0 || r->findings > 0)
         tell(r->name, "infected", "");
+    else if (r->doubted)
+        unknown(r->name, "a reply that makes no sense");
+    else if (!is_about(r, end + 1 + strspn(end + 1, " ")))
+        unknown(r->name, "an answer about something else");
+    else if (has_coverage && !r->covered)
+        unknown(r->name, "an answer without COVERAGE");
     else if (r->stage != SENT || !was_taken(r))
         unknown(r->name, "the server answered without all of the content");
     else
@@ -249,6 +336,15 @@ static void done(struct request *r, const char *rest)
     if (count > 0 || r->findings > 0)
         conclude(INFECTED);
     finish(r);
+}
+
+/* The rest of an error's name: letters and digits. */
+static bool is_name(const char *rest)
+{
+    size_t size = 0;
+    while (isalnum((unsigned char)rest[size]))
+        size++;
+    return size > 0 && rest[size] == '\0';
 }
 
 /* One reply: `id WORD rest`. False if it makes no sense, after which nothing of this server can be believed. */
@@ -263,8 +359,8 @@ static bool reply(char *line)
         return false;
     while (*word == ' ')
         word++;
-    char *rest = word + strcspn(word, " ");
-    if (*rest)
+    char *rest = word + strcspn(word, " "), *gap = *rest ? rest : NULL;
+    if (gap != NULL)
         *rest++ = '\0';
     struct request *r = requests;
     while (r < requests + AT_ONCE && (r->stage == FREE || r->id != id))
@@ -279,21 +375,26 @@ static bool reply(char *line)
         if (r->stage != ASKED || end == rest || *end || port == 0 || port > 65535)
             return false;
         open_channel(r, port);
-    } else if (strcasecmp(word, "INFECTED") == 0) {
+    } else if (strncasecmp(word, "INFECTED", 8) == 0) {
+        /* Also where the word goes on: it may be that of a finding all the same. */
         r->findings++;
         tell(r->name, "INFECTED", rest);
     } else if (strcasecmp(word, "SKIPPED") == 0) {
         tell(r->name, "not examined", rest);
     } else if (strcasecmp(word, "DONE") == 0) {
         done(r, rest);
-    } else if ((word[0] == 'E' || word[0] == 'e') && isalpha((unsigned char)word[1])) {
-        word[strlen(word)] = ' '; /* the error name and its message are one text for people */
+    } else if (strcasecmp(word, "COVERAGE") == 0) {
+        r->covered = true;
+    } else if ((word[0] == 'E' || word[0] == 'e') && is_name(word + 1)) {
+        if (gap != NULL)
+            *gap = ' '; /* the error name and its message are one text for people */
         if (r->findings > 0)
             conclude(INFECTED);
         unknown(r->name, word);
         finish(r);
+    } else if (strcasecmp(word, "QUEUED") != 0 && strcasecmp(word, "SCANNING") != 0 && strcasecmp(word, "NOTE") != 0) {
+        r->doubted = true;
     }
-    /* QUEUED, SCANNING, NOTE, COVERAGE, and what later servers may say: none of it makes anything clean. */
     return true;
 }
 
@@ -361,6 +462,7 @@ static void ask(struct request *r, const char *name)
             unknown(name, "not a file; folders need -l");
             return;
         }
+        r->left = status.st_size;
     }
     /* The server takes a name to the end of the line. One with a line end in it can only be sent in quotes. */
     bool is_plain = strpbrk(absolute, "\r\n") == NULL;
@@ -369,8 +471,10 @@ static void ask(struct request *r, const char *name)
     r->stage = by_name ? SENT : ASKED;
     r->id = unaccepted = ++last_id;
     r->name = name;
+    strcpy(r->asked, absolute);
     r->channel = -1;
     r->findings = 0;
+    r->doubted = r->covered = false;
     output_from = 0;
     output_to = (size_t)snprintf(output, sizeof output, "%d SCAN/%s %s\r\n", r->id, by_name ? "FILE" : "REQUEST",
                                  is_plain ? absolute : quoted);
@@ -488,22 +592,30 @@ static bool await_line(char *line)
     return true;
 }
 
+static void complain(const char *what, const char *line)
+{
+    fputs(what, stderr);
+    print(stderr, line);
+    fputs("\n", stderr);
+}
+
 static bool greet(void)
 {
     static const char probe[] = "ENABLE COVERAGE\r\n";
     static char line[LONGEST_LINE + 1];
     if (!await_line(line) || strcasecmp(line, "READY") != 0) {
-        fprintf(stderr, "the server takes no requests: %s\n", line);
+        complain("the server takes no requests: ", line);
         return false;
     }
     /* A server without this extension says EINVAL, and serves all the same. */
     if (send(control, probe, sizeof probe - 1, MSG_NOSIGNAL) != (ssize_t)(sizeof probe - 1) || !await_line(line) ||
         (strncasecmp(line, "OK", 2) != 0 && strncasecmp(line, "E", 1) != 0)) {
-        fprintf(stderr, "the server does not speak SVSP: %s\n", line);
+        complain("the server does not speak SVSP: ", line);
         return false;
     }
+    has_coverage = strncasecmp(line, "OK", 2) == 0;
     if (strncasecmp(line, "OK ", 3) == 0)
-        fprintf(stderr, "the server has %s\n", line + 3);
+        complain("the server has ", line + 3);
     return true;
 }
 

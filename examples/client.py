@@ -39,6 +39,8 @@ AT_ONCE = 16
 # No reply is longer: 33 names of 4 KiB, four bytes for each of theirs.
 LONGEST_LINE = 1 << 20
 BLOCK = 1 << 16
+# What a terminal would obey: C0, DEL, C1 (also as bytes that are no UTF-8), and what turns the direction of text.
+CONTROL = "[\x00-\x1f\x7f-\x9f\udc80-\udc9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 
 
 class State(enum.Enum):
@@ -70,9 +72,15 @@ class Refused(Exception):
 
 
 class _Request:
-    def __init__(self, name, stream):
+    def __init__(self, name, names, stream, size):
         self.verdict = Verdict(name)
+        # As the server may call it in DONE; the empty name is that of the request.
+        self.names = names
         self.stream = stream
+        self.size = size
+        # Why it cannot be clean, whatever DONE says.
+        self.doubt = ""
+        self.found = False
         self.uploader = None
         self.is_sent = stream is None
         self.future = concurrent.futures.Future()
@@ -94,6 +102,7 @@ class Client:
         self.notice = ""
         self._requests = {}
         self._last_id = 0
+        self._has_coverage = False
         self._active = time.monotonic()
         self._lost = ""
         self._lock = threading.Lock()
@@ -118,6 +127,7 @@ class Client:
             # A server without this extension says EINVAL, and serves all the same.
             if not answer or answer.split()[0] not in ("OK", "EINVAL", "ENOTSUP"):
                 raise Refused(f"the server at {server} does not speak SVSP: {answer!r}")
+            self._has_coverage = answer.split()[0] == "OK"
             if answer.startswith("OK "):
                 self.notice = answer.removeprefix("OK ")
 
@@ -162,17 +172,18 @@ class Client:
             done = concurrent.futures.Future()
             done.set_result(Verdict(_text(_quoted(os.fsencode(path))), reason=error.strerror))
             return done
-        return self.submit_stream(stream, _absolute(path))
+        # One that is cut short while it is sent is not the one that was to be scanned.
+        return self._submit("REQUEST", _absolute(path), stream, os.fstat(stream.fileno()).st_size)
 
     def submit_stream(self, stream, label=""):
         """As scan_stream, without waiting for the verdict: a Future of it."""
         return self._submit("REQUEST", label if isinstance(label, bytes) else os.fsencode(label), stream)
 
-    def _submit(self, source, name, stream):
+    def _submit(self, source, name, stream, size=0):
         # A name that the end of the line would change goes in the quoted form. In a label it only needs to be one line.
         is_odd = re.search(rb'[\x00-\x1f\x7f]|^[ "]', name) is not None
         on_the_wire = _quoted(name) if is_odd else name
-        request = _Request(_text(_quoted(name)), stream)
+        request = _Request(_text(_quoted(name)), (b"", name, on_the_wire), stream, size)
         self._room.acquire()
         with self._lock:
             self._last_id += 1
@@ -235,7 +246,7 @@ class Client:
         if request is None:
             raise OSError(f"a reply to a request that has ended: {line[:200]!r}")
         verdict = request.verdict
-        if word == "INFECTED":
+        if word == "INFECTED" and len(_fields(rest)) > 1:
             verdict.findings.append(tuple(_fields(rest)))
         elif word == "SKIPPED":
             verdict.gaps.append(rest)
@@ -247,16 +258,25 @@ class Client:
             self._end(number, request, rest)
         elif re.fullmatch("E[A-Z0-9]+", word):
             self._finish(number, State.UNKNOWN, f"{word} {rest}")
-        # QUEUED, SCANNING, NOTE, and what later servers may say: none of it makes anything clean.
+        elif word not in ("QUEUED", "SCANNING", "NOTE"):
+            # It may have been a finding.
+            request.found = request.found or word.startswith("INFECTED")
+            request.doubt = f"a reply that makes no sense: {word} {rest[:200]}"
 
     def _end(self, number, request, rest):
         # Servers that leave out the count exist.
         count, *name = map(str.strip, _fields(rest))
-        findings = len(request.verdict.findings)
+        findings = request.found or request.verdict.findings
         if not name or (count and not count.isdecimal()):
             self._finish(number, State.UNKNOWN, f"an answer that is none: DONE {rest}")
         elif findings or int(count or 0):
             self._finish(number, State.INFECTED, "")
+        elif request.doubt:
+            self._finish(number, State.UNKNOWN, request.doubt)
+        elif _unquoted(name[0]) not in request.names:
+            self._finish(number, State.UNKNOWN, f"an answer about something else: DONE {rest}")
+        elif self._has_coverage and request.verdict.coverage is None:
+            self._finish(number, State.UNKNOWN, "an answer without COVERAGE")
         elif request.uploader is not None and not self._has_all(request):
             self._finish(number, State.UNKNOWN, "the server answered before it had all of the content")
         elif not request.is_sent:
@@ -280,7 +300,7 @@ class Client:
         if request.stream is not None and request.uploader is None:
             request.stream.close()
         verdict = request.verdict
-        verdict.state = State.INFECTED if verdict.findings else state
+        verdict.state = State.INFECTED if verdict.findings or request.found else state
         verdict.reason, verdict.lost = reason, lost
         self._room.release()
         request.future.set_result(verdict)
@@ -304,9 +324,14 @@ class Client:
                     channel.connect((self._peer[0], port, *self._peer[2:]))
                     # Until all is sent the connection ends in a reset: a plain end would make a part look like the whole.
                     channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    sent = 0
                     while block := stream.read(BLOCK):
                         channel.sendall(block)
+                        sent += len(block)
                         self._active = time.monotonic()
+                    # A stream that does not wait says None where it has nothing yet, which is not its end.
+                    if block is None or sent < request.size:
+                        return
                     channel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 0, 0))
                     channel.shutdown(socket.SHUT_WR)
                     # The server closes its side when it has read all. Somebody else at our address may have been first at
@@ -344,15 +369,34 @@ def _quoted(name):
     """A name as in replies: on one line, in double quotes."""
 
     def escape(found):
-        byte = found[0]
-        return {b"\n": b"\\n", b"\r": b"\\r", b'"': b'\\"', b"\\": b"\\\\"}.get(byte) or b"\\x%02x" % ord(byte)
+        return {"\n": "\\n", "\r": "\\r", '"': '\\"', "\\": "\\\\"}.get(found[0]) or _plain(found[0])
 
-    return b'"' + re.sub(rb'["\\\x00-\x1f\x7f]', escape, name) + b'"'
+    return _bytes('"' + re.sub(r'["\\]|' + CONTROL, escape, _text(name)) + '"')
+
+
+def _unquoted(text):
+    """The name that a reply has as one quoted name, or None."""
+    if not re.fullmatch(r'"(?:\\.|[^"\\])*"', text, re.DOTALL):
+        return None
+
+    def unescape(found):
+        return bytes([int(found[1], 16)]) if found[1] else {b"n": b"\n", b"r": b"\r"}.get(found[2], found[2])
+
+    return re.sub(rb"\\(?:x([0-9a-fA-F]{2})|(.))", unescape, _bytes(text)[1:-1], flags=re.DOTALL)
+
+
+def _plain(text):
+    """What a server said or a file is called, for a terminal."""
+    return re.sub(CONTROL, lambda found: "".join(f"\\x{byte:02x}" for byte in _bytes(found[0])), text)
 
 
 def _text(line):
     # Names may be in any encoding; what cannot be read as UTF-8 comes back as the same bytes by os.fsencode.
     return line.decode("utf-8", "surrogateescape")
+
+
+def _bytes(text):
+    return text.encode("utf-8", "surrogateescape")
 
 
 def _fields(text):
@@ -373,7 +417,7 @@ def _print(verdict):
         lines.append(f"{verdict.name}: NOT KNOWN TO BE CLEAN: {verdict.reason}")
     lines += [f"not examined: {gap}" for gap in verdict.gaps]
     for line in lines or [f"{verdict.name}: {verdict.state.value}"]:
-        sys.stdout.buffer.write(line.encode("utf-8", "surrogateescape") + b"\n")
+        sys.stdout.buffer.write(_bytes(_plain(line)) + b"\n")
     sys.stdout.flush()
 
 
@@ -392,14 +436,14 @@ def main():
     try:
         with Client(arguments.server, arguments.timeout) as client:
             if client.notice:
-                print(f"the server has {client.notice}", file=sys.stderr)
+                print(_plain(f"the server has {client.notice}"), file=sys.stderr)
             submit = client.submit_path if arguments.localhost else client.submit_file
             for verdict in _in_order(submit, arguments.files):
                 _print(verdict)
                 code = {State.CLEAN: 0, State.INFECTED: 23}.get(verdict.state, 1 if verdict.lost else 2)
                 exit_code = max(exit_code, code, key=rank.index)
     except Refused as error:
-        print(error, file=sys.stderr)
+        print(_plain(str(error)), file=sys.stderr)
         return 1
     except ValueError as error:
         print(error, file=sys.stderr)

@@ -125,7 +125,7 @@ impl Answer {
                 self.record.epoch = Some(epoch);
             }
             Reply::Done(count, path, sha1) => {
-                if self.located(&path).elements().first() != Some(&self.name) {
+                if self.located(&path) != ObjectPath::root(self.name.clone()) {
                     self.fail(format!("DONE for another name: {path}"));
                 }
                 if let Some(why) = self.contradiction() {

@@ -1,6 +1,7 @@
 //! The clients in examples/, against a daemon and against servers that misbehave: only a server's word about all of the
 //! content may come out as clean.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -165,7 +166,8 @@ fn a_daemon_scans_what_it_is_sent() {
 ///
 /// * `S: TEXT` says this line; `{port}` is a port for uploads, `{closed}` one that nobody listens on
 /// * `s: TEXT` says it without a line end
-/// * `C:` awaits a line
+/// * `D: ID` says that what was asked by this id is clean, as a daemon does
+/// * `C:` awaits a line; `{1}` is then the name that was asked for by the id 1
 /// * `U:` takes an upload to its end, `R:` takes a part of it and then resets the connection
 /// * `W:` says nothing until the client goes
 ///
@@ -180,17 +182,30 @@ fn play(control: TcpStream, script: &str) -> Vec<u8> {
     let mut lines = BufReader::new(control.try_clone().unwrap());
     let mut say = &control;
     let mut content = Vec::new();
+    let mut names: HashMap<String, String> = HashMap::new();
     for line in script.lines().map(str::trim_start) {
         let (what, text) = line.split_at_checked(2).unwrap();
         let text = text
             .trim_start()
             .replace("{port}", &uploads.local_addr().unwrap().port().to_string())
             .replace("{closed}", &closed.to_string());
+        let text = names.iter().fold(text, |text, (id, name)| {
+            text.replace(&format!("{{{id}}}"), name)
+        });
         match what {
-            "S:" => say.write_all(format!("{text}\r\n").as_bytes()).unwrap(),
+            "D:" => {
+                let (id, name) = (&text, &names[&text]);
+                let answer = format!("{id} COVERAGE 1 1 0 0 1:ff\r\n{id} DONE 0 : \"{name}\"\r\n");
+                say.write_all(answer.as_bytes()).unwrap();
+            }
+            "S:" => say.write_all(&bytes(&format!("{text}\r\n"))).unwrap(),
             "s:" => say.write_all(text.as_bytes()).unwrap(),
             "C:" => {
-                lines.read_line(&mut String::new()).unwrap();
+                let mut line = String::new();
+                lines.read_line(&mut line).unwrap();
+                if let Some((id, name)) = line.trim_end().split_once(" SCAN/REQUEST ") {
+                    names.insert(id.to_owned(), name.to_owned());
+                }
             }
             "U:" => {
                 let (mut upload, _) = uploads.accept().unwrap();
@@ -209,6 +224,18 @@ fn play(control: TcpStream, script: &str) -> Vec<u8> {
         }
     }
     content
+}
+
+/// The text with U+F000 to U+F0FF for single bytes, which need not be UTF-8.
+fn bytes(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    for char in text.chars() {
+        match u32::from(char) {
+            byte @ 0xf000..=0xf0ff => out.push((byte & 0xff) as u8),
+            _ => out.extend(char.encode_utf8(&mut [0; 4]).bytes()),
+        }
+    }
+    out
 }
 
 /// A server that plays a script for one client.
@@ -251,13 +278,13 @@ const SERVERS: &[(&str, &str, i32, &str)] = &[
     ),
     (
         "clean",
-        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 SEND {port}\n U:\n S: 1 SCANNING \"x\"\n S: 1 DONE 0 : \"x\"\n W:",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 SEND {port}\n U:\n S: 1 SCANNING \"x\"\n D: 1\n W:",
         0,
         "clean",
     ),
     (
         "as in the paper: no count, no COVERAGE, no QUEUED",
-        "S: READY\n C:\n S: EINVAL Unknown option: COVERAGE\n C:\n S: 1 SEND {port}\n U:\n S: 1 DONE : \"x\"\n W:",
+        "S: READY\n C:\n S: EINVAL Unknown option: COVERAGE\n C:\n S: 1 SEND {port}\n U:\n S: 1 DONE : \"{1}\"\n W:",
         0,
         "clean",
     ),
@@ -317,25 +344,25 @@ const SERVERS: &[(&str, &str, i32, &str)] = &[
     ),
     (
         "no connection to the port, and called clean",
-        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 SEND {closed}\n S: 1 DONE 0 : \"x\"\n W:",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 SEND {closed}\n D: 1\n W:",
         2,
         "NOT KNOWN TO BE CLEAN",
     ),
     (
         "a part of it called clean",
-        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 SEND {port}\n R:\n S: 1 DONE 0 : \"x\"\n W:",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 SEND {port}\n R:\n D: 1\n W:",
         2,
         "NOT KNOWN TO BE CLEAN",
     ),
     (
         "called clean without the content",
-        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n S: 1 DONE 0 : \"x\"\n W:",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n D: 1\n W:",
         2,
         "NOT KNOWN TO BE CLEAN",
     ),
     (
         "an answer that is none",
-        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 DONE x : \"x\"\n W:",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 COVERAGE 1 1 0 0 1:ff\n S: 1 DONE x : \"{1}\"\n W:",
         2,
         "NOT KNOWN TO BE CLEAN",
     ),
@@ -387,6 +414,66 @@ const SERVERS: &[(&str, &str, i32, &str)] = &[
         1,
         "NOT KNOWN TO BE CLEAN",
     ),
+    (
+        "an answer about another name",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 COVERAGE 1 1 0 0 1:ff\n S: 1 DONE 0 : \"{1}x\"\n W:",
+        2,
+        "something else",
+    ),
+    (
+        "an answer about a part of it",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 COVERAGE 1 1 0 0 1:ff\n S: 1 DONE 0 : \"{1}\" -> \"x\"\n W:",
+        2,
+        "something else",
+    ),
+    (
+        "an answer about the name that was asked for, as in the paper",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 COVERAGE 1 1 0 0 1:ff\n S: 1 DONE 0 : \"\" : da39\n W:",
+        0,
+        "clean",
+    ),
+    (
+        "an answer without COVERAGE, which was promised",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 DONE 0 : \"{1}\"\n W:",
+        2,
+        "without COVERAGE",
+    ),
+    (
+        "a finding in a word that nobody knows",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 INFECTEDX\n D: 1\n W:",
+        23,
+        "infected",
+    ),
+    (
+        "a finding that is not whole",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 infected\n D: 1\n W:",
+        23,
+        "infected",
+    ),
+    (
+        "a word that nobody knows",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SEND {port}\n U:\n S: 1 DENIED\n D: 1\n W:",
+        2,
+        "makes no sense",
+    ),
+    (
+        "an error of one word",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 SCANNING \"AAAAAAAAAAAAAAAAAAAAAAAA-of-before\"\n S: 1 E2BIG\n W:",
+        2,
+        "CLEAN: E2BIG",
+    ),
+    (
+        "controls in an error",
+        "S: READY\n C:\n S: OK\n C:\n S: 1 EACCES \u{1b}[2J\u{7}\u{7f}\u{9b}m\u{202e}\u{f09b}\u{f0e9}\u{e9}\n W:",
+        2,
+        "EACCES \\x1b[2J\\x07\\x7f\\xc2\\x9bm\\xe2\\x80\\xae\\x9b\u{fffd}\u{e9}",
+    ),
+    (
+        "controls in a greeting",
+        "S: DENIED \u{1b}[2J\u{f09b}m",
+        1,
+        "DENIED \\x1b[2J\\x9bm",
+    ),
 ];
 
 #[test]
@@ -409,6 +496,11 @@ fn no_server_gets_a_wrong_clean_out_of_a_client() {
                     let (exit, text, sent) = perform(client, name, script, &[file]);
                     assert_eq!(exit, *code, "{}, {name}: {text}", client.name);
                     assert!(text.contains(word), "{}, {name}: {text}", client.name);
+                    assert!(
+                        !text.contains("of-before"),
+                        "{}, {name}: {text}",
+                        client.name
+                    );
                     if script.contains("U:") {
                         assert!(sent == *content, "{}, {name}: content", client.name);
                     }
@@ -449,7 +541,7 @@ fn several_contents_go_out_side_by_side() {
     let first = write(folder.path(), "first", b"one");
     let second = write(folder.path(), "second", b"two");
     let script = "S: READY\n C:\n S: OK\n C:\n S: 1 QUEUED\n C:\n S: 2 QUEUED\n S: 2 SEND {port}\n U:\n S: 1 SEND {port}\n U:\n \
-                  S: 1 DONE 0 : \"first\"\n S: 2 DONE 0 : \"second\"\n W:";
+                  D: 1\n D: 2\n W:";
     for client in clients() {
         let (exit, text, sent) = perform(&client, "two", script, &[&first, &second]);
         assert_eq!(
@@ -476,6 +568,11 @@ class Broken(io.RawIOBase):
             raise OSError("broken")
         return b"harmless"
 
+class Waiting(io.RawIOBase):
+    parts = [b"harmless so far", None]
+    def read(self, size):
+        return self.parts.pop(0)
+
 eicar = sys.stdin.buffer.read()
 with Client(sys.argv[2]) as client:
     assert client.notice == "test signatures only", client.notice
@@ -489,6 +586,10 @@ with Client(sys.argv[2]) as client:
         assert verdict.coverage[:1] == ["1"], verdict
     broken = client.scan_stream(Broken())
     assert broken.state is State.UNKNOWN and "ECONNRESET" in broken.reason, broken
+    waiting = client.scan_stream(Waiting())
+    assert waiting.state is State.UNKNOWN and "ECONNRESET" in waiting.reason, waiting
+    for label in ("\x9b\u202e", b"\x9b\xe9\\ \"", "", "a\tb", '"q"', "\u00e9"):
+        assert client.scan_bytes(b"harmless", label).state is State.CLEAN, label
     assert client.scan_path("/nowhere").reason.startswith("ENOENT")
 client_after = client.scan_bytes(b"harmless")
 assert client_after.state is State.UNKNOWN and client_after.lost, client_after
@@ -515,6 +616,40 @@ fn the_python_class_takes_content_from_anywhere() {
     let output = child.wait_with_output().unwrap();
     let complaints = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.stdout, b"fine\n", "{complaints}");
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_goes_out_is_not_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    for client in clients() {
+        let file = write(folder.path(), "file", &[b'x'; 100_000]);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shrunk = file.clone();
+        let server = std::thread::spawn(move || {
+            let control = listener.accept().unwrap().0;
+            let mut lines = BufReader::new(control.try_clone().unwrap()).lines();
+            let mut say = &control;
+            say.write_all(b"READY\r\n").unwrap();
+            lines.next().unwrap().unwrap();
+            say.write_all(b"OK\r\n").unwrap();
+            lines.next().unwrap().unwrap();
+            std::fs::write(shrunk, b"short").unwrap();
+            let uploads = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = uploads.local_addr().unwrap().port();
+            say.write_all(format!("1 SEND {port}\r\n").as_bytes())
+                .unwrap();
+            let mut content = Vec::new();
+            let ended = uploads.accept().unwrap().0.read_to_end(&mut content);
+            let answer = b"1 COVERAGE 1 5 0 0 1:ff\r\n1 DONE 0 : \"\"\r\n";
+            say.write_all(answer).unwrap();
+            lines.next();
+            ended.is_ok()
+        });
+        let (exit, text) = client.run(address, &[], &[&file]);
+        assert_eq!(exit, 2, "{}: {text}", client.name);
+        assert!(!server.join().unwrap(), "{}: a reset", client.name);
+    }
 }
 
 #[test]

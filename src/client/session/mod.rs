@@ -374,6 +374,8 @@ fn number(word: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod tests;
 
 /// What other tests need of a session.
