@@ -74,9 +74,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "local",
         &[
-            "config", "database", "event", "log", "path", "pidfile", "policy", "pool", "request",
-            "chevron", "config", "database", "event", "log", "path", "policy", "pool", "request",
-            "verdict",
+            "chevron", "config", "database", "event", "log", "path", "pidfile", "policy", "pool",
+            "request", "verdict",
         ],
     ),
     (

@@ -10,7 +10,7 @@ use vfind::client::print::{Form, Printer, Setting};
 use vfind::event::Coverage;
 use vfind::verdict::{Element, Exit, FoundRecord, PartRecord, Record, Times, Verdict};
 
-use crate::support::{Daemon, PATIENCE, eicar, has_tools, noise, odd_names};
+use crate::support::{Daemon, PATIENCE, eicar, has_tools, noise, odd_names, run};
 
 const PROGRAMS: [&str; 3] = [
     env!("CARGO_BIN_EXE_vfindd"),
@@ -29,20 +29,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Runs a program with this input and gives its output.
+/// What a program that has to succeed makes of this input.
 fn through(program: &str, arguments: &[&str], input: &[u8]) -> String {
-    let mut child = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    let writing = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().unwrap();
-    writing.join().unwrap().unwrap();
+    let output = run(program, arguments, input);
     assert!(output.status.success(), "{}", text(&output.stderr));
     text(&output.stdout)
 }

@@ -317,10 +317,12 @@ pub fn run(program: &str, arguments: &[&str], input: &[u8]) -> Output {
         .spawn()
         .unwrap();
     let mut stdin = child.stdin.take().unwrap();
-    // A program that has had enough does not read to the end.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    child.wait_with_output().unwrap()
+    let input = input.to_vec();
+    // Beside it, for a program may write before it has read all; one that has had enough does not read to the end.
+    let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writing.join().unwrap();
+    output
 }
 
 /// What it printed.
