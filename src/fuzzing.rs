@@ -111,7 +111,7 @@ pub fn signature(data: &[u8]) {
         return;
     };
     let mut batch = Batch::default();
-    format.parse(text, "fuzz", &mut batch);
+    batch.read(*format, text, "fuzz");
     let (signatures, complaints) = batch.into_parts();
     let lines = text.split(|byte| *byte == b'\n').count() as u32;
     assert!(complaints.iter().all(|complaint| complaint.line <= lines));

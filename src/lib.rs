@@ -23,6 +23,7 @@
 pub mod access;
 pub mod bytes;
 pub mod glob;
+pub mod image;
 pub mod kind;
 pub mod path;
 pub mod pidfile;
@@ -32,6 +33,9 @@ pub mod user;
 pub mod chevron;
 pub mod event;
 pub mod object;
+
+pub mod executable;
+pub mod filetype;
 
 pub mod budget;
 pub mod policy;

@@ -147,7 +147,7 @@ pub fn compile_texts(texts: &[SourceText]) -> Result<Compiled, LoadError> {
     let unwanted: HashSet<&[u8]> = unwanted.iter().flat_map(|text| lines(&text.text)).collect();
     for text in texts {
         let before = batch.signatures().len();
-        format_of(text)?.parse(&text.text, &text.name, &mut batch);
+        batch.read(format_of(text)?, &text.text, &text.name);
         batch.retain_from(before, |signature| !is_unwanted(&signature.name, &unwanted));
         if batch.signatures().len() > before && text.text != BUILTIN {
             test_signatures_only = false;
@@ -245,6 +245,8 @@ mod tests {
     use crate::event::Place;
     use crate::signature::Meaning;
     use crate::signature::digests::DigestList;
+    use crate::signature::pattern::Part;
+    use crate::signature::rule::Test;
     use std::io::Write;
 
     fn builtin() -> Loaded {
@@ -325,14 +327,25 @@ mod tests {
         let loaded = builtin();
         assert_eq!(found(&loaded.compiled.database, BUILTIN), []);
         let mut batch = Batch::default();
-        Cvdl.parse(BUILTIN, BUILTIN_NAME, &mut batch);
+        batch.read(&Cvdl, BUILTIN, BUILTIN_NAME);
         let source = BUILTIN.to_ascii_lowercase();
         for signature in batch.signatures() {
-            let Meaning::Rule { patterns, .. } = &signature.meaning else {
+            let Meaning::Rule(rule) = &signature.meaning else {
                 panic!("{signature:?}");
             };
-            for pattern in patterns {
-                let marker = pattern.folded();
+            for test in &rule.tests {
+                let Test::Pattern(pattern) = test else {
+                    panic!("{signature:?}");
+                };
+                let parts = pattern
+                    .segments()
+                    .iter()
+                    .flat_map(|segment| segment.parts());
+                let bytes = parts.flat_map(|part| match part {
+                    Part::Bytes { bytes, .. } => bytes.to_ascii_lowercase(),
+                    other => panic!("{other:?}"),
+                });
+                let marker: Vec<u8> = bytes.collect();
                 let mut places = source.windows(marker.len());
                 assert!(!places.any(|at| at == marker), "{}", signature.name);
             }

@@ -35,7 +35,9 @@ impl Atoms {
         let mut atoms = Self::default();
         let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
         for (pattern, number) in patterns.iter().zip(0..) {
-            let folded = pattern.folded();
+            let folded: Vec<u8> = super::confirm::runs(pattern)
+                .flat_map(|(bytes, _)| bytes.to_ascii_lowercase())
+                .collect();
             let (offset, text) = best(&folded);
             let anchor = Anchor {
                 pattern: number,

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use crate::event::Place;
-use crate::signature::condition::Condition;
+use crate::signature::condition::{Condition, Hits};
 
 /// All rules, and which of them each pattern concerns.
 #[derive(Debug, Default)]
@@ -26,9 +26,9 @@ struct Rule {
 }
 
 impl Rule {
-    fn place(&self, end_of: &impl Fn(u32) -> Option<u64>) -> Option<Place> {
-        self.condition
-            .place(&|index| self.patterns.get(index).and_then(|number| end_of(*number)))
+    fn place(&self, hits: &impl Fn(u32) -> Hits) -> Option<Place> {
+        let of = |index: usize| self.patterns.get(index).map(|number| hits(*number));
+        self.condition.place(&|index| of(index).unwrap_or_default())
     }
 }
 
@@ -42,7 +42,7 @@ impl Conditions {
         };
         // There are no more rules than signatures, whose numbers fit.
         let number = u32::try_from(self.rules.len()).unwrap_or(u32::MAX);
-        if rule.place(&|_| None).is_some() {
+        if rule.place(&|_| Hits::default()).is_some() {
             self.on_nothing.push(number);
         }
         for pattern in &rule.patterns {
@@ -58,12 +58,8 @@ impl Conditions {
     }
 
     /// The signatures that hold, in the order in which they were added, and where. `held` are the patterns that
-    /// occur, `end_of` gives the earliest end of each.
-    pub(super) fn holding(
-        &self,
-        held: &[u32],
-        end_of: impl Fn(u32) -> Option<u64>,
-    ) -> Vec<(u32, Place)> {
+    /// occur, `hits` tells how often each.
+    pub(super) fn holding(&self, held: &[u32], hits: impl Fn(u32) -> Hits) -> Vec<(u32, Place)> {
         let mut concerned = self.on_nothing.clone();
         for pattern in held {
             concerned.extend(self.users.get(*pattern as usize).into_iter().flatten());
@@ -73,7 +69,7 @@ impl Conditions {
         concerned
             .into_iter()
             .filter_map(|number| self.rules.get(number as usize))
-            .filter_map(|rule| Some((rule.signature, rule.place(&end_of)?)))
+            .filter_map(|rule| Some((rule.signature, rule.place(&hits)?)))
             .collect()
     }
 }
@@ -85,11 +81,14 @@ mod tests {
     #[test]
     fn a_rule_that_holds_on_nothing_needs_no_pattern_and_may_be_refuted_by_one() {
         let mut conditions = Conditions::default();
-        let not = Condition::Not(Box::new(Condition::Pattern(0)));
-        conditions.add(0, [5].into(), Condition::Pattern(0));
+        let not = Condition::Not(Box::new(Condition::Test(0)));
+        conditions.add(0, [5].into(), Condition::Test(0));
         conditions.add(1, [5].into(), not);
-        assert_eq!(conditions.holding(&[], |_| None), [(1, Place::Absence)]);
-        let held = conditions.holding(&[5], |_| Some(9));
+        assert_eq!(
+            conditions.holding(&[], |_| Hits::default()),
+            [(1, Place::Absence)]
+        );
+        let held = conditions.holding(&[5], |_| Hits::once(9));
         assert_eq!(held, [(0, Place::End(9))]);
     }
 }

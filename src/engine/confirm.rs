@@ -1,7 +1,21 @@
 //! A candidate and the bytes around it: match or not.
 #![forbid(unsafe_code)]
 
-use crate::signature::pattern::Pattern;
+use crate::signature::pattern::{Part, Pattern, Segment};
+
+/// Its bytes, and whether their case matters not.
+pub(super) fn runs(pattern: &Pattern) -> impl Iterator<Item = (&[u8], bool)> {
+    let parts = pattern.segments().iter().flat_map(Segment::parts);
+    parts.filter_map(|part| match part {
+        Part::Bytes { bytes, caseless } => Some((bytes.as_slice(), *caseless)),
+        _ => None,
+    })
+}
+
+/// Its length in bytes.
+pub(super) fn length(pattern: &Pattern) -> usize {
+    runs(pattern).map(|(bytes, _)| bytes.len()).sum()
+}
 
 /// Where in `content` the match ends, if `pattern` is there with its byte `offset` at `atom`.
 pub(super) fn confirm(
@@ -11,9 +25,9 @@ pub(super) fn confirm(
     offset: usize,
 ) -> Option<usize> {
     let start = atom.checked_sub(offset)?;
-    let end = start.checked_add(pattern.length())?;
+    let end = start.checked_add(length(pattern))?;
     let mut rest = content.get(start..end)?;
-    for (expected, caseless) in pattern.runs() {
+    for (expected, caseless) in runs(pattern) {
         let (found, after) = rest.split_at_checked(expected.len())?;
         let same = match caseless {
             true => found.eq_ignore_ascii_case(expected),
@@ -30,12 +44,14 @@ pub(super) fn confirm(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::pattern::Builder;
 
     #[test]
     fn each_part_has_its_own_case() {
-        let caseless = Pattern::caseless(b"cd").unwrap();
-        let pattern = Pattern::exact(b"aB").unwrap().followed_by(&caseless);
-        let pattern = pattern.unwrap();
+        let mut builder = Builder::default();
+        builder.bytes(b"aB", false);
+        builder.bytes(b"cd", true);
+        let pattern = builder.finish(None).unwrap();
         assert_eq!(confirm(&pattern, b"xaBCdx", 3, 2), Some(5));
         assert_eq!(confirm(&pattern, b"xabcdx", 3, 2), None);
         assert_eq!(confirm(&pattern, b"xaBc", 3, 2), None, "cut short");

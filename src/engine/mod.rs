@@ -14,7 +14,9 @@ mod literals;
 use std::collections::{HashMap, HashSet};
 
 use crate::event::{Place, SignatureName};
+use crate::signature::condition::Hits;
 use crate::signature::pattern::Pattern;
+use crate::signature::rule::Test;
 use crate::signature::{Meaning, Signature};
 use conditions::Conditions;
 use confirm::confirm;
@@ -52,17 +54,18 @@ impl Database {
             names.push(signature.name);
             match signature.meaning {
                 Meaning::Digest { digest, size } => digests.add(number, digest, size),
-                Meaning::Rule {
-                    patterns: own,
-                    condition,
-                } => {
-                    let own = own.into_iter().map(|pattern| patterns.number(pattern));
-                    conditions.add(number, own.collect::<Result<_, _>>()?, condition);
+                Meaning::SectionDigest { .. } => return Err("section digests".to_owned()),
+                Meaning::Rule(rule) => {
+                    let own = rule.tests.into_iter().map(|test| match test {
+                        Test::Pattern(pattern) => patterns.number(pattern),
+                        other => Err(format!("{other:?}")),
+                    });
+                    conditions.add(number, own.collect::<Result<_, _>>()?, rule.condition);
                 }
             }
         }
         let patterns = patterns.list;
-        let longest = patterns.iter().map(Pattern::length).max();
+        let longest = patterns.iter().map(confirm::length).max();
         Ok(Self {
             by_name: sorted_by_name(&names),
             names,
@@ -190,9 +193,9 @@ impl<'d> Matcher<'d> {
         }
         let database = self.database;
         let digests = database.digests.holding(self.hashes).into_iter();
-        let rules = database
-            .conditions
-            .holding(&self.found.held, |pattern| self.found.end(pattern));
+        let rules = database.conditions.holding(&self.found.held, |pattern| {
+            self.found.end(pattern).map_or(Hits::default(), Hits::once)
+        });
         let mut holding: Vec<_> = digests
             .map(|number| (number, Place::Digest))
             .chain(rules)
@@ -260,15 +263,16 @@ mod tests {
     use crate::event::EngineWord;
     use crate::signature::condition::Condition;
     use crate::signature::digests::Digest;
-    use crate::signature::pattern::LENGTH_LIMIT;
-    use crate::signature::{Batch, Format, cvdl::Cvdl};
+    use crate::signature::pattern::{Builder, LENGTH_LIMIT};
+    use crate::signature::rule::Rule;
+    use crate::signature::{Batch, cvdl::Cvdl};
     use proptest::collection::vec;
     use proptest::prelude::*;
     use sha2::{Digest as _, Sha256};
 
     fn database(cvdl: &str) -> Database {
         let mut batch = Batch::default();
-        Cvdl.parse(cvdl.as_bytes(), "test", &mut batch);
+        batch.read(&Cvdl, cvdl.as_bytes(), "test");
         assert_eq!(batch.complaints(), []);
         Database::compile(batch.into_parts().0).unwrap()
     }
@@ -410,27 +414,29 @@ mod tests {
     fn naive(pattern: &Pattern, content: &[u8]) -> Option<u64> {
         let here = |window: &[u8]| {
             let mut rest = window;
-            pattern.runs().all(|(bytes, caseless)| {
+            confirm::runs(pattern).all(|(bytes, caseless)| {
                 let (part, after) = rest.split_at(bytes.len());
                 rest = after;
                 part == bytes || (caseless && part.to_ascii_lowercase() == bytes)
             })
         };
-        let start = content.windows(pattern.length()).position(here)?;
-        Some((start + pattern.length()) as u64)
+        let length = confirm::length(pattern);
+        let start = content.windows(length).position(here)?;
+        Some((start + length) as u64)
     }
 
     fn oracle(signatures: &[Signature], content: &[u8]) -> Vec<(String, Place)> {
         let mut found = Vec::new();
         for signature in signatures {
-            let Meaning::Rule {
-                patterns,
-                condition,
-            } = &signature.meaning
-            else {
+            let Meaning::Rule(rule) = &signature.meaning else {
                 continue;
             };
-            let place = condition.place(&|index| naive(&patterns[index], content));
+            let place = rule.condition.place(&|index| match &rule.tests[index] {
+                Test::Pattern(pattern) => {
+                    naive(pattern, content).map_or(Hits::default(), Hits::once)
+                }
+                other => panic!("{other:?}"),
+            });
             found.extend(place.map(|place| (signature.name.name.clone(), place)));
         }
         found
@@ -443,17 +449,16 @@ mod tests {
 
     fn pattern() -> impl Strategy<Value = Pattern> {
         vec((vec(letter(), 1..12), any::<bool>()), 1..4).prop_map(|parts| {
-            let part = |(bytes, caseless): &(Vec<u8>, bool)| match caseless {
-                true => Pattern::caseless(bytes).unwrap(),
-                false => Pattern::exact(bytes).unwrap(),
-            };
-            let all = parts.iter().map(part);
-            all.reduce(|a, b| a.followed_by(&b).unwrap()).unwrap()
+            let mut builder = Builder::default();
+            for (bytes, caseless) in parts {
+                builder.bytes(&bytes, caseless);
+            }
+            builder.finish(None).unwrap()
         })
     }
 
     fn condition() -> impl Strategy<Value = Condition> {
-        let leaf = (0..3_usize).prop_map(Condition::Pattern);
+        let leaf = (0..3_usize).prop_map(Condition::Test);
         leaf.prop_recursive(3, 8, 3, |inner| {
             let some = vec(inner.clone(), 1..4);
             prop_oneof![
@@ -469,10 +474,7 @@ mod tests {
         vec((vec(pattern(), 3), condition()), 1..6).prop_map(|rules| {
             let signature = |(number, (patterns, condition)): (u32, _)| Signature {
                 name: SignatureName::new(EngineWord::Cvdl, &number.to_string()),
-                meaning: Meaning::Rule {
-                    patterns,
-                    condition,
-                },
+                meaning: Meaning::Rule(Rule::anywhere(patterns, condition)),
             };
             (0..).zip(rules).map(signature).collect()
         })
@@ -486,12 +488,16 @@ mod tests {
     /// Content in which the patterns of these signatures have a chance to occur.
     fn content(signatures: &[Signature], parts: &[(usize, bool, Vec<u8>)]) -> Vec<u8> {
         let patterns = signatures.iter().flat_map(|one| match &one.meaning {
-            Meaning::Rule { patterns, .. } => patterns.as_slice(),
-            Meaning::Digest { .. } => &[],
+            Meaning::Rule(rule) => rule.tests.as_slice(),
+            _ => &[],
         });
-        let patterns: Vec<Vec<u8>> = patterns
-            .map(|pattern| pattern.runs().flat_map(|run| run.0.to_vec()).collect())
-            .collect();
+        let bytes = |test: &Test| match test {
+            Test::Pattern(pattern) => confirm::runs(pattern)
+                .flat_map(|run| run.0.to_vec())
+                .collect(),
+            other => panic!("{other:?}"),
+        };
+        let patterns: Vec<Vec<u8>> = patterns.map(bytes).collect();
         let part = |(pick, upper, noise): &(usize, bool, Vec<u8>)| {
             let bytes = &patterns[pick % patterns.len()];
             let bytes = match upper {

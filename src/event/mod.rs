@@ -42,6 +42,8 @@ impl<F: FnMut(Event) -> ControlFlow<()>> Sink for F {
 /// The word in front of a signature's name that says which kind of signature it is (design: names that users see).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum EngineWord {
+    /// A signature in one of ClamAV's formats.
+    Clam,
     /// A rule in CyberSoft's description language.
     Cvdl,
     /// No signature: a gap that the policy reports as a finding.
@@ -52,16 +54,20 @@ pub enum EngineWord {
     Sha1,
     /// A whole-object SHA-256.
     Sha256,
+    /// A YARA rule.
+    Yara,
 }
 
 impl fmt::Display for EngineWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Clam => "CLAM",
             Self::Cvdl => "CVDL",
             Self::Gap => "GAP",
             Self::Md5 => "MD5",
             Self::Sha1 => "SHA1",
             Self::Sha256 => "SHA256",
+            Self::Yara => "YARA",
         })
     }
 }
@@ -341,17 +347,23 @@ pub struct Note {
 /// The kinds of notes (design: words).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NoteKind {
+    /// A signature held, and a list of known good digests has the object or a container of it: not reported.
+    Allowed,
     /// Readers disagree; all readings were matched.
     Ambiguous(String),
     /// The file changed while it was read.
     Changed,
+    /// Too large for what needs the whole object at once: that saw it in overlapping windows.
+    Windowed,
 }
 
 impl fmt::Display for NoteKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Ambiguous(what) => write!(f, "ambiguous/{what}"),
+            Self::Allowed => f.write_str("allowed"),
             Self::Changed => f.write_str("changed"),
+            Self::Windowed => f.write_str("windowed"),
         }
     }
 }

@@ -14,7 +14,9 @@ use std::fmt;
 
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 
-use super::{Batch, Format, Meaning, Signature, named};
+use std::io::{self, BufRead};
+
+use super::{Format, Intake, Item, Meaning, Notes, Signature, lines, named};
 use crate::event::EngineWord;
 use crate::path::printable;
 
@@ -69,16 +71,20 @@ impl Format for DigestList {
         "digests"
     }
 
-    fn parse(&self, text: &[u8], source: &str, out: &mut Batch) {
-        for (number, line) in (1..).zip(text.split(|byte| *byte == b'\n')) {
-            match line.trim_ascii() {
-                [] | [b'#' | b';', ..] => {}
-                line => match signature(line) {
-                    Ok(signature) => out.add(signature),
-                    Err(reason) => out.complain(source, number, reason),
-                },
-            }
-        }
+    fn extensions(&self) -> &'static [&'static str] {
+        &["md5", "sha1", "sha256", "digests"]
+    }
+
+    fn parse(&self, text: &mut dyn BufRead, source: &str, out: &mut dyn Intake) -> io::Result<()> {
+        let notes = Notes { source };
+        lines::each(text, |number, line| match line.map(<[u8]>::trim_ascii) {
+            Ok([] | [b'#' | b';', ..]) => {}
+            Ok(line) => match signature(line) {
+                Ok(signature) => out.take(Item::Signature(signature)),
+                Err(reason) => notes.complain(out, number, reason),
+            },
+            Err(reason) => notes.complain(out, number, reason),
+        })
     }
 }
 
@@ -140,6 +146,7 @@ fn file_name(rest: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Batch;
     use super::*;
 
     const MD5: &str = "0123456789abcdef0123456789ABCDEF";
@@ -147,7 +154,7 @@ mod tests {
 
     fn parse(text: &str) -> Batch {
         let mut batch = Batch::default();
-        DigestList.parse(text.as_bytes(), "list", &mut batch);
+        batch.read(&DigestList, text.as_bytes(), "list");
         batch
     }
 

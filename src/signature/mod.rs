@@ -7,14 +7,17 @@
 pub mod condition;
 pub mod cvdl;
 pub mod digests;
+pub mod lines;
 pub mod pattern;
+pub mod rule;
 
 use std::fmt;
+use std::io::{self, BufRead};
 
 use crate::event::{EngineWord, SignatureName};
-use condition::Condition;
 use digests::Digest;
 use pattern::Pattern;
+use rule::Rule;
 
 /// All source formats.
 pub static FORMATS: &[&dyn Format] = &[&cvdl::Cvdl, &digests::DigestList];
@@ -24,15 +27,64 @@ pub fn format(name: &str) -> Option<&'static dyn Format> {
     FORMATS.iter().find(|format| format.name() == name).copied()
 }
 
+/// The format of files whose names end like this, without the dot and in lower case.
+pub fn format_by_extension(extension: &str) -> Option<&'static dyn Format> {
+    let has = |format: &&&'static dyn Format| format.extensions().contains(&extension);
+    FORMATS.iter().find(has).copied()
+}
+
 /// One source format.
 pub trait Format: fmt::Debug + Sync {
     /// Its name, by which a database says how a text is to be read.
     fn name(&self) -> &'static str;
 
-    /// Reads a whole text. `source` is the name that complaints carry.
+    /// How the names of its files end, without the dot, in lower case; none for a format that is named explicitly only.
+    fn extensions(&self) -> &'static [&'static str];
+
+    /// Reads a whole text. `source` is the name that complaints carry. A text may have hundreds of megabytes: a format
+    /// of lines holds one line at a time.
     ///
-    /// What can be read goes to `out`, everything else becomes a complaint; no bytes make it fail.
-    fn parse(&self, text: &[u8], source: &str, out: &mut Batch);
+    /// What can be read goes to `out`, everything else becomes a complaint or is set aside; no bytes make it fail.
+    ///
+    /// # Errors
+    /// Of reading alone.
+    fn parse(&self, text: &mut dyn BufRead, source: &str, out: &mut dyn Intake) -> io::Result<()>;
+}
+
+/// Takes what a format reads, one by one: what is compiled need not be kept.
+pub trait Intake {
+    /// Takes one.
+    fn take(&mut self, item: Item);
+}
+
+/// What a source says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// Something to find.
+    Signature(Signature),
+    /// Findings on an object with this digest are not reported (ClamAV's `.fp` and `.sfp`).
+    Allowed {
+        /// The digest of the object, or of a container that it is in.
+        digest: Digest,
+        /// Its length in bytes.
+        size: Option<u64>,
+        /// What the list calls it.
+        name: String,
+    },
+    /// The signatures of this name are not used, whichever source they are in (ClamAV's `.ign` and `.ign2`). Without the
+    /// word in front.
+    Ignored(String),
+    /// A part of macro patterns, by the number that they name (ClamAV's `$12` as an offset).
+    MacroMember {
+        /// The number, which is local to all sources of a database.
+        group: u32,
+        /// What to search for.
+        pattern: Pattern,
+    },
+    /// Something was not understood.
+    Complaint(Complaint),
+    /// Something is understood, and not searched for by this version, or not yet.
+    Aside(Aside),
 }
 
 /// One thing to find.
@@ -54,13 +106,15 @@ pub enum Meaning {
         /// The length of the object in bytes.
         size: Option<u64>,
     },
-    /// A condition over patterns that occur anywhere in the object.
-    Rule {
-        /// What the condition's indices mean.
-        patterns: Vec<Pattern>,
-        /// Which of them must occur.
-        condition: Condition,
+    /// A section of a program has this digest and, if one is given, this length.
+    SectionDigest {
+        /// The digest.
+        digest: Digest,
+        /// The length of the section in the file, in bytes.
+        size: Option<u64>,
     },
+    /// A condition over tests.
+    Rule(Rule),
 }
 
 /// Something in a source that was not understood, and so is not searched for.
@@ -70,7 +124,7 @@ pub struct Complaint {
     pub file: String,
     /// Its line, from 1.
     pub line: u32,
-    /// What is wrong there, in one line.
+    /// What is wrong there. The first line says it; more lines may show where.
     pub reason: String,
 }
 
@@ -80,34 +134,92 @@ impl fmt::Display for Complaint {
     }
 }
 
+/// Something in a source that is understood and not searched for: it is counted by its reason and listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aside {
+    /// The source.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// Whether it will be searched for.
+    pub until: Until,
+    /// Why, in a few words that are the same for all of a kind.
+    pub reason: &'static str,
+}
+
+/// Whether what is set aside will be searched for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Until {
+    /// Never by this version.
+    Never,
+    /// It waits for content that this version does not produce yet (HTML as text, a mail's parts).
+    Content,
+}
+
+/// What formats say of one source, in fewer words.
+#[derive(Debug)]
+pub struct Notes<'a> {
+    /// The source's name.
+    pub source: &'a str,
+}
+
+impl Notes<'_> {
+    /// A complaint about a line.
+    pub fn complain(&self, out: &mut dyn Intake, line: u32, reason: impl Into<String>) {
+        out.take(Item::Complaint(Complaint {
+            file: self.source.to_owned(),
+            line,
+            reason: reason.into(),
+        }));
+    }
+
+    /// Sets a line aside.
+    pub fn set_aside(&self, out: &mut dyn Intake, line: u32, until: Until, reason: &'static str) {
+        out.take(Item::Aside(Aside {
+            file: self.source.to_owned(),
+            line,
+            until,
+            reason,
+        }));
+    }
+}
+
 /// Complaints that are kept of one batch: a file in the wrong format would fill memory with them.
 const COMPLAINTS_LIMIT: usize = 1000;
 
-/// What came out of one or several sources.
+/// What came out of one or several sources, kept: for tests, and for small ones.
 #[derive(Debug, Default)]
 pub struct Batch {
     signatures: Vec<Signature>,
     complaints: Vec<Complaint>,
+    others: Vec<Item>,
+}
+
+impl Intake for Batch {
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Signature(signature) => self.signatures.push(signature),
+            Item::Complaint(complaint) => self.complain(complaint),
+            other => self.others.push(other),
+        }
+    }
 }
 
 impl Batch {
-    /// Adds a signature.
-    pub fn add(&mut self, signature: Signature) {
-        self.signatures.push(signature);
+    /// Reads a text in memory.
+    pub fn read(&mut self, format: &dyn Format, mut text: &[u8], source: &str) {
+        // Memory does not fail to be read.
+        let _ = format.parse(&mut text, source, self);
     }
 
     /// Adds a complaint; after a thousand one last says that there are more.
-    pub fn complain(&mut self, file: &str, line: u32, reason: impl Into<String>) {
-        let reason = match self.complaints.len() {
-            0..COMPLAINTS_LIMIT => reason.into(),
-            COMPLAINTS_LIMIT => "further complaints are not listed".to_owned(),
+    fn complain(&mut self, mut complaint: Complaint) {
+        match self.complaints.len() {
+            0..COMPLAINTS_LIMIT => {}
+            COMPLAINTS_LIMIT => complaint.reason = "further complaints are not listed".to_owned(),
             _ => return,
-        };
-        self.complaints.push(Complaint {
-            file: file.to_owned(),
-            line,
-            reason,
-        });
+        }
+        self.complaints.push(complaint);
     }
 
     /// The signatures so far, in the order of the sources.
@@ -126,7 +238,12 @@ impl Batch {
         &self.complaints
     }
 
-    /// Both lists.
+    /// What was neither a signature nor a complaint.
+    pub fn others(&self) -> &[Item] {
+        &self.others
+    }
+
+    /// Signatures and complaints.
     pub fn into_parts(self) -> (Vec<Signature>, Vec<Complaint>) {
         (self.signatures, self.complaints)
     }
@@ -163,14 +280,14 @@ mod tests {
     #[test]
     fn a_complaint_reads_as_compilers_write_them() {
         let mut batch = Batch::default();
-        batch.complain("v.vdl", 12, "no");
+        Notes { source: "v.vdl" }.complain(&mut batch, 12, "no");
         assert_eq!(batch.complaints()[0].to_string(), "v.vdl:12: no");
     }
 
     #[test]
     fn the_complaints_of_a_wrong_file_are_bounded_and_it_is_said() {
         let mut batch = Batch::default();
-        digests::DigestList.parse(&b"?\n".repeat(5000), "x", &mut batch);
+        batch.read(&digests::DigestList, &b"?\n".repeat(5000), "x");
         assert_eq!(batch.complaints().len(), COMPLAINTS_LIMIT + 1);
         assert!(
             batch.complaints()[COMPLAINTS_LIMIT]
@@ -183,7 +300,7 @@ mod tests {
         #[test]
         fn no_bytes_make_a_format_fail(text in proptest::collection::vec(any::<u8>(), 0..300)) {
             for format in FORMATS {
-                format.parse(&text, "x", &mut Batch::default());
+                Batch::default().read(*format, &text, "x");
             }
         }
     }

@@ -13,9 +13,12 @@
 
 mod lexer;
 
+use std::io::{self, BufRead, Read};
+
 use super::condition::Condition;
-use super::pattern::{NoPattern, Pattern};
-use super::{Batch, Format, Meaning, Signature, named};
+use super::pattern::{Builder, Pattern};
+use super::rule::Rule;
+use super::{Format, Intake, Item, Meaning, Notes, Signature, named};
 use crate::event::EngineWord;
 use lexer::{DEFINE, Kind, Lexer, Token};
 
@@ -28,16 +31,31 @@ impl Format for Cvdl {
         "cvdl"
     }
 
-    fn parse(&self, text: &[u8], source: &str, out: &mut Batch) {
-        let mut parser = Parser::new(text);
+    fn extensions(&self) -> &'static [&'static str] {
+        &["cvdl", "vdl"]
+    }
+
+    fn parse(&self, text: &mut dyn BufRead, source: &str, out: &mut dyn Intake) -> io::Result<()> {
+        let notes = Notes { source };
+        let mut whole = Vec::new();
+        text.take(TEXT_LIMIT + 1).read_to_end(&mut whole)?;
+        if whole.len() as u64 > TEXT_LIMIT {
+            notes.complain(out, 1, "a CVDL file of more than 64 MiB");
+            return Ok(());
+        }
+        let mut parser = Parser::new(&whole);
         while let Some(rule) = parser.next_rule() {
             match rule {
-                Ok(signature) => out.add(signature),
-                Err(flaw) => out.complain(source, flaw.line, flaw.reason),
+                Ok(signature) => out.take(Item::Signature(signature)),
+                Err(flaw) => notes.complain(out, flaw.line, flaw.reason),
             }
         }
+        Ok(())
     }
 }
+
+/// The largest file in bytes; people write them.
+const TEXT_LIMIT: u64 = 64 * 1024 * 1024;
 
 /// Parentheses and NOTs inside each other. Each costs stack here and in every evaluation; people nest a handful.
 const DEPTH_LIMIT: u32 = 64;
@@ -51,8 +69,11 @@ struct Flaw {
 /// A part of a rule: as long as it is a mere sequence, a comma may still make it longer.
 enum Term {
     Condition(Condition),
-    Sequence(Pattern),
+    Sequence(Vec<Piece>),
 }
+
+/// Bytes, and whether letters match in either case.
+type Piece = (Vec<u8>, bool);
 
 struct Parser<'t> {
     lexer: Lexer<'t>,
@@ -133,13 +154,11 @@ impl<'t> Parser<'t> {
         let name = named(EngineWord::Cvdl, name).map_err(flaw)?;
         let term = self.or()?;
         self.expect(&Kind::Hash)?;
-        let condition = self.settle(term);
+        let condition = self.settle(term)?;
+        let patterns = std::mem::take(&mut self.patterns);
         Ok(Signature {
             name,
-            meaning: Meaning::Rule {
-                patterns: std::mem::take(&mut self.patterns),
-                condition,
-            },
+            meaning: Meaning::Rule(Rule::anywhere(patterns, condition)),
         })
     }
 
@@ -165,10 +184,10 @@ impl<'t> Parser<'t> {
         if !self.accept(operator) {
             return Ok(first);
         }
-        let mut operands = vec![self.settle(first)];
+        let mut operands = vec![self.settle(first)?];
         loop {
             let next = operand(self)?;
-            operands.push(self.settle(next));
+            operands.push(self.settle(next)?);
             if !self.accept(operator) {
                 return Ok(Term::Condition(join(operands)));
             }
@@ -180,7 +199,7 @@ impl<'t> Parser<'t> {
             return self.sequence();
         }
         let inner = self.deeper(Self::not)?;
-        let inner = self.settle(inner);
+        let inner = self.settle(inner)?;
         Ok(Term::Condition(Condition::Not(Box::new(inner))))
     }
 
@@ -189,39 +208,36 @@ impl<'t> Parser<'t> {
         while self.peek().kind == Kind::Comma {
             let comma = self.take();
             let next = self.item()?;
-            let (Term::Sequence(first), Term::Sequence(next)) = (term, next) else {
+            let (Term::Sequence(mut first), Term::Sequence(next)) = (term, next) else {
                 return Err(Flaw::at(&comma, "a condition cannot be part of a sequence"));
             };
-            let both = first.followed_by(&next);
-            term = Term::Sequence(both.map_err(|why| Flaw::at(&comma, why.to_string()))?);
+            first.extend(next);
+            term = Term::Sequence(first);
         }
         Ok(term)
     }
 
     fn item(&mut self) -> Result<Term, Flaw> {
         let token = self.take();
-        let pattern = match &token.kind {
-            Kind::Byte(byte) => Pattern::exact(&[*byte]),
+        let piece = match &token.kind {
+            Kind::Byte(byte) => (vec![*byte], false),
             Kind::Open => {
                 let inner = self.deeper(Self::or)?;
                 self.expect(&Kind::Close)?;
                 return Ok(inner);
             }
-            Kind::Text(text) => Pattern::exact(text),
-            Kind::Tilde => self.caseless_text()?,
+            Kind::Text(text) => (text.clone(), false),
+            Kind::Tilde => (self.caseless_text()?, true),
             _ => return Err(self.refuse(token)),
         };
-        match pattern {
-            Ok(pattern) => Ok(Term::Sequence(pattern)),
-            Err(why) => Err(Flaw::at(&token, why.to_string())),
-        }
+        Ok(Term::Sequence(vec![piece]))
     }
 
     /// The string after a `~`.
-    fn caseless_text(&mut self) -> Result<Result<Pattern, NoPattern>, Flaw> {
+    fn caseless_text(&mut self) -> Result<Vec<u8>, Flaw> {
         let token = self.take();
         match &token.kind {
-            Kind::Text(text) => Ok(Pattern::caseless(text)),
+            Kind::Text(text) => Ok(text.clone()),
             _ => Err(self.refuse(token)),
         }
     }
@@ -238,14 +254,22 @@ impl<'t> Parser<'t> {
     }
 
     /// Makes a condition of a term that no comma can follow any more.
-    fn settle(&mut self, term: Term) -> Condition {
-        match term {
-            Term::Condition(condition) => condition,
-            Term::Sequence(pattern) => {
-                self.patterns.push(pattern);
-                Condition::Pattern(self.patterns.len() - 1)
-            }
+    fn settle(&mut self, term: Term) -> Result<Condition, Flaw> {
+        let pieces = match term {
+            Term::Condition(condition) => return Ok(condition),
+            Term::Sequence(pieces) => pieces,
+        };
+        let mut builder = Builder::default();
+        for (bytes, caseless) in pieces {
+            builder.bytes(&bytes, caseless);
         }
+        let line = self.start;
+        let pattern = builder.finish(None).map_err(|why| Flaw {
+            line,
+            reason: why.to_string(),
+        })?;
+        self.patterns.push(pattern);
+        Ok(Condition::Test(self.patterns.len() - 1))
     }
 
     fn expect(&mut self, kind: &Kind) -> Result<(), Flaw> {
@@ -326,11 +350,13 @@ fn unexpected(kind: &Kind) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::pattern::LENGTH_LIMIT;
+    use crate::signature::Batch;
+    use crate::signature::pattern::{LENGTH_LIMIT, Part};
+    use crate::signature::rule::Test;
 
     fn parse(text: &str) -> Batch {
         let mut batch = Batch::default();
-        Cvdl.parse(text.as_bytes(), "v.vdl", &mut batch);
+        batch.read(&Cvdl, text.as_bytes(), "v.vdl");
         batch
     }
 
@@ -345,35 +371,39 @@ mod tests {
 
     /// A rule as text, with parentheses around everything that has operands.
     fn shape(text: &str) -> String {
-        fn write(condition: &Condition, patterns: &[Pattern]) -> String {
+        fn write(condition: &Condition, tests: &[Test]) -> String {
             let join = |all: &[Condition], word: &str| {
-                let all: Vec<_> = all.iter().map(|one| write(one, patterns)).collect();
+                let all: Vec<_> = all.iter().map(|one| write(one, tests)).collect();
                 format!("({})", all.join(word))
             };
             match condition {
                 Condition::And(all) => join(all, " & "),
-                Condition::Not(one) => format!("!{}", write(one, patterns)),
+                Condition::Not(one) => format!("!{}", write(one, tests)),
                 Condition::Or(all) => join(all, " | "),
-                Condition::Pattern(at) => patterns[*at]
-                    .runs()
-                    .map(|(bytes, caseless)| {
-                        let mark = if caseless { "~" } else { "" };
-                        format!("{mark}{}", String::from_utf8_lossy(bytes))
-                    })
-                    .collect(),
+                Condition::Test(at) => {
+                    let Test::Pattern(pattern) = &tests[*at] else {
+                        panic!("{tests:?}");
+                    };
+                    let parts = pattern.segments()[0].parts().iter();
+                    let text = parts.map(|part| match part {
+                        Part::Bytes { bytes, caseless } => {
+                            let mark = if *caseless { "~" } else { "" };
+                            format!("{mark}{}", String::from_utf8_lossy(bytes))
+                        }
+                        other => panic!("{other:?}"),
+                    });
+                    text.collect()
+                }
+                Condition::Count(count) => panic!("{count:?}"),
                 Condition::Xor(all) => join(all, " ^ "),
             }
         }
         let batch = parse(&format!(":n, {text} #"));
         assert_eq!(batch.complaints(), [], "{text}");
-        let Meaning::Rule {
-            patterns,
-            condition,
-        } = &batch.signatures()[0].meaning
-        else {
+        let Meaning::Rule(rule) = &batch.signatures()[0].meaning else {
             panic!("{text}");
         };
-        write(condition, patterns)
+        write(&rule.condition, &rule.tests)
     }
 
     #[test]
