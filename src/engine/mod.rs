@@ -10,6 +10,7 @@ mod conditions;
 mod confirm;
 mod digests;
 mod literals;
+pub mod search;
 
 use std::collections::{HashMap, HashSet};
 
