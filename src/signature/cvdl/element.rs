@@ -26,9 +26,7 @@ struct Fuzz {
 
 impl Fuzz {
     fn widen(self, set: ByteSet) -> ByteSet {
-        let near = |byte: u8| {
-            byte.saturating_sub(self.below)..=byte.saturating_add(self.above)
-        };
+        let near = |byte: u8| byte.saturating_sub(self.below)..=byte.saturating_add(self.above);
         set.bytes().flat_map(near).collect()
     }
 }
@@ -207,9 +205,8 @@ impl<'t> Expression<'_, 't> {
 
     /// `m}`, `m,}` or `m,n}`.
     fn repetitions(&mut self, brace: &Token<'t>) -> Result<(u32, Option<u32>), Flaw> {
-        let times = |value: u64| {
-            u32::try_from(value).map_err(|_| Flaw::at(brace, "too many repetitions"))
-        };
+        let times =
+            |value: u64| u32::try_from(value).map_err(|_| Flaw::at(brace, "too many repetitions"));
         let min = times(self.integer()?)?;
         if self.tokens.accept(&Kind::CloseBrace) {
             return match min {

@@ -246,8 +246,7 @@ impl<'p, 't> Expression<'p, 't> {
 
     /// Says what is wrong with a token and puts it back: a `#` or a next rule must still be seen by the recovery.
     pub(super) fn refuse(&mut self, token: Token<'t>, expected: Option<&Kind<'_>>) -> Flaw {
-        let next_rule =
-            matches!(token.kind, Kind::Colon | Kind::Less) && token.leads;
+        let next_rule = matches!(token.kind, Kind::Colon | Kind::Less) && token.leads;
         let is_end = matches!(token.kind, Kind::End | Kind::Define(_)) || next_rule;
         let flaw = match expected {
             _ if is_end => Flaw::new(self.start, "the rule does not end with `#`"),
@@ -258,9 +257,10 @@ impl<'p, 't> Expression<'p, 't> {
                     token.kind
                 ),
             ),
-            Some(Kind::Close) if token.kind == Kind::Hash => {
-                Flaw::at(&token, "the rule ends inside of parentheses; a `)` is missing")
-            }
+            Some(Kind::Close) if token.kind == Kind::Hash => Flaw::at(
+                &token,
+                "the rule ends inside of parentheses; a `)` is missing",
+            ),
             _ => Flaw::unexpected(&token),
         };
         self.tokens.put_back(token);

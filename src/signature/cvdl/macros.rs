@@ -106,9 +106,7 @@ impl<'t> Tokens<'t> {
     /// The name of a rule, directly behind its colon.
     pub(super) fn name(&mut self) -> Result<&'t [u8], Flaw> {
         let place = self.lexer.place();
-        self.lexer
-            .name()
-            .map_err(|reason| Flaw::new(place, reason))
+        self.lexer.name().map_err(|reason| Flaw::new(place, reason))
     }
 
     /// Begins a rule: what its macros expand to is counted from here.

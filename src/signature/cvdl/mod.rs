@@ -78,12 +78,7 @@ const TEXT_LIMIT: u64 = 64 * 1024 * 1024;
 /// Complaints that are made about one file; of more, the number is said. Each holds a piece of the file.
 const COMPLAINTS_LIMIT: u32 = 1000;
 
-fn parse(
-    text: &mut dyn BufRead,
-    source: &str,
-    mode: Mode,
-    out: &mut dyn Intake,
-) -> io::Result<()> {
+fn parse(text: &mut dyn BufRead, source: &str, mode: Mode, out: &mut dyn Intake) -> io::Result<()> {
     let mut whole = Vec::new();
     text.take(TEXT_LIMIT + 1).read_to_end(&mut whole)?;
     let notes = Notes { source };

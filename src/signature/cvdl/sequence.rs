@@ -125,9 +125,7 @@ pub(super) fn patterns(
 
 /// One sequence for each way through the alternatives that are not bounded; at most `limit`.
 fn multiplied(sequence: Sequence, limit: usize) -> Result<Vec<Sequence>, String> {
-    let forks = |one: &Element| {
-        matches!(one, Element::Either(_)) && !one.is_bounded(DEPTH_LIMIT)
-    };
+    let forks = |one: &Element| matches!(one, Element::Either(_)) && !one.is_bounded(DEPTH_LIMIT);
     let weight = sequence.iter().map(Element::weight);
     if sequence.iter().any(forks) && weight.sum::<usize>() > COPIED_LIMIT {
         return Err(
@@ -161,14 +159,20 @@ fn multiplied(sequence: Sequence, limit: usize) -> Result<Vec<Sequence>, String>
 
 /// The element is a link, and so is the last one of some of these, of another kind.
 fn is_apart(all: &[Sequence], element: &Element) -> bool {
-    let differs = |before: &Element| before.link().is_some_and(|link| Some(link) != element.link());
+    let differs = |before: &Element| {
+        before
+            .link()
+            .is_some_and(|link| Some(link) != element.link())
+    };
     element.link().is_some() && all.iter().filter_map(|before| before.last()).any(differs)
 }
 
 fn product(first: &[Sequence], second: &[Sequence]) -> Vec<Sequence> {
     let with = |one: &Sequence| {
         let one = one.clone();
-        second.iter().map(move |more| [one.as_slice(), more].concat())
+        second
+            .iter()
+            .map(move |more| [one.as_slice(), more].concat())
     };
     first.iter().flat_map(with).collect()
 }
@@ -253,7 +257,8 @@ fn offset(sequence: &mut Sequence, strict: bool) -> Result<Option<Offset>, Strin
 
 /// Any number of bytes may stand before a sequence that may begin anywhere: of what it begins with, the least counts.
 fn trim_start(sequence: &mut Sequence) {
-    let optional = |one: &Element| matches!(one, Element::Gap { .. } | Element::Class { min: 0, .. });
+    let optional =
+        |one: &Element| matches!(one, Element::Gap { .. } | Element::Class { min: 0, .. });
     let leading = sequence.iter().take_while(|one| optional(one)).count();
     sequence.drain(..leading);
     if let Some(Element::Class { min, max, .. }) = sequence.first_mut() {

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod display;
 mod set;
 
 use thiserror::Error;
