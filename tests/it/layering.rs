@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("bytes", &[]),
+    ("frame", &[]),
     ("glob", &[]),
     ("image", &[]),
     ("kind", &[]),
@@ -26,7 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("files", &["event", "path", "request"]),
     ("signature", &["event", "path"]),
     ("engine", &["event", "signature"]),
-    ("database", &["engine", "event", "signature"]),
+    ("database", &["engine", "event", "frame", "image", "signature"]),
     ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
         "scan",
@@ -37,8 +38,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "database", "engine", "event", "files", "path", "policy", "request", "scan", "stop",
-            "verdict",
+            "database", "engine", "event", "files", "frame", "path", "policy", "request", "scan",
+            "stop", "verdict",
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
