@@ -105,7 +105,7 @@ fn read(source: &Source, taking: &mut Taking) -> Result<(), LoadError> {
     })?;
     let before = taking.compiler.tally().clone();
     taking.report.begin(source);
-    let pass = || {
+    let mut pass = || {
         let mut reading = Reading::open(source)?;
         format.parse(reading.reader(), &name, taking)?;
         reading.finish()

@@ -1,6 +1,7 @@
 //! New signatures while the daemon runs: loaded at a wish or when their files change, and what came of it said in the log.
 #![forbid(unsafe_code)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ pub async fn rollback(live: &Arc<Live>) -> Result<(), String> {
 
 /// Loads the signatures anew whenever a file of theirs has changed, for ever.
 pub async fn watch(live: Arc<Live>) {
-    let watch = Watch::new().and_then(AsyncFd::new);
+    let watch = Watch::new().and_then(|watch| AsyncFd::register(watch).map_err(Into::into));
     if let Err(error) = &watch {
         warn!(%error, "no notice of changes; the files are looked at every {} s", LOOK.as_secs());
     }
@@ -99,7 +100,7 @@ async fn asked<T: Default + Send + 'static>(
 }
 
 /// Watches the folders that there are now; says once of each why it cannot.
-async fn follow(live: &Arc<Live>, watch: &AsyncFd<Watch>, told: &mut Vec<std::path::PathBuf>) {
+async fn follow(live: &Arc<Live>, watch: &AsyncFd<Watch>, told: &mut Vec<PathBuf>) {
     let folders = asked(live, Live::folders).await;
     for (folder, error) in watch.get_ref().add(&folders) {
         if !told.contains(&folder) {
