@@ -75,9 +75,8 @@ fn errand(config: &DaemonConfig) -> Option<Result<ExitCode, String>> {
             Some(listed.map(done))
         }
         _ if config.common.list_signatures => {
-            let listed = load(&config.common).and_then(|live| {
-                vfind::log::list_signatures(&live.current().database)
-            });
+            let listed = load(&config.common)
+                .and_then(|live| vfind::log::list_signatures(&live.current().database));
             Some(listed.map(|()| done(true)))
         }
         _ => None,

@@ -94,7 +94,13 @@ pub struct DaemonFlags {
     control: Option<PathBuf>,
 
     /// Tell the daemon at the socket of --control to load its signatures anew or to go back to those before, or ask how it is; and exit
-    #[arg(long, value_name = "WORD", value_enum, requires = "control", conflicts_with = "check_database")]
+    #[arg(
+        long,
+        value_name = "WORD",
+        value_enum,
+        requires = "control",
+        conflicts_with = "check_database"
+    )]
     tell: Option<Word>,
 
     /// Say what is in these files and folders of signatures, what is not loaded and why; and exit

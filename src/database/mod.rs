@@ -17,6 +17,8 @@ mod read;
 pub mod report;
 pub mod sources;
 mod status;
+#[cfg(test)]
+mod tests;
 pub mod watch;
 
 use std::fmt;
@@ -31,8 +33,8 @@ use crate::event::Epoch;
 pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
 pub use error::{LoadError, Refused};
 pub use generation::Generation;
-pub use making::{Settings, attach};
 use making::{Existing, Opened, existing, misfit, open};
+pub use making::{Settings, attach};
 use place::DataFile;
 use report::Report;
 use sources::{Listing, Snapshot};
@@ -223,12 +225,7 @@ impl Live {
         )
     }
 
-    fn put(
-        &self,
-        opened: Opened,
-        listing: Listing,
-        previous: Previous,
-    ) -> Epoch {
+    fn put(&self, opened: Opened, listing: Listing, previous: Previous) -> Epoch {
         let number = self.current().epoch.number.saturating_add(1);
         let next = Generation::new(number, opened, listing);
         let epoch = next.epoch.clone();

@@ -149,8 +149,8 @@ impl DataFile {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let canonical = fs::canonicalize(folder)
-            .map_err(|error| format!("{}: {error}", folder.display()))?;
+        let canonical =
+            fs::canonicalize(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         for (depth, folder) in canonical.ancestors().enumerate() {
             let metadata = fs::metadata(folder);
             let metadata = metadata.map_err(|error| format!("{}: {error}", folder.display()))?;

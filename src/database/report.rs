@@ -260,7 +260,9 @@ impl fmt::Display for SourceReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kinds = self.counts.by_kind().into_iter();
         let kinds = kinds.filter(|(_, count)| *count > 0);
-        let mut kinds: Vec<_> = kinds.map(|(kind, count)| format!("{count} {kind}")).collect();
+        let mut kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
         if kinds.is_empty() {
             kinds.push("nothing".to_owned());
         }

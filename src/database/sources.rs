@@ -154,9 +154,7 @@ impl Sources {
     /// A list or folder that cannot be read, a name without a known ending, what is no regular file.
     pub fn list(&self) -> Result<Listing, LoadError> {
         let mut listing = Listing::default();
-        listing
-            .sources
-            .extend(self.builtin.then(Source::builtin));
+        listing.sources.extend(self.builtin.then(Source::builtin));
         for (path, format) in &self.files {
             listing.sources.push(Source::file(path, *format));
         }

@@ -55,7 +55,11 @@ impl fmt::Display for Status {
                 writeln!(f, "last reload refused, {} s ago: {why}", ago.as_secs())?;
             }
         }
-        let rollback = if self.has_previous { "possible" } else { "not possible" };
+        let rollback = if self.has_previous {
+            "possible"
+        } else {
+            "not possible"
+        };
         writeln!(f, "rollback {rollback}")
     }
 }

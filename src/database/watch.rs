@@ -6,7 +6,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
 use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
@@ -24,7 +24,7 @@ impl Watch {
     /// # Errors
     /// The system's, when it grants no more of them.
     pub fn new() -> io::Result<Self> {
-        let descriptor = init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        let descriptor = init(CreateFlags::CLOEXEC)?;
         Ok(Self { descriptor })
     }
 
@@ -44,33 +44,18 @@ impl Watch {
         failed
     }
 
-    /// Takes all notices. True if there was any.
+    /// Waits until something happens in a folder.
     ///
     /// # Errors
     /// The system's.
-    pub fn take(&self) -> io::Result<bool> {
+    pub fn wait(&self) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut reader = Reader::new(&self.descriptor, &mut buffer);
-        let mut any = false;
         loop {
             match reader.next() {
-                Ok(_) => any = true,
-                Err(Errno::AGAIN) => return Ok(any),
                 Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+                notice => return notice.map(drop).map_err(Into::into),
             }
         }
-    }
-}
-
-impl AsFd for Watch {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
-
-impl AsRawFd for Watch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.descriptor.as_raw_fd()
     }
 }

@@ -5,8 +5,8 @@
 //! Clients take turns item by item: one with ten thousand folders delays another's single file by one file's time.
 #![forbid(unsafe_code)]
 
-mod message;
 mod mailbox;
+mod message;
 mod process;
 mod queue;
 mod request;

@@ -120,10 +120,7 @@ impl Control {
 
     /// Answers for ever.
     pub async fn serve(self, live: Arc<Live>) {
-        let listener = self
-            .listener
-            .try_clone()
-            .and_then(UnixListener::from_std);
+        let listener = self.listener.try_clone().and_then(UnixListener::from_std);
         let listener = match listener {
             Ok(listener) => listener,
             Err(error) => {
@@ -246,7 +243,9 @@ pub fn tell(path: &Path, word: Word, out: &mut impl Write) -> Result<bool, Strin
         stream.read_exact(&mut byte).map_err(failed)?;
         first.extend(byte);
         if first.len() > LINE {
-            return Err(failed(io::Error::other("no daemon of this kind answers there")));
+            return Err(failed(io::Error::other(
+                "no daemon of this kind answers there",
+            )));
         }
     }
     match io::copy(&mut stream, out).and_then(|_| out.flush()) {

@@ -1,11 +1,13 @@
 //! New signatures while the daemon runs: loaded at a wish or when their files change, and what came of it said in the log.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::mpsc::{Receiver, channel};
 use tracing::{error, info, warn};
 
 use crate::database::watch::Watch;
@@ -46,7 +48,7 @@ pub async fn reload(live: &Arc<Live>) -> Result<(), String> {
 ///
 /// # Errors
 /// For people: why the signatures stay as they are.
-pub async fn rollback(live: &Arc<Live>) -> Result<(), String> {
+pub(super) async fn rollback(live: &Arc<Live>) -> Result<(), String> {
     let own = Arc::clone(live);
     let done = tokio::task::spawn_blocking(move || own.rollback()).await;
     let current = live.current();
@@ -65,11 +67,11 @@ pub async fn rollback(live: &Arc<Live>) -> Result<(), String> {
 
 /// Loads the signatures anew whenever a file of theirs has changed, for ever.
 pub async fn watch(live: Arc<Live>) {
-    let watch = Watch::new().and_then(|watch| AsyncFd::register(watch).map_err(Into::into));
-    if let Err(error) = &watch {
+    let watching = Watch::new().and_then(notices);
+    if let Err(error) = &watching {
         warn!(%error, "no notice of changes; the files are looked at every {} s", LOOK.as_secs());
     }
-    let watch = watch.ok();
+    let (watch, mut notices) = watching.ok().unzip();
     let mut told = Vec::new();
     loop {
         if let Some(watch) = &watch {
@@ -83,7 +85,7 @@ pub async fn watch(live: Arc<Live>) {
             continue;
         }
         tokio::select! {
-            () = noticed(watch.as_ref()) => {}
+            () = noticed(notices.as_mut()) => {}
             () = tokio::time::sleep(LOOK) => {}
         }
     }
@@ -100,9 +102,9 @@ async fn asked<T: Default + Send + 'static>(
 }
 
 /// Watches the folders that there are now; says once of each why it cannot.
-async fn follow(live: &Arc<Live>, watch: &AsyncFd<Watch>, told: &mut Vec<PathBuf>) {
+async fn follow(live: &Arc<Live>, watch: &Watch, told: &mut Vec<PathBuf>) {
     let folders = asked(live, Live::folders).await;
-    for (folder, error) in watch.get_ref().add(&folders) {
+    for (folder, error) in watch.add(&folders) {
         if !told.contains(&folder) {
             let seconds = LOOK.as_secs();
             warn!(folder = %folder.display(), %error, "not watched, but looked at every {seconds} s");
@@ -111,20 +113,33 @@ async fn follow(live: &Arc<Live>, watch: &AsyncFd<Watch>, told: &mut Vec<PathBuf
     }
 }
 
+/// Waits for notices on a thread of its own, which ends with the process, or when nobody wants them any more.
+fn notices(watch: Watch) -> io::Result<(Arc<Watch>, Receiver<()>)> {
+    let watch = Arc::new(watch);
+    // One is as good as many.
+    let (sender, notices) = channel(1);
+    let own = Arc::clone(&watch);
+    std::thread::Builder::new()
+        .name("watch".to_owned())
+        .spawn(move || {
+            while own.wait().is_ok() {
+                if let Err(TrySendError::Closed(())) = sender.try_send(()) {
+                    return;
+                }
+            }
+        })?;
+    Ok((watch, notices))
+}
+
 /// Completes when something has happened in a folder.
-async fn noticed(watch: Option<&AsyncFd<Watch>>) {
-    let Some(watch) = watch else {
-        return std::future::pending().await;
-    };
-    loop {
-        let Ok(mut ready) = watch.readable().await else {
-            return std::future::pending().await;
-        };
-        match ready.get_inner().take() {
-            Ok(true) => return,
-            _ => ready.clear_ready(),
-        }
+async fn noticed(notices: Option<&mut Receiver<()>>) {
+    if let Some(notices) = notices
+        && notices.recv().await.is_some()
+    {
+        return;
     }
+    // The thread has ended, or never was; there is the look now and then.
+    std::future::pending().await
 }
 
 /// Completes when the files have stayed as they are for a while.

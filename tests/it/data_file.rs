@@ -59,7 +59,10 @@ fn the_file_is_made_once_and_used_until_something_differs() {
         assert_eq!(metadata.mode() & 0o777, 0o600);
 
         let (names, log, used) = site.list(program, &[]);
-        assert_eq!((names.as_slice(), used), (&["CVDL One".to_owned()][..], made));
+        assert_eq!(
+            (names.as_slice(), used),
+            (&["CVDL One".to_owned()][..], made)
+        );
         assert_eq!(log, "", "used without a word");
 
         // The same content again, which the file system calls a change.
@@ -127,7 +130,10 @@ fn a_damaged_file_is_made_again_and_never_used() {
         std::fs::write(site.data(), content).unwrap();
         let (again, log, _) = site.list(VFINDD, &[]);
         assert_eq!(again, names, "{what}: {log}");
-        assert!(log.contains("the signatures are compiled anew"), "{what}: {log}");
+        assert!(
+            log.contains("the signatures are compiled anew"),
+            "{what}: {log}"
+        );
         let (again, log, _) = site.list(VFINDD, &[]);
         assert_eq!((again, log.as_str()), (names.clone(), ""), "{what}");
     }
@@ -164,7 +170,11 @@ fn a_file_that_cannot_be_made_is_the_end_and_leaves_nothing() {
     let data = format!("--vdl-data-file={}/no/such", site.folder.path().display());
     let output = run(VFINDD, &[&data, "--vlist"], b"");
     assert_eq!(output.status.code(), Some(255));
-    assert!(said(&output).contains("no: No such file"), "{}", said(&output));
+    assert!(
+        said(&output).contains("no: No such file"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -174,7 +184,11 @@ fn only_regular_files_are_sources() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
     assert!(std::fs::metadata(&socket).unwrap().file_type().is_socket());
     for (option, path) in [("vdl", Path::new("/dev/zero")), ("database", &socket)] {
-        let output = run(VFINDD, &[&format!("--{option}={}", path.display()), "--vlist"], b"");
+        let output = run(
+            VFINDD,
+            &[&format!("--{option}={}", path.display()), "--vlist"],
+            b"",
+        );
         assert_eq!(output.status.code(), Some(255), "{}", said(&output));
         assert!(said(&output).contains(&path.display().to_string()));
     }

@@ -26,13 +26,38 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("verdict", &["event", "path", "policy"]),
     ("files", &["event", "path", "request"]),
     ("signature", &["event", "path"]),
-    ("engine", &["event", "signature"]),
-    ("database", &["engine", "event", "frame", "image", "signature"]),
+    (
+        "engine",
+        &[
+            "bytes",
+            "event",
+            "executable",
+            "filetype",
+            "image",
+            "object",
+            "signature",
+            "stop",
+        ],
+    ),
+    (
+        "database",
+        &["engine", "event", "frame", "image", "signature"],
+    ),
     ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
         "scan",
         &[
-            "budget", "engine", "event", "expand", "kind", "object", "path", "request", "stop",
+            "budget",
+            "engine",
+            "event",
+            "executable",
+            "expand",
+            "filetype",
+            "kind",
+            "object",
+            "path",
+            "request",
+            "stop",
         ],
     ),
     (
@@ -74,7 +99,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("log", &["engine", "signature"]),
+    ("log", &["database", "engine"]),
     (
         "local",
         &[

@@ -23,7 +23,9 @@ fn reloads() -> usize {
 
 fn tell(socket: &Path, word: &str) -> String {
     let mut stream = UnixStream::connect(socket).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
     writeln!(stream, "{word}").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -37,10 +39,15 @@ fn epoch(status: &str) -> String {
 
 /// The number of descriptors, of mappings, and of kilobytes in use.
 fn size(pid: u32) -> [usize; 3] {
-    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count();
+    let descriptors = std::fs::read_dir(format!("/proc/{pid}/fd"))
+        .unwrap()
+        .count();
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let resident = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let resident = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     let resident = resident.split_whitespace().nth(1).unwrap().parse().unwrap();
     [descriptors, maps.lines().count(), resident]
 }
@@ -50,7 +57,10 @@ fn children(pid: u32) -> Vec<u32> {
     for task in std::fs::read_dir(format!("/proc/{pid}/task")).unwrap() {
         let path = task.unwrap().path().join("children");
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        all.extend(text.split_whitespace().map(|child| child.parse::<u32>().unwrap()));
+        all.extend(
+            text.split_whitespace()
+                .map(|child| child.parse::<u32>().unwrap()),
+        );
     }
     all
 }
@@ -59,7 +69,8 @@ fn children(pid: u32) -> Vec<u32> {
 fn images(pid: u32) -> usize {
     let all = children(pid).into_iter().chain([pid]);
     let maps = all.filter_map(|pid| std::fs::read_to_string(format!("/proc/{pid}/maps")).ok());
-    maps.map(|maps| maps.matches("vfind-signatures").count()).sum()
+    maps.map(|maps| maps.matches("vfind-signatures").count())
+        .sum()
 }
 
 /// Content on which the database of step n finds n % 3 + 1 signatures.
@@ -138,7 +149,10 @@ fn stress(isolation: &str) {
             }
         }
         over.store(true, Ordering::Relaxed);
-        let seen: Vec<_> = loads.into_iter().flat_map(|load| load.join().unwrap()).collect();
+        let seen: Vec<_> = loads
+            .into_iter()
+            .flat_map(|load| load.join().unwrap())
+            .collect();
         (before.unwrap(), seen)
     });
     assert!(accepted.len() > reloads() / 3);
@@ -160,9 +174,19 @@ fn stress(isolation: &str) {
     assert!(mapped <= once, "{isolation}: {mapped} images are mapped");
     let after = size(daemon.pid());
     let [descriptors, maps, resident] = before;
-    assert!(after[0] <= descriptors + 4, "{isolation}: {before:?} {after:?}");
+    assert!(
+        after[0] <= descriptors + 4,
+        "{isolation}: {before:?} {after:?}"
+    );
     assert!(after[1] <= maps + 40, "{isolation}: {before:?} {after:?}");
-    assert!(after[2] <= resident + resident / 4 + 4096, "{isolation}: {before:?} {after:?}");
+    assert!(
+        after[2] <= resident + resident / 4 + 4096,
+        "{isolation}: {before:?} {after:?}"
+    );
     assert!(children(daemon.pid()).len() <= 2, "workers alone");
-    println!("{isolation}: {} requests, {} databases, {before:?} {after:?}", seen.len(), accepted.len());
+    println!(
+        "{isolation}: {} requests, {} databases, {before:?} {after:?}",
+        seen.len(),
+        accepted.len()
+    );
 }

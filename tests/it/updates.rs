@@ -49,7 +49,8 @@ impl Site {
     fn status(&self, start: &str) -> String {
         let status = out(&self.tell("status"));
         let line = status.lines().find(|line| line.starts_with(start));
-        line.unwrap_or_else(|| panic!("{start} in {status}")).to_owned()
+        line.unwrap_or_else(|| panic!("{start} in {status}"))
+            .to_owned()
     }
 
     fn epoch(&self) -> String {
@@ -78,19 +79,32 @@ fn a_folder_is_loaded_by_the_endings_of_its_names() {
     let database = format!("--database={}", site.at("db").display());
     let output = run(VFINDD, &[&database, "--vlist"], b"");
     let names = out(&output);
-    let names: Vec<_> = names.lines().filter(|name| name.contains("Of/") || name.contains("Abc")).collect();
+    let names: Vec<_> = names
+        .lines()
+        .filter(|name| name.contains("Of/") || name.contains("Abc"))
+        .collect();
     // Capitals come first.
     assert_eq!(names, ["CVDL Of/a", "CVDL Of/b", "MD5 Abc"]);
     let log = said(&output);
-    let not_loaded: Vec<_> = log.lines().filter(|line| line.contains("not loaded")).collect();
+    let not_loaded: Vec<_> = log
+        .lines()
+        .filter(|line| line.contains("not loaded"))
+        .collect();
     assert_eq!(not_loaded.len(), 2, "{log}");
     assert!(not_loaded[0].contains("db/old: a folder"), "{log}");
-    assert!(not_loaded[1].contains("db/readme.txt: no known kind"), "{log}");
+    assert!(
+        not_loaded[1].contains("db/readme.txt: no known kind"),
+        "{log}"
+    );
 
     let alone = format!("--database={}", site.at("db/readme.txt").display());
     let output = run(VFINDD, &[&alone, "--vlist"], b"");
     assert_eq!(output.status.code(), Some(255));
-    assert!(said(&output).contains("known are .cvdl"), "{}", said(&output));
+    assert!(
+        said(&output).contains("known are .cvdl"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -103,7 +117,10 @@ fn files_that_appear_by_rename_are_loaded_by_themselves() {
         assert!(!finds(&daemon, site.folder.path(), "needle b"));
         site.rename_in("db/b.cvdl", ":B, \"needle b\" #\n");
         daemon.log_line("signatures reloaded");
-        assert!(finds(&daemon, site.folder.path(), "needle b"), "{isolation}");
+        assert!(
+            finds(&daemon, site.folder.path(), "needle b"),
+            "{isolation}"
+        );
         // In place of another, and one that is gone.
         site.rename_in("db/b.cvdl", ":B, \"needle c\" #\n");
         daemon.log_line("signatures reloaded");
@@ -154,7 +171,10 @@ fn the_owner_reloads_and_is_told_why_not() {
     let told = site.tell("reload");
     assert_eq!(told.status.code(), Some(0), "{}", out(&told));
     let second = site.epoch();
-    assert!(first.starts_with("1:") && second.starts_with("2:"), "{second}");
+    assert!(
+        first.starts_with("1:") && second.starts_with("2:"),
+        "{second}"
+    );
     assert!(finds(&daemon, site.folder.path(), "needle b"));
 
     site.write("db/a.cvdl", ":A, \"needle c\" #\n:B, nonsense\n");
@@ -218,7 +238,11 @@ fn one_daemon_listens_at_a_control_socket_and_takes_it_away() {
     let control = format!("--control={}", site.at("control").display());
     let second = run(VFINDD, &[&control, "--svsp-port=0"], b"");
     assert_eq!(second.status.code(), Some(255));
-    assert!(said(&second).contains("another daemon listens there"), "{}", said(&second));
+    assert!(
+        said(&second).contains("another daemon listens there"),
+        "{}",
+        said(&second)
+    );
     daemon.signal(rustix::process::Signal::TERM);
     assert_eq!(daemon.wait(), Some(0));
     assert!(!site.at("control").exists());
@@ -266,7 +290,10 @@ fn a_database_is_checked_without_a_daemon() {
     let text = out(&checked);
     assert_eq!(checked.status.code(), Some(2), "{text}");
     assert!(text.contains("  not understood: 1\n"), "{text}");
-    assert!(text.contains(&format!("not understood: {db}/b.cvdl:2: ")), "{text}");
+    assert!(
+        text.contains(&format!("not understood: {db}/b.cvdl:2: ")),
+        "{text}"
+    );
 }
 
 /// The fingerprint is of what is in the files, wherever they are.
