@@ -15,6 +15,8 @@ pub mod rule;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{EngineWord, SignatureName};
 use digests::Digest;
 use pattern::Pattern;
@@ -130,7 +132,7 @@ pub enum Meaning {
 }
 
 /// Something in a source that was not understood, and so is not searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The source.
     pub file: String,
