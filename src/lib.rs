@@ -34,6 +34,8 @@ pub mod chevron;
 pub mod event;
 pub mod object;
 
+pub mod expand;
+
 pub mod executable;
 pub mod filetype;
 
@@ -49,8 +51,6 @@ pub mod signature;
 pub mod engine;
 
 pub mod database;
-
-pub mod expand;
 
 pub mod scan;
 

@@ -17,8 +17,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
+    ("expand", &["bytes", "event", "kind", "object", "path"]),
     ("executable", &["object"]),
-    ("filetype", &["object"]),
+    ("filetype", &["bytes", "expand", "kind", "object"]),
     ("budget", &["event"]),
     ("policy", &["event"]),
     ("request", &["event", "glob", "kind"]),
@@ -27,7 +28,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("signature", &["event", "path"]),
     ("engine", &["event", "signature"]),
     ("database", &["engine", "event", "signature"]),
-    ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
         "scan",
         &[

@@ -17,6 +17,7 @@ mod cli;
 mod client;
 mod crowd;
 mod daemon;
+mod differential;
 mod docs;
 mod ends;
 mod examples;
