@@ -241,12 +241,15 @@ fn fingerprint(texts: &[SourceText]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::{Database, Matcher};
-    use crate::event::Place;
+    use crate::engine::search::Extent;
+    use crate::engine::{Database, Matcher, Subject};
+    use crate::event::{Place, Reason};
+    use crate::filetype::UNKNOWN;
     use crate::signature::Meaning;
     use crate::signature::digests::DigestList;
     use crate::signature::pattern::Part;
     use crate::signature::rule::Test;
+    use crate::stop::Stop;
     use std::io::Write;
 
     fn builtin() -> Loaded {
@@ -273,9 +276,17 @@ mod tests {
     }
 
     fn found(database: &Database, content: &[u8]) -> Vec<(String, Place)> {
-        let mut matcher = Matcher::new(database);
-        matcher.feed(content);
-        let matches = matcher.finish().into_iter();
+        let mut matcher = Matcher::new(database, Extent::default(), Stop::never());
+        matcher.feed(content).unwrap();
+        let subject = Subject {
+            file_type: &UNKNOWN,
+            layout: None,
+            containers: &[],
+            object: Err(&Reason::Corrupt),
+            name: b"",
+            allowed: false,
+        };
+        let matches = matcher.finish(&subject).findings.into_iter();
         matches
             .map(|found| (found.signature.to_string(), found.place))
             .collect()

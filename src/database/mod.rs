@@ -132,7 +132,7 @@ mod tests {
     fn names(live: &Live) -> Vec<String> {
         let current = live.current();
         let names = current.database.names();
-        names.map(|name| name.name.clone()).collect()
+        names.map(|name| name.name).collect()
     }
 
     #[test]
