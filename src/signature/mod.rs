@@ -4,6 +4,7 @@
 //! its place, never silence: a rule that is lost unseen is a detection that is lost unseen.
 #![forbid(unsafe_code)]
 
+pub mod clam;
 pub mod condition;
 pub mod cvdl;
 pub mod digests;
@@ -20,7 +21,16 @@ use pattern::Pattern;
 use rule::{Rule, Scope, TypeList};
 
 /// All source formats.
-pub static FORMATS: &[&dyn Format] = &[&cvdl::Cvdl, &digests::DigestList, &cvdl::Strict];
+pub static FORMATS: &[&dyn Format] = &[
+    &cvdl::Cvdl,
+    &digests::DigestList,
+    &cvdl::Strict,
+    &clam::Bodies,
+    &clam::PlainBodies,
+    &clam::FileDigests,
+    &clam::SectionDigests,
+    &clam::AllowedDigests,
+];
 
 /// The format of this name.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
