@@ -215,11 +215,10 @@ fn cut(content: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
     chunks
 }
 
-static PROGRAM: FileType = FileType {
-    title: "program",
-    clam: "CL_TYPE_MSEXE",
-    target: 1,
-};
+fn program() -> &'static FileType {
+    let rows = crate::filetype::TYPES.iter();
+    rows.into_iter().find(|row| row.target == 1).unwrap()
+}
 
 proptest! {
     #[test]
@@ -230,7 +229,7 @@ proptest! {
         is_program: bool,
     ) {
         let content = content(&set.signatures, &parts);
-        let file_type = if is_program { &PROGRAM } else { &UNKNOWN };
+        let file_type = if is_program { program() } else { &UNKNOWN };
         let expected = oracle(&set, &content, file_type.target);
         let database = set.compile();
         let pieces = cut(&content, &sizes);

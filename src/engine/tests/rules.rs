@@ -10,7 +10,7 @@ use super::{SUBJECT, finished};
 use crate::engine::{Compiler, Database, Subject};
 use crate::event::{EngineWord, Place, Reason, SignatureName};
 use crate::executable::{Layout, Section};
-use crate::filetype::{FileType, UNKNOWN};
+use crate::filetype::{FileType, TYPES, UNKNOWN};
 use crate::object::Object;
 use crate::signature::condition::{Condition, Count, Relation};
 use crate::signature::digests::Digest;
@@ -19,21 +19,22 @@ use crate::signature::rule::{Rule, Scope, Test, TypeList};
 use crate::signature::{Aside, Intake, Item, Meaning, Signature, Until};
 use crate::stop::Stop;
 
-static PE: FileType = FileType {
-    title: "PE program",
-    clam: "CL_TYPE_MSEXE",
-    target: 1,
-};
-static ZIP: FileType = FileType {
-    title: "ZIP archive",
-    clam: "CL_TYPE_ZIP",
-    target: 0,
-};
-static TAR: FileType = FileType {
-    title: "TAR archive",
-    clam: "CL_TYPE_POSIX_TAR",
-    target: 0,
-};
+/// The type that ClamAV calls so.
+fn type_of(clam: &str) -> &'static FileType {
+    TYPES.iter().find(|row| row.clam == clam).unwrap()
+}
+
+fn pe() -> &'static FileType {
+    type_of("CL_TYPE_MSEXE")
+}
+
+fn zip() -> &'static FileType {
+    type_of("CL_TYPE_ZIP")
+}
+
+fn tar() -> &'static FileType {
+    type_of("CL_TYPE_POSIX_TAR")
+}
 
 fn pattern(text: &str) -> Pattern {
     Pattern::exact(text.as_bytes()).unwrap()
@@ -93,13 +94,13 @@ fn a_scope_says_for_which_objects_a_rule_is() {
         ..Layout::default()
     };
     let program = Subject {
-        file_type: &PE,
+        file_type: pe(),
         layout: Some(&layout),
         ..SUBJECT
     };
     let member = Subject {
-        file_type: &PE,
-        containers: &[&TAR, &ZIP],
+        file_type: pe(),
+        containers: &[tar(), zip()],
         ..SUBJECT
     };
     let any = Scope::default();
@@ -339,7 +340,7 @@ fn the_sections_of_a_program_have_digests() {
     ]);
     assert!(database.needs_layout());
     let program = Subject {
-        file_type: &PE,
+        file_type: pe(),
         layout: Some(&layout),
         object: Ok(&object),
         ..SUBJECT
