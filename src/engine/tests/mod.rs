@@ -21,13 +21,14 @@ fn database(cvdl: &str) -> Database {
 }
 
 /// An object of which nothing is known but its bytes.
-const SUBJECT: Subject<'static> = Subject {
+pub(super) const SUBJECT: Subject<'static> = Subject {
     file_type: &UNKNOWN,
     layout: None,
     containers: &[],
     object: Err(&Reason::Corrupt),
     name: b"",
     allowed: false,
+    contiguous: u64::MAX,
 };
 
 fn finished(database: &Database, chunks: &[&[u8]], subject: &Subject<'_>) -> Matches {
