@@ -9,6 +9,7 @@ mod atoms;
 mod conditions;
 mod confirm;
 mod digests;
+pub mod late;
 mod literals;
 
 use std::collections::{HashMap, HashSet};

@@ -25,7 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("verdict", &["event", "path", "policy"]),
     ("files", &["event", "path", "request"]),
     ("signature", &["event", "path"]),
-    ("engine", &["event", "signature"]),
+    ("engine", &["event", "signature", "stop"]),
     ("database", &["engine", "event", "signature"]),
     ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
