@@ -2,8 +2,9 @@
 //!
 //! A `Compiler` takes what the sources say and writes an image; a [`Database`] uses the image where it lies: opening it makes
 //! nothing for each signature. `search` finds the patterns in one pass over the content, `digests` beside it; then `rules`
-//! says which signatures hold, and asks `whole` for the content once more where they need that. The database never changes, so any number of matchers share it. What a matcher
-//! finds does not depend on how the content was cut into chunks; the naive search in the tests is the oracle.
+//! says which signatures hold, and asks `whole` for the content once more where they need that. The database never changes,
+//! so any number of matchers share it. What a matcher finds does not depend on how the content was cut into chunks; the
+//! naive search in the tests is the oracle.
 #![forbid(unsafe_code)]
 
 mod compiler;
