@@ -329,6 +329,8 @@ impl Intake for Compiler {
                 *self.tally.aside.entry((until, reason)).or_default() += 1;
                 Ok(())
             }
+            // For those who load: they change nothing of what is found.
+            Item::Remark(_) => Ok(()),
         };
         if let Err(full) = done {
             self.full.get_or_insert(full);

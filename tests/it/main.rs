@@ -18,6 +18,7 @@ mod client;
 mod crowd;
 mod daemon;
 mod data_file;
+mod differential;
 mod docs;
 mod ends;
 mod examples;
