@@ -324,7 +324,6 @@ impl Intake for Compiler {
                 *self.tally.aside.entry((Until::Never, "YARA")).or_default() += 1;
                 Ok(())
             }
-            Item::Remark(_) => Ok(()),
             Item::Aside(Aside { until, reason, .. }) => {
                 *self.tally.aside.entry((until, reason)).or_default() += 1;
                 Ok(())
