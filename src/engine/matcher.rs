@@ -7,7 +7,7 @@ use std::io;
 use super::Database;
 use super::digests::Hashes;
 use super::rules::Evaluation;
-use super::search::{Extent, Found, PLACES, Search};
+use super::search::{Extent, PLACES, Search};
 use super::whole::Whole;
 use crate::event::{Limit, NoteKind, Place, Reason, SignatureName};
 use crate::executable::Layout;
@@ -114,11 +114,8 @@ impl<'d> Matcher<'d> {
             matches.gaps.push((reason.clone(), detail));
         }
         sections(database, subject, &mut holding, &mut matches.gaps);
-        let found = self.search.finish(self.length, subject.layout);
-        let found = found.unwrap_or_else(|stopped| {
-            matches.stopped = Some(stopped);
-            Found::default()
-        });
+        let (found, stopped) = self.search.finish(self.length, subject.layout);
+        matches.stopped = stopped;
         if found.overflow().is_some() {
             let detail = format!("more than {PLACES} places where patterns begin or continue");
             matches.gaps.push((Reason::Limit(Limit::Matches), detail));

@@ -103,21 +103,20 @@ impl<'p> Search<'p> {
         Ok(())
     }
 
-    /// The matches, now that the object has ended after `length` bytes. `layout` is `None` if it is no program.
-    ///
-    /// # Errors
-    /// It was stopped; not everything was examined.
-    pub fn finish(mut self, length: u64, layout: Option<&Layout>) -> Result<Found, Stopped> {
-        self.search(true)?;
+    /// The matches, now that the object has ended after `length` bytes. `layout` is `None` if it is no program. If it was
+    /// stopped, not everything was examined, and what was found before holds all the same.
+    pub fn finish(mut self, length: u64, layout: Option<&Layout>) -> (Found, Option<Stopped>) {
+        let stopped = self.search(true).err();
         let machine = self.machine;
         let none = Layout::default();
+        // Where an object ends that was not seen to its end is not known.
         let known = Known {
-            length: Some(length),
+            length: Some(length).filter(|_| stopped.is_none()),
             layout: Some(layout.or(machine.extent.layout.as_ref()).unwrap_or(&none)),
         };
         let mut record = machine.record;
         record.overflow |= machine.overflow | machine.begun.overflow;
-        Ok(record.finish(machine.patterns, length, known))
+        (record.finish(machine.patterns, length, known), stopped)
     }
 
     fn search(&mut self, last: bool) -> Result<(), Stopped> {

@@ -41,7 +41,7 @@ fn search(patterns: &Patterns, chunks: &[&[u8]], layout: &Layout, known: bool) -
     for chunk in chunks {
         search.feed(chunk).unwrap();
     }
-    search.finish(length as u64, Some(layout)).unwrap()
+    search.finish(length as u64, Some(layout)).0
 }
 
 fn matches(found: &Found, pattern: u32) -> Matches {
