@@ -52,6 +52,7 @@ fn found(database: &Database, content: &[u8]) -> Vec<(String, Place)> {
         object: Err(&Reason::Corrupt),
         name: b"",
         allowed: false,
+        contiguous: u64::MAX,
     };
     let matches = matcher.finish(&subject).findings.into_iter();
     matches

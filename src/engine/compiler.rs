@@ -320,6 +320,10 @@ impl Intake for Compiler {
                 self.complain(complaint);
                 Ok(())
             }
+            Item::Yara(_) => {
+                *self.tally.aside.entry((Until::Never, "YARA")).or_default() += 1;
+                Ok(())
+            }
             Item::Aside(Aside { until, reason, .. }) => {
                 *self.tally.aside.entry((until, reason)).or_default() += 1;
                 Ok(())

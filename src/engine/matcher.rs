@@ -6,17 +6,20 @@ use std::io;
 
 use super::Database;
 use super::digests::Hashes;
-use super::rules::{Evaluation, Late, Tested};
-use super::search::{Extent, Found, Search};
-use crate::event::{NoteKind, Place, Reason, SignatureName};
+use super::rules::Evaluation;
+use super::search::{Extent, PLACES, Search};
+use super::whole::Whole;
+use crate::event::{Limit, NoteKind, Place, Reason, SignatureName};
 use crate::executable::Layout;
 use crate::filetype::FileType;
 use crate::object::Object;
-use crate::signature::rule::{Compare, Regex};
 use crate::stop::{Stop, Stopped};
 
 /// ClamAV's number of PE programs, whose sections have digests.
 const PE: u8 = 1;
+
+/// ClamAV's numbers of programs: PE, ELF, Mach-O.
+const PROGRAMS: [u8; 3] = [PE, 6, 9];
 
 /// What is known about an object besides its bytes, once all of them were seen.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +36,8 @@ pub struct Subject<'a> {
     pub name: &'a [u8],
     /// A container around it is in a list of known good digests.
     pub allowed: bool,
+    /// Bytes that may be held in memory for what needs all of it at once; a larger object is seen in windows.
+    pub contiguous: u64,
 }
 
 /// A signature that holds on an object.
@@ -68,6 +73,7 @@ pub struct Matcher<'d> {
     hashes: Hashes,
     search: Search<'d>,
     length: u64,
+    stop: Stop,
 }
 
 impl<'d> Matcher<'d> {
@@ -77,7 +83,8 @@ impl<'d> Matcher<'d> {
         Self {
             database,
             hashes: Hashes::new(&tables, extent.length),
-            search: Search::new(&database.patterns, extent, stop),
+            search: Search::new(&database.patterns, extent, stop.clone()),
+            stop,
             length: 0,
         }
     }
@@ -100,15 +107,25 @@ impl<'d> Matcher<'d> {
         matches.is_allowed = !database.allowed.holding(&digests).is_empty();
         let holding = database.objects.holding(&digests).into_iter();
         let mut holding: Vec<_> = holding.map(|number| (number, Place::Digest)).collect();
+        if let (Err(reason), true) = (subject.object, database.needs_layout())
+            && PROGRAMS.contains(&subject.file_type.target)
+        {
+            let detail = "no room to keep a program while its parts are looked for".to_owned();
+            matches.gaps.push((reason.clone(), detail));
+        }
         sections(database, subject, &mut holding, &mut matches.gaps);
-        let found = self.search.finish(self.length, subject.layout);
-        let found = found.unwrap_or_else(|stopped| {
-            matches.stopped = Some(stopped);
-            Found::default()
-        });
-        let mut whole = Nothing;
+        let (found, stopped) = self.search.finish(self.length, subject.layout);
+        matches.stopped = stopped;
+        if found.overflow().is_some() {
+            let detail = format!("more than {PLACES} places where patterns begin or continue");
+            matches.gaps.push((Reason::Limit(Limit::Matches), detail));
+        }
+        let mut whole = Whole::new(subject, &database.expressions, self.length, self.stop);
         let evaluation = Evaluation::new(&database.rules, &found, subject, self.length, &mut whole);
         holding.extend(evaluation.holding());
+        matches.stopped = matches.stopped.or(whole.stopped);
+        matches.gaps.append(&mut whole.gaps);
+        matches.notes.append(&mut whole.notes);
         holding.sort_unstable_by_key(|(number, _)| *number);
         let mut seen = HashSet::new();
         for (number, place) in holding {
@@ -126,18 +143,6 @@ impl<'d> Matcher<'d> {
     }
 }
 
-struct Nothing;
-
-impl Late for Nothing {
-    fn regex(&mut self, _: u32, _: &Regex) -> Tested {
-        Tested::default()
-    }
-
-    fn compare(&mut self, _: &Compare, _: &[u64]) -> Tested {
-        Tested::default()
-    }
-}
-
 /// The digests of a program's sections.
 fn sections(
     database: &Database,
@@ -148,14 +153,7 @@ fn sections(
     if database.sections.is_empty() || subject.file_type.target != PE {
         return;
     }
-    let object = match subject.object {
-        Ok(object) => object,
-        Err(reason) => {
-            let detail = "the sections of a program that could not be kept".to_owned();
-            gaps.push((reason.clone(), detail));
-            return;
-        }
-    };
+    let Ok(object) = subject.object else { return };
     let mut seen = HashSet::new();
     for section in subject.layout.iter().flat_map(|layout| &layout.sections) {
         if !seen.insert((section.start, section.length)) {

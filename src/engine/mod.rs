@@ -2,16 +2,19 @@
 //!
 //! A `Compiler` takes what the sources say and writes an image; a [`Database`] uses the image where it lies: opening it makes
 //! nothing for each signature. `search` finds the patterns in one pass over the content, `digests` beside it; then `rules`
-//! says which signatures hold. The database never changes, so any number of matchers share it. What a matcher
-//! finds does not depend on how the content was cut into chunks; the naive search in the tests is the oracle.
+//! says which signatures hold, and asks `whole` for the content once more where they need that. The database never changes,
+//! so any number of matchers share it. What a matcher finds does not depend on how the content was cut into chunks; the
+//! naive search in the tests is the oracle.
 #![forbid(unsafe_code)]
 
 mod compiler;
 mod digests;
+pub mod late;
 mod matcher;
 mod names;
 mod rules;
 pub mod search;
+mod whole;
 
 use std::collections::HashSet;
 
@@ -26,6 +29,7 @@ pub use matcher::{Match, Matcher, Matches, Subject};
 use names::Names;
 use rules::Rules;
 use search::Patterns;
+use whole::Expressions;
 
 /// The section of one byte that says what the database needs.
 const FLAGS: Tag = *b"ENGFLAGS";
@@ -48,6 +52,7 @@ pub struct Database {
     allowed: Known,
     patterns: Patterns,
     rules: Rules,
+    expressions: Expressions,
 }
 
 impl Database {
@@ -57,7 +62,9 @@ impl Database {
     /// A section is missing or its length makes no sense.
     pub fn open(image: &Image) -> Result<Self, Damage> {
         let flags = image.section(FLAGS)?;
+        let rules = Rules::open(image)?;
         Ok(Self {
+            expressions: Expressions::new(rules.late_count()),
             flags: *flags
                 .first()
                 .ok_or(Damage::Section("of flags".to_owned()))?,
@@ -66,7 +73,7 @@ impl Database {
             sections: Known::open(image, Of::Section)?,
             allowed: Known::open(image, Of::Allowed)?,
             patterns: Patterns::open(image)?,
-            rules: Rules::open(image)?,
+            rules,
         })
     }
 
