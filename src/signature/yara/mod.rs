@@ -59,7 +59,11 @@ impl Format for Yara {
         let mut bytes = Vec::new();
         (&mut *text).take(TEXT_LIMIT + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > TEXT_LIMIT {
-            notes.complain(out, 1, "more than 16 MiB of rules in one file; make several");
+            notes.complain(
+                out,
+                1,
+                "more than 16 MiB of rules in one file; make several",
+            );
             return Ok(());
         }
         let mut reading = Reading {
@@ -174,10 +178,16 @@ mod tests {
             ]),
             ..Folder::default()
         };
-        let text = "rule a { condition: true }\ninclude \"b.yar\" include \"b.yar\"\ninclude \"c.yar\"\n?";
-        Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder).unwrap();
+        let text =
+            "rule a { condition: true }\ninclude \"b.yar\" include \"b.yar\"\ninclude \"c.yar\"\n?";
+        Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
+            .unwrap();
         let expected = [
-            ("a.yar".to_owned(), 1, "rule a { condition: true }".to_owned()),
+            (
+                "a.yar".to_owned(),
+                1,
+                "rule a { condition: true }".to_owned(),
+            ),
             ("b.yar".to_owned(), 2, "rule b { condition: a }".to_owned()),
         ];
         assert_eq!(folder.parts, expected);

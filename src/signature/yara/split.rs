@@ -161,7 +161,10 @@ impl<'a> Cursor<'a> {
                 (b'/', Some(b'*')) => {
                     self.at += 2;
                     while self.peek().is_some()
-                        && !self.text.get(self.at..).is_some_and(|rest| rest.starts_with(b"*/"))
+                        && !self
+                            .text
+                            .get(self.at..)
+                            .is_some_and(|rest| rest.starts_with(b"*/"))
                     {
                         self.step();
                     }
