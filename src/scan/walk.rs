@@ -21,11 +21,14 @@ use super::ends::Ends;
 use super::spool::{Kept, Spool};
 use super::{Job, Outcome};
 use crate::budget::Budget;
-use crate::engine::{Database, Match, Matcher};
+use crate::engine::search::Extent;
+use crate::engine::{Database, Matcher, Matches, Subject};
 use crate::event::{
     Errno, Event, Exclusion, Finding, Gap, Limit, Note, NoteKind, Reason, SignatureName, Sink,
 };
+use crate::executable::{self, Layout};
 use crate::expand::{self, Children, Content, Expander, Halt};
+use crate::filetype::{self, FileType};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
 use crate::path::ObjectPath;
@@ -34,8 +37,11 @@ use crate::stop::{Stop, Stopped};
 /// A longer detail is cut to this many bytes: it may quote what hostile content says.
 const DETAIL: usize = 1024;
 
+/// Findings not reported because of a list of known good digests that get a note each.
+const ALLOWED: u64 = 1000;
+
 /// The names of the signatures that held in a part of the tree.
-type Names<'a> = BTreeSet<&'a SignatureName>;
+type Names = BTreeSet<SignatureName>;
 
 /// One item's walk.
 pub(super) struct Walk<'a> {
@@ -46,6 +52,8 @@ pub(super) struct Walk<'a> {
     budget: Budget,
     on_disk: u64,
     outcome: Outcome,
+    /// Findings that were not reported because of a list of known good digests.
+    allowed: u64,
     /// What is read into; kept, because small objects are many.
     buffer: Vec<u8>,
 }
@@ -56,8 +64,10 @@ struct Spot {
     path: ObjectPath,
     /// Folders and containers above it.
     depth: u32,
-    /// Containers above it.
-    containers: u32,
+    /// The types of the containers above it, the outermost first.
+    containers: Vec<&'static FileType>,
+    /// One of those is in a list of known good digests.
+    allowed: bool,
 }
 
 /// How an object is opened, in the order in which it is tried; nothing for a leaf. A content that has the marks of
@@ -73,9 +83,10 @@ enum Paid {
     Before,
 }
 
-/// An object that was matched: what held on it, and the content if it is to be opened.
-struct Matched<'a> {
-    matches: Vec<Match<'a>>,
+/// An object that was matched: what held on it.
+struct Matched {
+    matches: Matches,
+    file_type: &'static FileType,
     announced: bool,
 }
 
@@ -95,6 +106,7 @@ impl<'a> Walk<'a> {
             budget: Budget::new(job.limits.clone(), 0),
             on_disk: 0,
             outcome: Outcome::default(),
+            allowed: 0,
             buffer: Vec::new(),
         }
     }
@@ -104,7 +116,8 @@ impl<'a> Walk<'a> {
         let spot = Spot {
             path: self.job.path.clone(),
             depth: self.job.depth,
-            containers: 0,
+            containers: Vec::new(),
+            allowed: false,
         };
         // A halt has been said already, and nothing comes after the item.
         let _ = self.root(&spot, file);
@@ -140,25 +153,44 @@ impl<'a> Walk<'a> {
     }
 
     /// An object with random access: recognised first, so that it can be announced before it is matched.
-    fn object(&mut self, spot: &Spot, object: &Object, found: &mut Names<'a>) -> Result<(), Halt> {
+    fn object(&mut self, spot: &Spot, object: &Object, found: &mut Names) -> Result<(), Halt> {
         let probe = match object.probe() {
             Ok(probe) => probe,
             Err(error) => return self.failed(&spot.path, &error),
         };
         let plan = self.plan(spot, &probe)?;
         let announced = self.announce_early(spot, &plan)?;
-        let mut matcher = Matcher::new(self.database);
+        let file_type = filetype::recognise(&probe);
+        let layout = self.layout(spot, object)?;
+        let extent = Extent {
+            length: Some(object.length()),
+            layout: Some(layout.clone().unwrap_or_default()),
+        };
+        let mut matcher = Matcher::new(self.database, extent, self.stop.clone());
         let mut reader = object.raw_reader();
         let read = self.read_through(spot, &mut reader, Paid::Before, |chunk| matcher.feed(chunk));
-        let matched = Matched {
-            matches: matcher.finish(),
-            announced,
-        };
         self.outcome.objects += 1;
+        let subject = Subject {
+            file_type,
+            layout: layout.as_ref(),
+            containers: &spot.containers,
+            object: Ok(object),
+            name: spot.path.name(),
+            allowed: spot.allowed,
+            contiguous: self.job.limits.contiguous,
+        };
+        let mut matches = matcher.finish(&subject);
         if let Err(halt) = read {
-            self.report(spot, matched.matches, &Names::new(), found)?;
+            // Why not all of it was examined has been said.
+            matches.gaps.clear();
+            self.report(spot, matches, &Names::new(), found)?;
             return Err(halt);
         }
+        let matched = Matched {
+            matches,
+            file_type,
+            announced,
+        };
         self.conclude(spot, plan, Some(object), matched, found)
     }
 
@@ -167,45 +199,94 @@ impl<'a> Walk<'a> {
         &mut self,
         spot: &Spot,
         reader: &mut dyn Read,
-        found: &mut Names<'a>,
+        found: &mut Names,
     ) -> Result<(), Halt> {
         let tmpdir = self.job.tmpdir.clone();
         let room = self.job.limits.spool.saturating_sub(self.on_disk);
         let mut spool = Spool::new(&tmpdir, room);
         let mut ends = Ends::default();
-        let mut matcher = Matcher::new(self.database);
+        let mut matcher = Matcher::new(self.database, Extent::default(), self.stop.clone());
         let read = self.read_through(spot, reader, Paid::AsItComes, |chunk| {
-            matcher.feed(chunk);
             spool.push(chunk);
             ends.push(chunk);
+            matcher.feed(chunk)
         });
         self.outcome.objects += 1;
-        let matches = matcher.finish();
+        let on_disk = spool.on_disk();
+        self.on_disk += on_disk;
+        let kept = spool.finish(self.stop.clone());
+        let done = self.streamed(spot, &ends.finish(), read, &kept, matcher, found);
+        self.on_disk -= on_disk;
+        done
+    }
+
+    /// Content that has gone by, whole or not.
+    fn streamed(
+        &mut self,
+        spot: &Spot,
+        probe: &Probe,
+        read: Result<(), Halt>,
+        kept: &Kept,
+        matcher: Matcher<'_>,
+        found: &mut Names,
+    ) -> Result<(), Halt> {
+        let object = match kept {
+            Kept::Object(object) => Ok(object),
+            Kept::Lost(reason) => Err(reason),
+        };
+        let file_type = filetype::recognise(probe);
+        let layout = match (&read, object) {
+            (Ok(()), Ok(object)) => self.layout(spot, object)?,
+            _ => None,
+        };
+        let subject = Subject {
+            file_type,
+            layout: layout.as_ref(),
+            containers: &spot.containers,
+            object,
+            name: spot.path.name(),
+            allowed: spot.allowed,
+            contiguous: self.job.limits.contiguous,
+        };
         if let Err(halt) = read {
+            let mut matches = matcher.finish(&subject);
+            // Why not all of it was examined has been said.
+            matches.gaps.clear();
             self.sinking(Event::Scanning(spot.path.clone()))?;
             self.report(spot, matches, &Names::new(), found)?;
             return Err(halt);
         }
-        let plan = self.plan(spot, &ends.finish())?;
+        let plan = self.plan(spot, probe)?;
         let announced = self.announce_early(spot, &plan)?;
-        let matched = Matched { matches, announced };
-        let on_disk = spool.on_disk();
-        self.on_disk += on_disk;
-        let done = match spool.finish(self.stop.clone()) {
-            Kept::Object(object) => self.conclude(spot, plan, Some(&object), matched, found),
-            Kept::Lost(reason) => {
+        let matched = Matched {
+            matches: matcher.finish(&subject),
+            file_type,
+            announced,
+        };
+        match object {
+            Ok(object) => self.conclude(spot, plan, Some(object), matched, found),
+            Err(reason) => {
                 if !plan.is_empty() {
                     self.gap(
                         &spot.path,
-                        reason,
+                        reason.clone(),
                         "no room to keep it while it is opened".into(),
                     )?;
                 }
                 self.conclude(spot, Plan::new(), None, matched, found)
             }
-        };
-        self.on_disk -= on_disk;
-        done
+        }
+    }
+
+    /// Where the parts of a program are, if some signature asks.
+    fn layout(&mut self, spot: &Spot, object: &Object) -> Result<Option<Layout>, Halt> {
+        if !self.database.needs_layout() {
+            return Ok(None);
+        }
+        match executable::layout(object) {
+            Ok(layout) => Ok(layout),
+            Err(error) => self.failed(&spot.path, &error).map(|()| None),
+        }
     }
 
     /// Reads to the end, and says so if that is not possible.
@@ -214,7 +295,7 @@ impl<'a> Walk<'a> {
         spot: &Spot,
         reader: &mut dyn Read,
         paid: Paid,
-        mut take: impl FnMut(&[u8]),
+        mut take: impl FnMut(&[u8]) -> Result<(), Stopped>,
     ) -> Result<(), Halt> {
         let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -231,7 +312,7 @@ impl<'a> Walk<'a> {
             };
             #[cfg(feature = "test-faults")]
             super::fault::strike(chunk);
-            take(chunk);
+            let taken = take(chunk);
             if let Some(sha1) = &mut sha1 {
                 sha1.update(chunk);
             }
@@ -243,6 +324,9 @@ impl<'a> Walk<'a> {
             };
             if let Err(limit) = payment {
                 break self.over(&spot.path, limit).map(|()| false);
+            }
+            if let Err(stopped) = taken {
+                break self.stopped(&spot.path, stopped).map(|()| false);
             }
         };
         self.buffer = buffer;
@@ -281,7 +365,8 @@ impl<'a> Walk<'a> {
             let detail = format!("{} is not opened by this version", kind.title);
             return Err((Reason::Unsupported(kind.name.to_owned()), detail));
         };
-        match self.budget.container(spot.containers) {
+        let depth = u32::try_from(spot.containers.len()).unwrap_or(u32::MAX);
+        match self.budget.container(depth) {
             Ok(()) => Ok(expander),
             Err(limit) => Err((Reason::Limit(limit), self.limit_detail(limit))),
         }
@@ -306,19 +391,22 @@ impl<'a> Walk<'a> {
         spot: &Spot,
         plan: Plan,
         object: Option<&Object>,
-        matched: Matched<'a>,
-        found: &mut Names<'a>,
+        matched: Matched,
+        found: &mut Names,
     ) -> Result<(), Halt> {
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
+        let mut around = spot.clone();
+        around.containers.push(matched.file_type);
+        around.allowed |= matched.matches.is_allowed;
         for expander in plan {
             let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
             };
             let mut members = Members {
                 walk: self,
-                spot,
+                spot: &around,
                 inside: &mut inside,
                 any: false,
             };
@@ -329,8 +417,12 @@ impl<'a> Walk<'a> {
         if !any && !matched.announced {
             self.sinking(Event::Scanning(spot.path.clone()))?;
         }
+        let stopped = matched.matches.stopped;
         self.report(spot, matched.matches, &inside, found)?;
         found.extend(inside);
+        if let Some(stopped) = stopped.filter(|_| opened.is_ok()) {
+            return self.stopped(&spot.path, stopped);
+        }
         opened
     }
 
@@ -346,25 +438,44 @@ impl<'a> Walk<'a> {
     fn report(
         &mut self,
         spot: &Spot,
-        matches: Vec<Match<'a>>,
-        inside: &Names<'a>,
-        found: &mut Names<'a>,
+        matches: Matches,
+        inside: &Names,
+        found: &mut Names,
     ) -> Result<(), Halt> {
-        for held in matches {
-            if inside.contains(held.signature) && !self.job.original {
+        for (reason, detail) in matches.gaps {
+            self.gap(&spot.path, reason, detail)?;
+        }
+        for (kind, detail) in matches.notes {
+            self.note(&spot.path, kind, detail)?;
+        }
+        for held in matches.allowed {
+            self.allowed(spot, &held.signature)?;
+        }
+        for held in matches.findings {
+            if inside.contains(&held.signature) && !self.job.original {
                 continue;
             }
-            found.insert(held.signature);
             if let Err(limit) = self.budget.finding() {
                 return self.over(&spot.path, limit);
             }
+            found.insert(held.signature.clone());
             self.sinking(Event::Finding(Finding {
-                signature: held.signature.clone(),
+                signature: held.signature,
                 path: spot.path.clone(),
                 place: held.place,
             }))?;
         }
         Ok(())
+    }
+
+    /// A finding that is not reported. It is none of what is `inside`: the same bytes may be in a part of the container
+    /// that nobody has allowed.
+    fn allowed(&mut self, spot: &Spot, signature: &SignatureName) -> Result<(), Halt> {
+        self.allowed += 1;
+        match self.allowed {
+            0..=ALLOWED => self.note(&spot.path, NoteKind::Allowed, signature.to_string()),
+            _ => Ok(()),
+        }
     }
 
     /// Reading a file failed: it is unreadable, or it is time to stop.
@@ -436,11 +547,11 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// Takes the members of one container.
+/// Takes the members of one container, whose own type stands last among those of its spot.
 struct Members<'w, 'a> {
     walk: &'w mut Walk<'a>,
     spot: &'w Spot,
-    inside: &'w mut Names<'a>,
+    inside: &'w mut Names,
     any: bool,
 }
 
@@ -458,7 +569,8 @@ impl Children for Members<'_, '_> {
         let spot = Spot {
             path: self.spot.path.member(name),
             depth: self.spot.depth + 1,
-            containers: self.spot.containers + 1,
+            containers: self.spot.containers.clone(),
+            allowed: self.spot.allowed,
         };
         self.any = true;
         if let Err(limit) = self.walk.budget.member() {

@@ -68,9 +68,48 @@ impl Hits {
 
 /// What a condition came to, and up to where the content was needed to see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Outcome {
+pub enum Outcome {
+    /// It does not hold.
     Fails,
-    Holds { end: Option<u64> },
+    /// It holds.
+    Holds {
+        /// Where that was clear; none for what holds because something is absent.
+        end: Option<u64>,
+    },
+}
+
+/// The hits of several tests, added up for a [`Count`].
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sum {
+    count: u32,
+    different: u32,
+    end: Option<u64>,
+}
+
+impl Sum {
+    /// Adds one of the lists of [`Count::of`].
+    pub fn add(&mut self, list: impl Iterator<Item = Hits>) {
+        let mut count = 0_u32;
+        for one in list {
+            count = count.saturating_add(one.count);
+            self.end = self.end.into_iter().chain(one.end).min();
+        }
+        self.count = self.count.saturating_add(count);
+        self.different += u32::from(count > 0);
+    }
+
+    /// How it compares with the numbers of a [`Count`].
+    pub fn outcome(&self, relation: Relation, times: u32, different: u32) -> Outcome {
+        let compares = match relation {
+            Relation::Above => self.count > times,
+            Relation::Below => self.count < times,
+            Relation::Equal => self.count == times,
+        };
+        match compares && self.different >= different {
+            true => Outcome::Holds { end: self.end },
+            false => Outcome::Fails,
+        }
+    }
 }
 
 impl Condition {
@@ -79,10 +118,7 @@ impl Condition {
     /// Of an *or* the smallest end counts, of an *and* the largest, of an *xor* that of the side that holds. What
     /// holds only because something is absent has no end.
     pub fn place(&self, hits: &impl Fn(usize) -> Hits) -> Option<Place> {
-        match self.outcome(hits) {
-            Outcome::Fails => None,
-            Outcome::Holds { end } => Some(end.map_or(Place::Absence, Place::End)),
-        }
+        self.outcome(hits).place()
     }
 
     fn outcome(&self, hits: &impl Fn(usize) -> Hits) -> Outcome {
@@ -97,10 +133,7 @@ impl Condition {
             Self::Count(count) => count.outcome(hits),
             Self::Not(one) => one.outcome(hits).not(),
             Self::Or(all) => fold(all, Outcome::or),
-            Self::Test(index) => match hits(*index) {
-                Hits { count: 0, .. } => Outcome::Fails,
-                Hits { end, .. } => Outcome::Holds { end },
-            },
+            Self::Test(index) => Outcome::of(hits(*index)),
             Self::Xor(all) => fold(all, Outcome::xor),
         }
     }
@@ -108,38 +141,43 @@ impl Condition {
 
 impl Count {
     fn outcome(&self, hits: &impl Fn(usize) -> Hits) -> Outcome {
-        let (mut sum, mut different, mut end) = (0_u32, 0_u32, None::<u64>);
-        for test in &self.of {
-            let all = test.iter().map(|index| hits(*index));
-            let mut count = 0_u32;
-            for one in all {
-                count = count.saturating_add(one.count);
-                end = end.into_iter().chain(one.end).min();
-            }
-            sum = sum.saturating_add(count);
-            different += u32::from(count > 0);
+        let mut sum = Sum::default();
+        for list in &self.of {
+            sum.add(list.iter().map(|index| hits(*index)));
         }
-        let compares = match self.relation {
-            Relation::Above => sum > self.times,
-            Relation::Below => sum < self.times,
-            Relation::Equal => sum == self.times,
-        };
-        match compares && different >= self.different {
-            true => Outcome::Holds { end },
-            false => Outcome::Fails,
-        }
+        sum.outcome(self.relation, self.times, self.different)
     }
 }
 
 impl Outcome {
-    fn and(self, other: Self) -> Self {
+    /// Where it holds.
+    pub fn place(self) -> Option<Place> {
+        match self {
+            Self::Fails => None,
+            Self::Holds { end } => Some(end.map_or(Place::Absence, Place::End)),
+        }
+    }
+
+    /// The outcome of a test.
+    pub fn of(hits: Hits) -> Self {
+        match hits {
+            Hits { count: 0, .. } => Self::Fails,
+            Hits { end, .. } => Self::Holds { end },
+        }
+    }
+
+    /// Both hold: the later end.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::Holds { end: a }, Self::Holds { end: b }) => Self::Holds { end: a.max(b) },
             _ => Self::Fails,
         }
     }
 
-    fn or(self, other: Self) -> Self {
+    /// One of them holds: the earlier end.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
         match (self, other) {
             (Self::Holds { end: a }, Self::Holds { end: b }) => Self::Holds {
                 end: a.into_iter().chain(b).min(),
@@ -149,7 +187,9 @@ impl Outcome {
         }
     }
 
-    fn xor(self, other: Self) -> Self {
+    /// Exactly one of them holds.
+    #[must_use]
+    pub fn xor(self, other: Self) -> Self {
         match (self, other) {
             (Self::Holds { .. }, Self::Holds { .. }) => Self::Fails,
             (Self::Fails, other) => other,
@@ -157,7 +197,10 @@ impl Outcome {
         }
     }
 
-    fn not(self) -> Self {
+    /// It does not hold.
+    #[must_use]
+    #[expect(clippy::should_implement_trait, reason = "beside the others")]
+    pub fn not(self) -> Self {
         match self {
             Self::Fails => Self::Holds { end: None },
             Self::Holds { .. } => Self::Fails,

@@ -4,6 +4,7 @@
 //! its place, never silence: a rule that is lost unseen is a detection that is lost unseen.
 #![forbid(unsafe_code)]
 
+pub mod clam;
 pub mod condition;
 pub mod cvdl;
 pub mod digests;
@@ -15,13 +16,25 @@ pub mod yara;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{EngineWord, SignatureName};
 use digests::Digest;
 use pattern::Pattern;
-use rule::Rule;
+use rule::{Rule, Scope, TypeList};
 
 /// All source formats.
-pub static FORMATS: &[&dyn Format] = &[&cvdl::Cvdl, &digests::DigestList, &yara::Yara];
+pub static FORMATS: &[&dyn Format] = &[
+    &cvdl::Cvdl,
+    &digests::DigestList,
+    &cvdl::Strict,
+    &clam::Bodies,
+    &clam::PlainBodies,
+    &clam::FileDigests,
+    &clam::SectionDigests,
+    &clam::AllowedDigests,
+    &yara::Yara,
+];
 
 /// The format of this name.
 pub fn format(name: &str) -> Option<&'static dyn Format> {
@@ -98,6 +111,8 @@ pub enum Item {
     Complaint(Complaint),
     /// Something is understood, and not searched for by this version, or not yet.
     Aside(Aside),
+    /// Something worth knowing, which changes nothing of what is found.
+    Remark(Remark),
 }
 
 /// One thing to find.
@@ -131,7 +146,7 @@ pub enum Meaning {
 }
 
 /// Something in a source that was not understood, and so is not searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The source.
     pub file: String,
@@ -169,6 +184,35 @@ pub enum Until {
     Content,
 }
 
+/// Something in a source that is worth knowing, and neither wrong nor left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The source.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// What it is.
+    pub kind: RemarkKind,
+}
+
+/// What a [`Remark`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemarkKind {
+    /// The version of the source.
+    FileVersion(String),
+    /// The version of a rule.
+    RuleVersion {
+        /// The rule's name, without the word in front.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// From here on rules are for these objects.
+    Types(TypeList),
+    /// It is understood, and perhaps not as it was meant. The first line says it; more lines may show where.
+    Warning(String),
+}
+
 /// What formats say of one source, in fewer words.
 #[derive(Debug)]
 pub struct Notes<'a> {
@@ -183,6 +227,15 @@ impl Notes<'_> {
             file: self.source.to_owned(),
             line,
             reason: reason.into(),
+        }));
+    }
+
+    /// A remark about a line.
+    pub fn remark(&self, out: &mut dyn Intake, line: u32, kind: RemarkKind) {
+        out.take(Item::Remark(Remark {
+            file: self.source.to_owned(),
+            line,
+            kind,
         }));
     }
 

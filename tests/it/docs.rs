@@ -142,6 +142,7 @@ fn what_the_documentation_shows_is_what_happens() {
     let mut played = 0;
     for file in [
         "README.md",
+        "docs/operating/updates.md",
         "docs/verdicts.md",
         "docs/signatures.md",
         "docs/vfind.md",
@@ -177,6 +178,7 @@ fn links_between_documents_lead_somewhere() {
             .unwrap()
             .map(|entry| entry.unwrap().path()),
     );
+    files.push(root.join("docs/operating/updates.md"));
     for file in files
         .iter()
         .filter(|file| file.extension().is_some_and(|ext| ext == "md"))
@@ -216,6 +218,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
     }
     for file in [
         "README.md",
+        "docs/operating/updates.md",
         "docs/verdicts.md",
         "docs/signatures.md",
         "docs/vfindc.md",

@@ -11,11 +11,12 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod display;
 mod set;
 
 use thiserror::Error;
 
-pub use builder::Builder;
+pub use builder::{Builder, GAP_LIMIT};
 pub use set::ByteSet;
 
 /// The longest segment in bytes. It bounds what each scan carries from one window of content to the next.
@@ -110,14 +111,16 @@ pub enum Part {
     Edge(Edge),
 }
 
-/// A border in the content (ClamAV's `(B)`, `(L)`, `(W)`).
+/// A border in the content (ClamAV's `(B)`, `(L)`, `(W)`); it takes no byte. As the first part of its row it looks at the
+/// byte before, else at what comes behind; the ends of the object are borders too. Asked of ClamAV 1.4, which in the middle
+/// of a pattern takes one byte there: that is a class of what stands behind or before a border, and no edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Edge {
-    /// `(B)`: a border of a word, or an end of the object.
+    /// `(B)`: one of ` -./<@_` before, or of LF, CR and ` "'-/=>_` behind.
     Word,
-    /// `(L)`: CR, CRLF or LF, or an end of the object.
+    /// `(L)`: LF before, LF or CRLF behind.
     Line,
-    /// `(W)`: a byte that is no letter and no digit.
+    /// `(W)`: a byte that is no ASCII letter and no digit.
     NotWord,
 }
 
@@ -233,9 +236,7 @@ impl Part {
                 let lengths = choices.iter().map(|choice| sum(choice, Self::shortest));
                 lengths.min().unwrap_or(0)
             }
-            // CRLF may be part of a line's end; the object's end is no byte at all.
-            Self::Edge(Edge::Word | Edge::Line) => 0,
-            Self::Edge(Edge::NotWord) => 1,
+            Self::Edge(_) => 0,
         }
     }
 
@@ -248,9 +249,7 @@ impl Part {
                 let lengths = choices.iter().map(|choice| sum(choice, Self::longest));
                 lengths.max().unwrap_or(0)
             }
-            Self::Edge(Edge::Word) => 0,
-            Self::Edge(Edge::NotWord) => 1,
-            Self::Edge(Edge::Line) => 2,
+            Self::Edge(_) => 0,
         }
     }
 }

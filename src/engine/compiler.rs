@@ -1,0 +1,380 @@
+//! What the sources say → the sections of an image, one item at a time.
+//!
+//! Nothing that was taken in is kept as it came: names, digests, patterns and rules go into arrays. What is only known
+//! once all sources were read (names that are not wanted, members of macro groups) is settled at the end.
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, HashSet};
+use std::io::{self, Cursor, Seek, Write};
+
+use thiserror::Error;
+
+use super::digests::{self, Of};
+use super::search::{self, Keep};
+use super::{FLAGS, LAYOUT, names, rules};
+use crate::event::{EngineWord, SignatureName};
+use crate::image::{Image, Writer};
+use crate::signature::condition::Condition;
+use crate::signature::pattern::{Base, Pattern};
+use crate::signature::rule::{Rule, Test};
+use crate::signature::{Aside, Complaint, Intake, Item, Meaning, Signature, Until};
+
+use super::{Database, Full};
+
+/// Why no database was made.
+#[derive(Debug, Error)]
+pub enum CompileError {
+    /// There is more than the form of the image can number.
+    #[error(transparent)]
+    Full(#[from] Full),
+    /// The image could not be written.
+    #[error("the compiled database cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+/// What the sources came to, in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Signatures that are digests of whole objects.
+    pub digests: u64,
+    /// Signatures that are digests of sections of programs.
+    pub section_digests: u64,
+    /// All other signatures.
+    pub rules: u64,
+    /// Digests of objects whose findings are not reported.
+    pub allowed: u64,
+    /// Members of macro groups.
+    pub macro_members: u64,
+    /// Signatures that were left out because their name is not wanted, by the one who runs the program or by a source.
+    pub ignored: u64,
+    /// What was set aside, by its reason.
+    pub aside: BTreeMap<(Until, &'static str), u64>,
+    /// What was not understood.
+    pub complaints: u64,
+    /// Signatures whose name an earlier one has; known at the end.
+    pub duplicates: u64,
+}
+
+impl Tally {
+    /// The number of signatures in use.
+    pub fn signatures(&self) -> u64 {
+        self.digests + self.section_digests + self.rules
+    }
+
+    /// What was set aside and becomes live with content that a later version produces.
+    pub fn waiting(&self) -> u64 {
+        let waiting = |((until, _), count): (&(Until, &str), &u64)| match until {
+            Until::Content => *count,
+            Until::Never => 0,
+        };
+        self.aside.iter().map(waiting).sum()
+    }
+}
+
+/// Complaints that are kept; all are counted. A file in the wrong format would fill memory with them.
+const COMPLAINTS: usize = 1000;
+
+/// Makes a database out of what it takes in.
+#[derive(Debug, Default)]
+pub struct Compiler {
+    /// Names that the one who runs the program does not want.
+    unwanted: HashSet<Vec<u8>>,
+    /// Names that sources do not want.
+    ignored: HashSet<Vec<u8>>,
+    names: names::Builder,
+    /// For each signature what it is, to count what is left out at the end.
+    kinds: Vec<Kind>,
+    objects: digests::Builder,
+    sections: digests::Builder,
+    allowed: digests::Builder,
+    patterns: search::Builder,
+    rules: rules::Builder,
+    needs_layout: bool,
+    tally: Tally,
+    complaints: Vec<Complaint>,
+    full: Option<Full>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Digest,
+    SectionDigest,
+    Rule,
+}
+
+impl Compiler {
+    /// A database without signatures. `unwanted` are names of signatures that are not to be in it: as they are reported,
+    /// or those of CVDL rules alone.
+    pub fn new(unwanted: HashSet<Vec<u8>>) -> Self {
+        Self {
+            unwanted,
+            ..Self::default()
+        }
+    }
+
+    /// What was taken in so far. Names that sources ignore are left out at the end.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// What was not understood so far: the first thousand.
+    pub fn complaints(&self) -> &[Complaint] {
+        &self.complaints
+    }
+
+    /// Writes the sections and ends the image.
+    ///
+    /// # Errors
+    /// As [`Compiler::write`].
+    pub fn finish<W: Write + Seek>(
+        self,
+        mut writer: Writer<W>,
+    ) -> Result<(W, Tally), CompileError> {
+        let tally = self.write(&mut writer)?;
+        Ok((writer.finish()?, tally))
+    }
+
+    /// Writes the sections. The writer may hold sections of others, before and behind them.
+    ///
+    /// # Errors
+    /// Of writing, and more signatures than can be numbered.
+    pub fn write<W: Write + Seek>(mut self, writer: &mut Writer<W>) -> Result<Tally, CompileError> {
+        if let Some(full) = self.full {
+            return Err(full.into());
+        }
+        self.leave_out_ignored();
+        let mut flags = [0; FLAGS_LENGTH];
+        flags[0] = u8::from(self.needs_layout) * LAYOUT;
+        writer.section(FLAGS, &flags)?;
+        self.tally.duplicates = self.names.write(writer)?;
+        self.objects.write(Of::Object, writer)?;
+        self.sections.write(Of::Section, writer)?;
+        self.allowed.write(Of::Allowed, writer)?;
+        self.rules.write(writer)?;
+        self.patterns.write(writer)?;
+        Ok(self.tally)
+    }
+
+    /// Makes a database in memory: for tests, and for small ones.
+    ///
+    /// # Errors
+    /// More signatures than can be numbered; for people.
+    pub fn in_memory(self) -> Result<Database, String> {
+        let writer = Writer::new(Cursor::new(Vec::new())).map_err(|error| error.to_string())?;
+        let (image, _) = self.finish(writer).map_err(|error| error.to_string())?;
+        let image = Image::open(image.into_inner().into()).map_err(|error| error.to_string())?;
+        Database::open(&image).map_err(|error| error.to_string())
+    }
+
+    fn leave_out_ignored(&mut self) {
+        if self.ignored.is_empty() {
+            return;
+        }
+        let gone = self.names.numbers_of(&self.ignored);
+        for number in &gone {
+            match self.kinds.get(*number as usize) {
+                Some(Kind::Digest) => self.tally.digests -= 1,
+                Some(Kind::SectionDigest) => self.tally.section_digests -= 1,
+                Some(Kind::Rule) | None => self.tally.rules -= 1,
+            }
+        }
+        self.tally.ignored += gone.len() as u64;
+        self.names.remove(&gone);
+        let to = |number: u32| match gone.binary_search(&number) {
+            Ok(_) => None,
+            // There are no more before it than it counts.
+            Err(before) => number.checked_sub(u32::try_from(before).unwrap_or(u32::MAX)),
+        };
+        self.objects.renumber(to);
+        self.sections.renumber(to);
+        self.rules.renumber(to);
+    }
+
+    fn signature(&mut self, signature: Signature) -> Result<(), Full> {
+        if self.is_unwanted(&signature.name) {
+            self.tally.ignored += 1;
+            return Ok(());
+        }
+        // Its patterns first: what the search refuses has no number.
+        let patterns = match &signature.meaning {
+            Meaning::Rule(rule) => match self.patterns_of(rule) {
+                Ok(patterns) => patterns,
+                Err(reason) => {
+                    self.refuse(&signature.name, &reason);
+                    return Ok(());
+                }
+            },
+            _ => Vec::new(),
+        };
+        let number = self.names.add(&signature.name)?;
+        let kind = match signature.meaning {
+            Meaning::Digest { digest, size } => {
+                self.objects.add(number, digest, size);
+                self.tally.digests += 1;
+                Kind::Digest
+            }
+            Meaning::SectionDigest { digest, size } => {
+                self.sections.add(number, digest, size);
+                self.needs_layout = true;
+                self.tally.section_digests += 1;
+                Kind::SectionDigest
+            }
+            Meaning::Rule(rule) => {
+                self.needs_layout |= rule.scope.entry.is_some() || rule.scope.sections.is_some();
+                self.rules.add(number, &rule, &patterns)?;
+                self.tally.rules += 1;
+                Kind::Rule
+            }
+        };
+        self.kinds.push(kind);
+        Ok(())
+    }
+
+    fn is_unwanted(&self, name: &SignatureName) -> bool {
+        !self.unwanted.is_empty()
+            && (self.unwanted.contains(name.to_string().as_bytes())
+                || name.engine == EngineWord::Cvdl && self.unwanted.contains(name.name.as_bytes()))
+    }
+
+    /// The numbers of the patterns of a rule, for each test that is one.
+    fn patterns_of(&mut self, rule: &Rule) -> Result<Vec<Option<u32>>, String> {
+        let mut keep: Vec<Keep> = vec![Keep::First; rule.tests.len()];
+        counted(&rule.condition, &mut keep);
+        for test in &rule.tests {
+            match test {
+                Test::Pattern(_) => {}
+                Test::Macro { after, .. } => raise(&mut keep, *after, Keep::Starts),
+                Test::Compare(compare) => raise(&mut keep, compare.after, Keep::Starts),
+                Test::Regex(regex) => {
+                    if let Some(trigger) = &regex.trigger {
+                        counted(trigger, &mut keep);
+                    }
+                    let base = regex.offset.map(|offset| offset.base);
+                    self.needs_layout |= base.is_some_and(is_of_a_program);
+                }
+            }
+        }
+        let mut numbers = Vec::with_capacity(rule.tests.len());
+        for (test, keep) in rule.tests.iter().zip(keep) {
+            numbers.push(match test {
+                Test::Pattern(pattern) => Some(self.pattern(pattern, keep)?),
+                Test::Macro { .. } | Test::Compare(_) | Test::Regex(_) => None,
+            });
+        }
+        Ok(numbers)
+    }
+
+    fn pattern(&mut self, pattern: &Pattern, keep: Keep) -> Result<u32, String> {
+        let base = pattern.offset().map(|offset| offset.base);
+        self.needs_layout |= base.is_some_and(is_of_a_program);
+        self.patterns.add(pattern, keep)
+    }
+
+    /// Says that a signature cannot be searched for. Its place in the source is not known any more.
+    fn refuse(&mut self, name: &SignatureName, reason: &str) {
+        self.complain(Complaint {
+            file: name.to_string(),
+            line: 0,
+            reason: reason.to_owned(),
+        });
+    }
+
+    fn complain(&mut self, complaint: Complaint) {
+        self.tally.complaints += 1;
+        if self.complaints.len() < COMPLAINTS {
+            self.complaints.push(complaint);
+        }
+    }
+}
+
+/// Bytes of the section of flags.
+const FLAGS_LENGTH: usize = 1;
+
+impl Intake for Compiler {
+    fn take(&mut self, item: Item) {
+        let done = match item {
+            Item::Signature(signature) => self.signature(signature),
+            Item::Allowed { digest, size, .. } => {
+                self.allowed.add(0, digest, size);
+                self.tally.allowed += 1;
+                Ok(())
+            }
+            Item::Ignored(name) => {
+                self.ignored.insert(name.into_bytes());
+                Ok(())
+            }
+            Item::MacroMember { group, pattern } => {
+                match self.pattern(&pattern, Keep::Starts) {
+                    Ok(pattern) => {
+                        self.rules.member(group, pattern);
+                        self.tally.macro_members += 1;
+                    }
+                    Err(reason) => {
+                        let name = format!("${group}");
+                        self.refuse(&SignatureName::new(EngineWord::Clam, &name), &reason);
+                    }
+                }
+                Ok(())
+            }
+            Item::Complaint(complaint) => {
+                self.complain(complaint);
+                Ok(())
+            }
+            Item::Yara(_) => {
+                *self.tally.aside.entry((Until::Never, "YARA")).or_default() += 1;
+                Ok(())
+            }
+            Item::Remark(_) => Ok(()),
+            Item::Aside(Aside { until, reason, .. }) => {
+                *self.tally.aside.entry((until, reason)).or_default() += 1;
+                Ok(())
+            }
+            // For those who load: they change nothing of what is found.
+            Item::Remark(_) => Ok(()),
+        };
+        if let Err(full) = done {
+            self.full.get_or_insert(full);
+        }
+    }
+}
+
+/// Tells whether an offset counts from something that only programs have.
+fn is_of_a_program(base: Base) -> bool {
+    match base {
+        Base::Start | Base::End => false,
+        Base::Entry
+        | Base::Section(_)
+        | Base::LastSection
+        | Base::Within(_)
+        | Base::VersionInfo => true,
+    }
+}
+
+fn raise(keep: &mut [Keep], index: usize, to: Keep) {
+    let rank = |keep: Keep| match keep {
+        Keep::First => 0,
+        Keep::Count => 1,
+        Keep::Starts => 2,
+    };
+    if let Some(keep) = keep.get_mut(index)
+        && rank(*keep) < rank(to)
+    {
+        *keep = to;
+    }
+}
+
+/// Marks the tests of which a condition wants the number.
+fn counted(condition: &Condition, keep: &mut [Keep]) {
+    match condition {
+        Condition::And(all) | Condition::Or(all) | Condition::Xor(all) => {
+            all.iter().for_each(|one| counted(one, keep));
+        }
+        Condition::Not(one) => counted(one, keep),
+        Condition::Test(_) => {}
+        Condition::Count(count) => {
+            for index in count.of.iter().flatten() {
+                raise(keep, *index, Keep::Count);
+            }
+        }
+    }
+}

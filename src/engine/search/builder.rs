@@ -1,0 +1,216 @@
+//! Patterns → sections of an image.
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Seek, Write};
+
+use zerocopy::IntoBytes;
+use zerocopy::little_endian::{U16, U32};
+
+use super::flat::{self, LinkRecord, OffsetRecord, PatternRecord, SegmentRecord};
+use super::{Keep, offset, program};
+use crate::image;
+use crate::signature::pattern::{ByteSet, Link, Part, Pattern, Segment};
+
+/// Collects patterns, each once, and writes them.
+#[derive(Debug, Default)]
+pub struct Builder {
+    patterns: Vec<PatternRecord>,
+    segments: Vec<SegmentRecord>,
+    programs: Vec<u8>,
+    links: Vec<LinkRecord>,
+    offsets: Vec<OffsetRecord>,
+    sets: Vec<[u8; 32]>,
+    known_sets: HashMap<ByteSet, u32>,
+    /// The first pattern with this hash.
+    known: HashMap<u64, u32>,
+    hasher: RandomState,
+}
+
+impl Builder {
+    /// Adds a pattern and gives its number; an equal one that is already there has the same.
+    ///
+    /// # Errors
+    /// More than can be numbered; the text is for people.
+    pub fn add(&mut self, pattern: &Pattern, keep: Keep) -> Result<u32, String> {
+        let room = || "more patterns than one database can hold".to_owned();
+        let number = u32::try_from(self.patterns.len()).map_err(|_| room())?;
+        let before = Before {
+            segments: self.segments.len(),
+            programs: self.programs.len(),
+            links: self.links.len(),
+            offsets: self.offsets.len(),
+        };
+        let record = self.append(pattern, keep, number).ok_or_else(room)?;
+        self.patterns.push(record);
+        let hash = self.hash(number);
+        match self.known.get(&hash) {
+            Some(same) if self.are_equal(*same, number) => {
+                self.patterns.pop();
+                self.segments.truncate(before.segments);
+                self.programs.truncate(before.programs);
+                self.links.truncate(before.links);
+                self.offsets.truncate(before.offsets);
+                Ok(*same)
+            }
+            Some(_) => Ok(number),
+            None => {
+                self.known.insert(hash, number);
+                Ok(number)
+            }
+        }
+    }
+
+    /// Writes the sections.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn write<W: Write + Seek>(mut self, writer: &mut image::Writer<W>) -> io::Result<()> {
+        let end = |length: usize| U32::new(u32::try_from(length).unwrap_or(u32::MAX));
+        self.patterns.push(PatternRecord {
+            first: end(self.segments.len()),
+            offset: U32::ZERO,
+            lead: U16::ZERO,
+            trail: U16::ZERO,
+            keep: 0,
+            rest: [0; 3],
+        });
+        self.segments.push(SegmentRecord {
+            program: end(self.programs.len()),
+            pattern: U32::ZERO,
+            link: U32::ZERO,
+            longest: U16::ZERO,
+            squeezed: 0,
+            rest: 0,
+        });
+        writer.section(flat::PATTERNS, self.patterns.as_bytes())?;
+        writer.section(flat::SEGMENTS, self.segments.as_bytes())?;
+        writer.section(flat::PROGRAMS, &self.programs)?;
+        writer.section(flat::LINKS, self.links.as_bytes())?;
+        writer.section(flat::OFFSETS, self.offsets.as_bytes())?;
+        writer.section(flat::SETS, self.sets.as_bytes())
+    }
+
+    fn append(&mut self, pattern: &Pattern, keep: Keep, number: u32) -> Option<PatternRecord> {
+        let (lead, segments, trail) = without_outer_gaps(pattern.segments());
+        let first = u32::try_from(self.segments.len()).ok()?;
+        let offset = match pattern.offset() {
+            None => 0,
+            Some(offset) => {
+                self.offsets.push(offset::record(offset));
+                u32::try_from(self.offsets.len()).ok()?
+            }
+        };
+        // The links that a dropped segment had are dropped with it.
+        let links = pattern.links().iter().skip(usize::from(lead > 0));
+        let mut links = std::iter::once(None).chain(links.map(Some));
+        for segment in segments {
+            let link = match links.next().flatten() {
+                None => 0,
+                Some(link) => self.link(link)?,
+            };
+            self.segments.push(SegmentRecord {
+                program: u32::try_from(self.programs.len()).ok()?.into(),
+                pattern: number.into(),
+                link: link.into(),
+                longest: u16::try_from(segment.longest()).ok()?.into(),
+                squeezed: segment.is_squeezed().into(),
+                rest: 0,
+            });
+            program::encode(segment.parts(), &mut self.programs);
+        }
+        u32::try_from(self.segments.len()).ok()?;
+        u32::try_from(self.programs.len()).ok()?;
+        Some(PatternRecord {
+            first: first.into(),
+            offset: offset.into(),
+            lead: lead.into(),
+            trail: trail.into(),
+            keep: keep as u8,
+            rest: [0; 3],
+        })
+    }
+
+    /// The number of a link's record, from 1.
+    fn link(&mut self, link: &Link) -> Option<u32> {
+        let within = match &link.within {
+            None => 0,
+            Some(set) => {
+                let next = u32::try_from(self.sets.len()).ok()?.checked_add(1)?;
+                let number = *self.known_sets.entry(*set).or_insert(next);
+                if number == next {
+                    self.sets.push(set.to_bits());
+                }
+                number
+            }
+        };
+        self.links.push(LinkRecord {
+            min: link.min.into(),
+            max: link.max.unwrap_or(u64::MAX).into(),
+            within: within.into(),
+        });
+        u32::try_from(self.links.len()).ok()
+    }
+
+    fn hash(&self, pattern: u32) -> u64 {
+        self.hasher.hash_one(self.essence(pattern))
+    }
+
+    fn are_equal(&self, one: u32, other: u32) -> bool {
+        self.essence(one) == self.essence(other)
+    }
+
+    /// All that makes a pattern what it is, as bytes.
+    fn essence(&self, pattern: u32) -> Option<Vec<u8>> {
+        let number = pattern as usize;
+        let record = self.patterns.get(number)?;
+        let first = record.first.get() as usize;
+        let end = self.patterns.get(number + 1);
+        let end = end.map_or(self.segments.len(), |next| next.first.get() as usize);
+        let segments = self.segments.get(first..end)?;
+        let mut essence = vec![record.keep];
+        essence.extend(record.lead.to_bytes());
+        essence.extend(record.trail.to_bytes());
+        if let Some(offset) = record.offset.get().checked_sub(1) {
+            essence.extend_from_slice(self.offsets.get(offset as usize)?.as_bytes());
+        }
+        for segment in segments {
+            essence.push(segment.squeezed);
+            if let Some(link) = segment.link.get().checked_sub(1) {
+                essence.extend_from_slice(self.links.get(link as usize)?.as_bytes());
+            }
+        }
+        let program = segments.first()?.program.get() as usize;
+        let end = self.segments.get(end);
+        let end = end.map_or(self.programs.len(), |next| next.program.get() as usize);
+        essence.extend_from_slice(self.programs.get(program..end)?);
+        Some(essence)
+    }
+}
+
+struct Before {
+    segments: usize,
+    programs: usize,
+    links: usize,
+    offsets: usize,
+}
+
+/// A segment that is a gap and nothing else stands only at the ends of a pattern, next to squeezed text, and is of one
+/// length. It is no segment that could be searched: the bytes of such gaps, and the segments between them.
+fn without_outer_gaps(segments: &[Segment]) -> (u16, &[Segment], u16) {
+    let gap = |segment: &Segment| match segment.parts() {
+        [Part::Gap { min, max }] if min == max => u16::try_from(*min).ok(),
+        _ => None,
+    };
+    match segments {
+        [_] => (0, segments, 0),
+        [first, middle @ .., last] => match (gap(first), gap(last)) {
+            (Some(lead), Some(trail)) if !middle.is_empty() => (lead, middle, trail),
+            (Some(lead), _) => (lead, segments.get(1..).unwrap_or(&[]), 0),
+            (None, Some(trail)) => (0, segments.get(..segments.len() - 1).unwrap_or(&[]), trail),
+            (None, None) => (0, segments, 0),
+        },
+        [] => (0, segments, 0),
+    }
+}

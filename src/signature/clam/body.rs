@@ -1,0 +1,660 @@
+//! The body of a signature: hexadecimal digits with wildcards.
+//!
+//! ```text
+//! 6865 ?? 6? ?c   bytes, any byte, half bytes
+//! *  {}  {-}      any number of bytes
+//! {n} {n-} {-n} {n-m}
+//! 6f[n-m]6865     a byte at a distance of at most 32 before or behind the others
+//! (6c|6d)  (6c6d|6e)  !(6c|6d)  (6c(6d|6e){2}|??)
+//! (B) (L) (W)     borders of words and lines, and what is in no word
+//! ```
+//!
+//! Ranges cut a body into parts, each of which must have two plain bytes in a row: `clamscan` refuses what has not.
+#![forbid(unsafe_code)]
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+
+use super::{Trouble, number};
+use crate::path::printable;
+use crate::signature::pattern::{Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern};
+
+/// `{n}` of fewer bytes is read as so many `??`, and does not cut a body.
+const SHORT_GAP: u64 = 128;
+
+/// The largest distance of `[n-m]`.
+const NEAR: u64 = 32;
+
+/// Parentheses inside of each other that are followed. More than patterns can have; it bounds the recursion.
+const DEPTH: usize = 16;
+
+/// How the plain bytes of a body are meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Style {
+    /// ASCII letters in either case.
+    pub(super) caseless: bool,
+    /// A zero byte stands behind each.
+    pub(super) wide: bool,
+}
+
+/// Reads a body that must begin at this offset.
+pub(super) fn pattern(
+    body: &[u8],
+    offset: Option<Offset>,
+    style: Style,
+) -> Result<Pattern, Trouble> {
+    built(body, style)?.finish(offset).map_err(Trouble::from)
+}
+
+/// Reads a body, for those that put something around it.
+pub(super) fn built(body: &[u8], style: Style) -> Result<Builder, Trouble> {
+    let mut builder = Builder::default();
+    // Nearly all bodies are digits alone.
+    if let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(body) {
+        if bytes.len() < 2 {
+            return Err(Trouble::wrong(TOO_SHORT));
+        }
+        style.put(&mut builder, &bytes);
+        return Ok(builder);
+    }
+    let mut reader = Reader {
+        body,
+        at: 0,
+        style,
+        choices: 0,
+    };
+    reader.row(&mut builder)?;
+    Ok(builder)
+}
+
+const TOO_SHORT: &str = "a part without two plain bytes in a row";
+
+impl Style {
+    fn put(self, builder: &mut Builder, bytes: &[u8]) {
+        match self.wide {
+            true => builder.bytes(&widened(bytes), self.caseless),
+            false => builder.bytes(bytes, self.caseless),
+        }
+    }
+}
+
+fn widened(bytes: &[u8]) -> Vec<u8> {
+    bytes.iter().flat_map(|byte| [*byte, 0]).collect()
+}
+
+/// What `[n-m]` needs to know of a part: how many pieces were before, between and behind brackets.
+#[derive(Debug, Default)]
+struct Part {
+    /// Plain bytes in a row at its end.
+    run: usize,
+    /// The most plain bytes in a row.
+    longest: usize,
+    /// The bytes since its start or the last bracket, anything but plain and half bytes counted as many.
+    bytes: usize,
+    /// The section before the bracket was a single byte.
+    was_single: Option<bool>,
+    /// A single byte behind a bracket was read: the part must end here.
+    is_closed: bool,
+}
+
+impl Part {
+    fn plain(&mut self, count: usize) {
+        self.run += count;
+        self.longest = self.longest.max(self.run);
+        self.bytes = self.bytes.saturating_add(count);
+    }
+
+    fn other(&mut self, count: usize) {
+        self.run = 0;
+        self.bytes = self.bytes.saturating_add(count);
+    }
+
+    /// At `[n-m]`.
+    fn bracket(&mut self) -> Result<(), Trouble> {
+        if self.is_closed || self.bytes == 0 {
+            return Err(Trouble::wrong(BRACKET));
+        }
+        let is_single = self.bytes == 1;
+        match self.was_single {
+            None => self.was_single = Some(is_single),
+            // The second bracket of a part: `aa[n-m]body[n-m]bb`.
+            Some(true) if !is_single => {
+                self.was_single = Some(false);
+                self.is_closed = true;
+            }
+            Some(_) => return Err(Trouble::wrong(BRACKET)),
+        }
+        (self.bytes, self.run) = (0, 0);
+        Ok(())
+    }
+
+    /// At the end of the part.
+    fn end(&self) -> Result<(), Trouble> {
+        let ends_single = self.bytes == 1;
+        match self.was_single {
+            Some(true) if ends_single => return Err(Trouble::wrong(BRACKET)),
+            Some(false) if !ends_single => return Err(Trouble::wrong(BRACKET)),
+            _ => {}
+        }
+        match self.longest {
+            0 | 1 => Err(Trouble::wrong(TOO_SHORT)),
+            _ => Ok(()),
+        }
+    }
+}
+
+const BRACKET: &str = "`[n-m]` needs a single byte on one side and more on the other";
+
+struct Reader<'a> {
+    body: &'a [u8],
+    at: usize,
+    style: Style,
+    /// The choices so far, of all alternatives.
+    choices: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn rest(&self) -> &'a [u8] {
+        self.body.get(self.at..).unwrap_or_default()
+    }
+
+    fn wrong(&self, what: &str) -> Trouble {
+        let rest = printable(self.rest(), 20);
+        format!("{what} at `{rest}` (character {})", self.at + 1).into()
+    }
+
+    /// The whole body.
+    fn row(&mut self, builder: &mut Builder) -> Result<(), Trouble> {
+        let mut part = Part::default();
+        loop {
+            match self.rest() {
+                [] => return part.end(),
+                [b'*', ..] => {
+                    self.at += 1;
+                    part.end()?;
+                    part = Part::default();
+                    builder.gap(0, None);
+                }
+                [b'{', ..] => match self.range()? {
+                    (min, Some(max)) if min == max && min < SHORT_GAP => {
+                        part.other(usize::try_from(min).unwrap_or(0));
+                        builder.gap(min, max.into());
+                    }
+                    (min, max) => {
+                        part.end()?;
+                        part = Part::default();
+                        builder.gap(min, max);
+                    }
+                },
+                [b'[', ..] => {
+                    let (min, max) = self.bracket()?;
+                    part.bracket()?;
+                    builder.gap(min, Some(max));
+                }
+                [b'(', ..] | [b'!', b'(', ..] => {
+                    self.alternative(builder, 0)?;
+                    part.other(2);
+                }
+                _ => {
+                    let bytes = self.plain();
+                    match bytes.as_slice() {
+                        [] => part.other(self.wildcard(builder)?),
+                        bytes => {
+                            part.plain(bytes.len());
+                            self.style.put(builder, bytes);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Pairs of digits.
+    fn plain(&mut self) -> Vec<u8> {
+        let rest = self.rest();
+        let digits = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_hexdigit())
+            .count()
+            & !1;
+        let bytes = rest
+            .get(..digits)
+            .and_then(|digits| HEXLOWER_PERMISSIVE.decode(digits).ok());
+        self.at += digits;
+        bytes.unwrap_or_default()
+    }
+
+    /// `??` as often as it stands here, or one half byte; how many bytes that is.
+    fn wildcard(&mut self, builder: &mut Builder) -> Result<usize, Trouble> {
+        let any = self.rest().iter().take_while(|byte| **byte == b'?').count() / 2;
+        if any > 0 {
+            self.at += 2 * any;
+            builder.gap(any as u64, Some(any as u64));
+            return Ok(any);
+        }
+        let set = match self.rest() {
+            [b'?', low, ..] => digit(*low).map(|low| (0..16).map(|high| high << 4 | low).collect()),
+            [high, b'?', ..] => digit(*high).map(|high| ByteSet::range(high << 4, high << 4 | 15)),
+            [one] if digit(*one).is_some() => return Err(self.wrong("half a byte")),
+            [one, ..] if digit(*one).is_some() => return Err(self.wrong("half a byte")),
+            _ => None,
+        };
+        let set: ByteSet = set.ok_or_else(|| self.wrong("no body goes on"))?;
+        self.at += 2;
+        builder.class(set, 1, Some(1));
+        if self.style.wide {
+            builder.bytes(&[0], false);
+        }
+        Ok(1)
+    }
+
+    /// What stands in brackets up to `close`.
+    fn inside(&mut self, close: u8) -> Result<&'a [u8], Trouble> {
+        let rest = self.rest();
+        let end = rest.iter().position(|byte| *byte == close);
+        let Some(inside) = end.and_then(|end| rest.get(1..end)) else {
+            return Err(self.wrong("a bracket without its end"));
+        };
+        self.at += inside.len() + 2;
+        Ok(inside)
+    }
+
+    /// `{n}`, `{n-}`, `{-n}`, `{n-m}`, `{}`, `{-}`.
+    fn range(&mut self) -> Result<(u64, Option<u64>), Trouble> {
+        let start = self.at;
+        let inside = self.inside(b'}')?;
+        let dash = inside.iter().position(|byte| *byte == b'-');
+        let (min, max) = match dash.and_then(|at| inside.split_at_checked(at)) {
+            None => (inside, inside),
+            Some((min, max)) => (min, max.get(1..).unwrap_or_default()),
+        };
+        let value = |digits: &[u8]| match digits {
+            [] => Some(None),
+            digits => number(digits).map(Some),
+        };
+        let (Some(min), Some(max)) = (value(min), value(max)) else {
+            self.at = start;
+            return Err(self.wrong("a range without numbers"));
+        };
+        let min = min.unwrap_or(0);
+        match max {
+            Some(max) if max < min => Err(Trouble::never("a range that ends before it begins")),
+            _ => Ok((min, max)),
+        }
+    }
+
+    /// `[n]`, `[n-]` and `[n-m]`: the first two mean exactly `n`.
+    fn bracket(&mut self) -> Result<(u64, u64), Trouble> {
+        let start = self.at;
+        let inside = self.inside(b']')?;
+        let mut ends = inside.splitn(2, |byte| *byte == b'-');
+        let min = ends.next().and_then(number);
+        let max = match ends.next() {
+            None | Some([]) => min,
+            Some(max) => number(max),
+        };
+        match min.zip(max) {
+            Some((min, max)) if min <= max && max <= NEAR => Ok((min, max)),
+            _ => {
+                self.at = start;
+                Err(self.wrong("a distance that is not from 0 to 32"))
+            }
+        }
+    }
+
+    /// `(…)` or `!(…)`, at depth `depth` of other ones.
+    fn alternative(&mut self, builder: &mut Builder, depth: usize) -> Result<(), Trouble> {
+        if depth == DEPTH {
+            return Err(Trouble::never("alternatives nested too deep"));
+        }
+        let negated = self.rest().first() == Some(&b'!');
+        let body = self.rest().get(usize::from(negated)..).unwrap_or_default();
+        if let [b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] = body {
+            let letter = *letter;
+            self.at += 3 + usize::from(negated);
+            return border(builder, letter, negated);
+        }
+        self.at += 1 + usize::from(negated);
+        if negated && self.style.caseless {
+            return Err(Trouble::wrong("excluded alternatives cannot be caseless"));
+        }
+        if self.singles(builder, negated) {
+            return Ok(());
+        }
+        let (mut choices, mut kinds) = (Vec::new(), Vec::new());
+        loop {
+            self.choices += 1;
+            if self.choices > PARTS_LIMIT {
+                return Err(Trouble::never("a pattern of too many parts"));
+            }
+            let mut choice = Builder::default();
+            kinds.push(self.choice(&mut choice, depth)?);
+            choices.push(choice);
+            match self.rest() {
+                [b'|', ..] => self.at += 1,
+                [b')', ..] => break,
+                _ => return Err(self.wrong("an alternative without its end")),
+            }
+        }
+        self.at += 1;
+        match kinds.as_slice() {
+            [Some(0)] => return Err(Trouble::wrong("an alternative without any byte")),
+            [Some(0), ..] => return Err(Trouble::wrong("an alternative that begins with none")),
+            _ => {}
+        }
+        let is_uniform = kinds
+            .iter()
+            .all(|kind| kind.is_some() && Some(kind) == kinds.first());
+        if negated && !is_uniform {
+            return Err(Trouble::wrong(
+                "excluded alternatives must be plain bytes of one length",
+            ));
+        }
+        builder.either(choices, negated);
+        Ok(())
+    }
+
+    /// Alternatives of single bytes are a set. Reads nothing if these are others.
+    fn singles(&mut self, builder: &mut Builder, negated: bool) -> bool {
+        let mut set = ByteSet::EMPTY;
+        let mut rest = self.rest();
+        let mut length = 0;
+        while let [high, low, end @ (b'|' | b')'), after @ ..] = rest {
+            let Some((high, low)) = digit(*high).zip(digit(*low)) else {
+                return false;
+            };
+            let byte = high << 4 | low;
+            set.insert(byte);
+            if self.style.caseless {
+                set.insert(byte.to_ascii_lowercase());
+                set.insert(byte.to_ascii_uppercase());
+            }
+            length += 3;
+            rest = after;
+            if *end == b')' {
+                self.at += length;
+                builder.class(if negated { set.complement() } else { set }, 1, Some(1));
+                if self.style.wide {
+                    builder.bytes(&[0], false);
+                }
+                return true;
+            }
+        }
+        false
+    }
+
+    /// One choice; its length if it is plain bytes alone.
+    fn choice(&mut self, builder: &mut Builder, depth: usize) -> Result<Option<usize>, Trouble> {
+        let mut plain = Some(0);
+        loop {
+            match self.rest() {
+                [] | [b'|' | b')', ..] => return Ok(plain),
+                [b'{', ..] => {
+                    match self.range()? {
+                        (min, Some(max)) if min == max && min < SHORT_GAP => {
+                            builder.gap(min, max.into())
+                        }
+                        _ => return Err(Trouble::wrong("a range inside of an alternative")),
+                    }
+                    plain = None;
+                }
+                [b'!', b'(', ..] => {
+                    return Err(self.wrong("an exclusion inside of an alternative"));
+                }
+                [b'(', b'B' | b'L' | b'W', b')', ..] => {
+                    return Err(self.wrong("a border inside of an alternative"));
+                }
+                [b'(', ..] => {
+                    self.alternative(builder, depth + 1)?;
+                    plain = None;
+                }
+                _ => {
+                    let bytes = self.plain();
+                    match bytes.as_slice() {
+                        [] => {
+                            self.wildcard(builder)?;
+                            plain = None;
+                        }
+                        bytes => {
+                            plain = plain.map(|length| length + bytes.len());
+                            self.style.put(builder, bytes);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `(B)`, `(L)` and `(W)`; what is not `(W)` is a letter or a digit.
+fn border(builder: &mut Builder, letter: u8, negated: bool) -> Result<(), Trouble> {
+    match (letter, negated) {
+        (b'B', false) => builder.edge(Edge::Word),
+        (b'L', false) => builder.edge(Edge::Line),
+        (b'W', false) => builder.edge(Edge::NotWord),
+        (b'W', true) => {
+            let set = (0..=u8::MAX).filter(u8::is_ascii_alphanumeric).collect();
+            builder.class(set, 1, Some(1));
+        }
+        _ => return Err(Trouble::never("an excluded border")),
+    }
+    Ok(())
+}
+
+fn digit(character: u8) -> Option<u8> {
+    char::from(character)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::pattern::{Link, Part as Step};
+
+    /// A pattern in one line: `61 62`, `a-c` sets as their size, gaps, links.
+    fn shape(pattern: &Pattern) -> String {
+        let mut words = Vec::new();
+        for (number, segment) in pattern.segments().iter().enumerate() {
+            if let Some(Link { min, max, .. }) =
+                number.checked_sub(1).map(|before| &pattern.links()[before])
+            {
+                let max = max.map_or(String::new(), |max| max.to_string());
+                words.push(format!("<{min}-{max}>"));
+            }
+            words.push(steps(segment.parts()));
+        }
+        words.join(" ")
+    }
+
+    fn steps(parts: &[Step]) -> String {
+        let all: Vec<_> = parts.iter().map(step).collect();
+        all.join(" ")
+    }
+
+    fn step(part: &Step) -> String {
+        match part {
+            Step::Bytes { bytes, caseless } => {
+                let mark = if *caseless { "i" } else { "" };
+                format!("{mark}\"{}\"", bytes.escape_ascii())
+            }
+            Step::Class { set, min, max } => match set.count() {
+                0..=8 => format!("{set:?}{{{min}-{max}}}"),
+                count => format!("set of {count}{{{min}-{max}}}"),
+            },
+            Step::Gap { min, max } => format!("{{{min}-{max}}}"),
+            Step::Either { choices, negated } => {
+                let mark = if *negated { "!" } else { "" };
+                let choices: Vec<_> = choices.iter().map(|choice| steps(choice)).collect();
+                format!("{mark}({})", choices.join(" | "))
+            }
+            Step::Edge(edge) => format!("{edge:?}"),
+        }
+    }
+
+    fn shaped(body: &str, style: Style) -> Result<String, Trouble> {
+        pattern(body.as_bytes(), None, style).map(|pattern| shape(&pattern))
+    }
+
+    #[test]
+    fn every_form_of_a_body() {
+        let rows = [
+            ("6162", r#""ab""#),
+            ("6162635A", r#""abcZ""#),
+            ("6162??", r#""ab" {1-1}"#),
+            ("??6162????6364", r#"{1-1} "ab" {2-2} "cd""#),
+            ("61626?", r#""ab" set of 16{1-1}"#),
+            ("6162?1", r#""ab" set of 16{1-1}"#),
+            ("6162*6364", r#""ab" <0-> "cd""#),
+            ("6162{}6364", r#""ab" <0-> "cd""#),
+            ("6162{-}6364", r#""ab" <0-> "cd""#),
+            ("6162{5-}6364", r#""ab" <5-> "cd""#),
+            ("6162{-5}6364", r#""ab" {0-5} "cd""#),
+            ("6162{5}63", r#""ab" {5-5} "c""#),
+            ("{5}6162", r#"{5-5} "ab""#),
+            ("6162{5}", r#""ab" {5-5}"#),
+            ("6162{0}6364", r#""abcd""#),
+            ("6162{3-3}6364", r#""ab" {3-3} "cd""#),
+            ("6162{2-9}6364", r#""ab" {2-9} "cd""#),
+            ("6162{200}6364", r#""ab" {200-200} "cd""#),
+            ("6162{1000}6364", r#""ab" <1000-1000> "cd""#),
+            ("6162{10-1000}6364", r#""ab" <10-1000> "cd""#),
+            ("6162*{3}6364", r#""ab" <3-> "cd""#),
+            ("6162{3}*6364", r#""ab" {3-3} <0-> "cd""#),
+            ("6162[1-3]63", r#""ab" {1-3} "c""#),
+            ("61[3-]6263", r#""a" {3-3} "bc""#),
+            ("61[2]6263[0-32]64", r#""a" {2-2} "bc" {0-32} "d""#),
+            ("61[2]6263*6465", r#""a" {2-2} "bc" <0-> "de""#),
+            ("6162[1-3]6?", r#""ab" {1-3} set of 16{1-1}"#),
+            ("6162(63|64)", r#""ab" ByteSet[cd]{1-1}"#),
+            ("6162(63)64", r#""abcd""#),
+            ("6162!(63|64)", r#""ab" set of 254{1-1}"#),
+            ("6162(6364|65)66", r#""ab" ("cd" | "e") "f""#),
+            ("6162!(6364|6566)66", r#""ab" !("cd" | "ef") "f""#),
+            ("6162(6?|6566)66", r#""ab" (set of 16{1-1} | "ef") "f""#),
+            ("6162(63{2}64|??)66", r#""ab" ("c" {2-2} "d" | {1-1}) "f""#),
+            (
+                "6162(63|(64|65)66)67",
+                r#""ab" ("c" | ByteSet[de]{1-1} "f") "g""#,
+            ),
+            ("(B)6162(L)", r#"Word "ab" Line"#),
+            ("(W)6162!(W)", r#"NotWord "ab" set of 62{1-1}"#),
+        ];
+        for (body, expected) in rows {
+            assert_eq!(
+                shaped(body, Style::default()).as_deref(),
+                Ok(expected),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn modifiers_change_the_plain_bytes() {
+        let (caseless, wide) = (
+            Style {
+                caseless: true,
+                ..Style::default()
+            },
+            Style {
+                wide: true,
+                ..Style::default()
+            },
+        );
+        let rows = [
+            ("614231", caseless, r#"i"ab1""#),
+            ("6162(63|31)", caseless, r#"i"ab" ByteSet[1Cc]{1-1}"#),
+            ("6162", wide, r#""a\x00b\x00""#),
+            ("6162??63", wide, r#""a\x00b\x00" {1-1} "c\x00""#),
+            (
+                "6162(63|64)",
+                wide,
+                r#""a\x00b\x00" ByteSet[cd]{1-1} "\x00""#,
+            ),
+        ];
+        for (body, style, expected) in rows {
+            assert_eq!(shaped(body, style).as_deref(), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_body_is_told() {
+        let rows = [
+            ("", "a part without"),
+            ("61", "a part without"),
+            ("61??62", "a part without"),
+            ("6?6?", "a part without"),
+            ("(61|62)", "a part without"),
+            ("(616263|62)", "a part without"),
+            ("6162*", "a part without"),
+            ("*6162", "a part without"),
+            ("6162**6364", "a part without"),
+            ("6162{1-2}63", "a part without"),
+            ("{1-2}6162", "a part without"),
+            ("6162{1-2}{1-2}6364", "a part without"),
+            ("61626", "half a byte at `6` (character 5)"),
+            ("6162 6364", "no body goes on at ` 6364` (character 5)"),
+            ("6162|63", "no body goes on"),
+            ("6162)63", "no body goes on"),
+            ("zz", "no body goes on"),
+            ("6162!6364", "no body goes on"),
+            ("6162{a}6364", "a range without numbers"),
+            ("6162{3", "a bracket without its end"),
+            ("6162[1-33]63", "a distance"),
+            ("6162[2-1]63", "a distance"),
+            ("6162[-3]63", "a distance"),
+            ("6162[]63", "a distance"),
+            ("6162[1-2]6364", "`[n-m]` needs"),
+            ("6162[0-2](63|64)", "`[n-m]` needs"),
+            ("61[0-2]6263[0-2]6465", "`[n-m]` needs"),
+            ("6162(63", "an alternative without its end"),
+            ("6162()63", "an alternative without any byte"),
+            ("6162(|63)64", "an alternative that begins with none"),
+            ("6162!(6364|65)66", "excluded alternatives"),
+            ("6162!(6?|65)66", "excluded alternatives"),
+            ("6162(63{1-2}64|65)", "a range inside"),
+            ("6162(63*64|65)", "no body goes on"),
+            ("6162(B|65)", "half a byte"),
+            ("6162(!(63)|64)65", "an exclusion inside"),
+            ("6162((B)|64)65", "a border inside"),
+        ];
+        for (body, start) in rows {
+            match shaped(body, Style::default()) {
+                Err(Trouble::Wrong(reason)) => {
+                    assert!(reason.starts_with(start), "{body}: {reason}")
+                }
+                other => panic!("{body}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_excluded_cannot_be_caseless() {
+        let caseless = Style {
+            caseless: true,
+            ..Style::default()
+        };
+        assert!(matches!(
+            shaped("6162!(63)64", caseless),
+            Err(Trouble::Wrong(_))
+        ));
+        assert!(shaped("6162!(63)64", Style::default()).is_ok());
+    }
+
+    #[test]
+    fn what_clamscan_takes_and_patterns_cannot_say_is_set_aside() {
+        let deep = format!("6162{}63{}", "(".repeat(100_000), ")".repeat(100_000));
+        let many = format!("6162({}6364)", "6365|".repeat(1_000_000));
+        let long = "61".repeat(5000);
+        let rows = [
+            ("6162{5-3}6364", "a range that ends before it begins"),
+            ("6162(63|)64", "an alternative without any byte"),
+            ("!(B)6162", "an excluded border"),
+            (&deep, "alternatives nested too deep"),
+            (&many, "a pattern of too many parts"),
+            (&long, "too many bytes in a row"),
+        ];
+        for (body, reason) in rows {
+            assert_eq!(shaped(body, Style::default()), Err(Trouble::never(reason)));
+        }
+    }
+}
