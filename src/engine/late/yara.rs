@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use boreal::compiler::CompilerParams;
+use boreal::compiler::{AddRuleError, CompilerParams};
 use boreal::scanner::{
     CallbackEvents, DeserializeParams, ScanCallbackResult, ScanError, ScanEvent, ScanParams,
 };
@@ -21,6 +21,9 @@ const MATCHES_LIMIT: u32 = 10_000;
 
 /// The most strings of one rule.
 const STRINGS_LIMIT: usize = 10_000;
+
+/// The longest reason of a complaint, in characters.
+const REASON_LIMIT: usize = 300;
 
 /// What rules may ask about an object besides its content.
 const VARIABLES: &[&str] = &["filename", "filepath", "extension", "filetype", "owner"];
@@ -79,16 +82,24 @@ fn silent() -> boreal::module::Console {
 }
 
 impl Compiler {
-    /// Adds a part to those before it.
+    /// Adds a part to those before it, and gives the name of the rule if it is one that can be reported.
     ///
     /// # Errors
     /// What is wrong with it and where; it is left out then.
-    pub fn add(&mut self, part: &Part) -> Result<(), Complaint> {
+    pub fn add(&mut self, part: &Part) -> Result<Option<String>, Complaint> {
         let added = self
             .rules
             .add_rules_str_in_namespace(&part.text, &*part.namespace);
-        let status = added.map_err(|error| complaint(part, &error.to_string()))?;
+        let status = added.map_err(|error| complaint(part, &error))?;
+        let mut name = None;
         for rule in status.statistics() {
+            let mut words = part
+                .text
+                .split_ascii_whitespace()
+                .take_while(|word| *word != "rule");
+            if !words.any(|word| word.contains("private")) {
+                name = Some(rule.name.to_string());
+            }
             self.count = self.count.saturating_add(1);
             if counts(&part.text) {
                 let key = (part.namespace.to_string(), rule.name.to_string());
@@ -110,7 +121,7 @@ impl Compiler {
                 });
             }
         }
-        Ok(())
+        Ok(name)
     }
 
     /// The number of rules so far, private ones too.
@@ -142,31 +153,33 @@ fn counts(text: &str) -> bool {
     condition.contains(['#', '@', '!']) || words.into_iter().any(|word| matches!(word, "at" | "in"))
 }
 
-/// What the crate says as `mem:2:5: error: text`, with the place in the file.
-fn complaint(part: &Part, said: &str) -> Complaint {
-    let rest = said.strip_prefix("mem:").unwrap_or(said);
-    let mut fields = rest.splitn(3, ':');
-    let mut number = || fields.next().and_then(|field| field.parse::<u32>().ok());
-    let place = number().zip(number());
-    let text = fields.next().filter(|_| place.is_some()).unwrap_or(rest);
-    let text = text.trim_start();
-    let text = text.strip_prefix("error: ").unwrap_or(text);
-    let (line, column) = match place {
-        Some((line @ 0..=1, column)) => (line.max(1), column + part.column - 1),
-        Some(place) => place,
-        None => (1, part.column),
+/// What the crate says of a part, with the place in the file.
+fn complaint(part: &Part, error: &AddRuleError) -> Complaint {
+    let said = error.to_diagnostic();
+    let first = said.labels.iter().min_by_key(|label| label.range.start);
+    let at = first.map_or(0, |label| label.range.start);
+    let before = part.text.as_bytes().get(..at).unwrap_or(&[]);
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    let in_line = before.rsplit(|byte| *byte == b'\n').next();
+    let in_line = u32::try_from(in_line.map_or(0, <[u8]>::len)).unwrap_or(u32::MAX);
+    let column = match lines {
+        0 => part.column.saturating_add(in_line),
+        _ => in_line.saturating_add(1),
     };
-    let text: String = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(300)
-        .collect();
+    let details = said.labels.iter().map(|label| label.message.as_str());
+    let details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
+    let mut reason = format!("column {column}: {}", said.message);
+    if !details.is_empty() {
+        reason = format!("{reason} ({})", details.join(", "));
+    }
+    // It may quote the source.
+    let reason = reason.lines().next().unwrap_or_default();
     Complaint {
         file: part.file.to_string(),
-        line: part.line.saturating_add(line - 1),
-        reason: format!("column {column}: {text}"),
+        line: part
+            .line
+            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX)),
+        reason: reason.chars().take(REASON_LIMIT).collect(),
     }
 }
 
@@ -346,7 +359,7 @@ mod tests {
             assert_eq!(
                 (&*complaint.file, complaint.line),
                 ("b.yar", line),
-                "{text}"
+                "{complaint}"
             );
             assert!(complaint.reason.starts_with(reason), "{}", complaint.reason);
         }
@@ -380,9 +393,9 @@ mod tests {
         let content = b"ab".repeat(20_000);
         for (condition, held, overflow) in [
             ("$a and $b", false, false),
-            ("#a > 5", true, false),
-            ("#a > 15000", false, true),
-            ("$a at 39998", false, true),
+            ("#a > 5 and not $b", true, false),
+            ("#a > 15000 and not $b", false, true),
+            ("$a at 39998 or $b", false, true),
         ] {
             let outcome = rules(&[&text(condition)]).scan(&content, About::default(), None);
             assert_eq!(!outcome.findings.is_empty(), held, "{condition}");

@@ -2,11 +2,13 @@
 mod damage;
 mod random;
 mod rules;
+#[cfg(feature = "yara")]
+mod yara;
 
 use super::search::Extent;
 use super::*;
 use crate::event::{EngineWord, Place, Reason};
-use crate::filetype::UNKNOWN;
+use crate::filetype::{FileType, TYPES, UNKNOWN};
 use crate::signature::digests::Digest;
 use crate::signature::pattern::LENGTH_LIMIT;
 use crate::signature::{Batch, Meaning, cvdl::Cvdl};
@@ -30,6 +32,11 @@ pub(super) const SUBJECT: Subject<'static> = Subject {
     allowed: false,
     contiguous: u64::MAX,
 };
+
+/// The type that ClamAV names like this.
+fn of_type(clam: &str) -> &'static FileType {
+    TYPES.iter().find(|one| one.clam == clam).unwrap()
+}
 
 fn finished(database: &Database, chunks: &[&[u8]], subject: &Subject<'_>) -> Matches {
     let mut matcher = Matcher::new(database, Extent::default(), Stop::never());
