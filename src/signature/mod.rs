@@ -26,6 +26,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &digests::DigestList,
     &clam::Bodies,
     &clam::PlainBodies,
+    &clam::Logical,
     &clam::FileDigests,
     &clam::SectionDigests,
     &clam::AllowedDigests,

@@ -5,9 +5,15 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod compare;
+mod description;
 mod digests;
+mod expression;
+mod ldb;
 mod ndb;
 mod offset;
+mod pcre;
+mod regex;
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -17,6 +23,7 @@ use super::{Intake, Item, Notes, Until, lines};
 use crate::path::printable;
 
 pub use digests::{AllowedDigests, FileDigests, SectionDigests};
+pub use ldb::Logical;
 pub use ndb::{Bodies, PlainBodies};
 
 /// The functionality level that signatures compare with: that of ClamAV 1.4.6, whose manual has the table.
