@@ -4,7 +4,7 @@
 //! socket → server::session → gateway → pool → scan::walk → expand → engine
 //!            ↑______________________ event ______________________↲
 //!
-//! signature files → signature → engine::Database (immutable) → database::Live (swap)
+//! signature files → signature → engine::Compiler → image → engine::Database (immutable) → database::Live (swap)
 //! ```
 //!
 //! The modules, in the order of the arrows: each uses only those above it (`tests/it/layering.rs` holds the
@@ -22,6 +22,7 @@
 
 pub mod access;
 pub mod bytes;
+pub mod frame;
 pub mod glob;
 pub mod image;
 pub mod kind;
@@ -33,6 +34,8 @@ pub mod user;
 pub mod chevron;
 pub mod event;
 pub mod object;
+
+pub mod expand;
 
 pub mod executable;
 pub mod filetype;
@@ -49,8 +52,6 @@ pub mod signature;
 pub mod engine;
 
 pub mod database;
-
-pub mod expand;
 
 pub mod scan;
 

@@ -15,15 +15,18 @@ pub mod rule;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{EngineWord, SignatureName};
 use digests::Digest;
 use pattern::Pattern;
-use rule::Rule;
+use rule::{Rule, Scope, TypeList};
 
 /// All source formats.
 pub static FORMATS: &[&dyn Format] = &[
     &cvdl::Cvdl,
     &digests::DigestList,
+    &cvdl::Strict,
     &clam::Bodies,
     &clam::PlainBodies,
     &clam::Logical,
@@ -95,6 +98,8 @@ pub enum Item {
     Complaint(Complaint),
     /// Something is understood, and not searched for by this version, or not yet.
     Aside(Aside),
+    /// Something worth knowing, which changes nothing of what is found.
+    Remark(Remark),
 }
 
 /// One thing to find.
@@ -128,7 +133,7 @@ pub enum Meaning {
 }
 
 /// Something in a source that was not understood, and so is not searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The source.
     pub file: String,
@@ -166,6 +171,35 @@ pub enum Until {
     Content,
 }
 
+/// Something in a source that is worth knowing, and neither wrong nor left out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The source.
+    pub file: String,
+    /// Its line, from 1.
+    pub line: u32,
+    /// What it is.
+    pub kind: RemarkKind,
+}
+
+/// What a [`Remark`] says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RemarkKind {
+    /// The version of the source.
+    FileVersion(String),
+    /// The version of a rule.
+    RuleVersion {
+        /// The rule's name, without the word in front.
+        name: String,
+        /// Its version.
+        version: String,
+    },
+    /// From here on rules are for these objects.
+    Types(TypeList),
+    /// It is understood, and perhaps not as it was meant. The first line says it; more lines may show where.
+    Warning(String),
+}
+
 /// What formats say of one source, in fewer words.
 #[derive(Debug)]
 pub struct Notes<'a> {
@@ -180,6 +214,15 @@ impl Notes<'_> {
             file: self.source.to_owned(),
             line,
             reason: reason.into(),
+        }));
+    }
+
+    /// A remark about a line.
+    pub fn remark(&self, out: &mut dyn Intake, line: u32, kind: RemarkKind) {
+        out.take(Item::Remark(Remark {
+            file: self.source.to_owned(),
+            line,
+            kind,
         }));
     }
 

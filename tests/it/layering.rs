@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("bytes", &[]),
+    ("frame", &[]),
     ("glob", &[]),
     ("image", &[]),
     ("kind", &[]),
@@ -17,8 +18,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
+    ("expand", &["bytes", "event", "kind", "object", "path"]),
     ("executable", &["object"]),
-    ("filetype", &["object"]),
+    ("filetype", &["bytes", "expand", "kind", "object"]),
     ("budget", &["event"]),
     ("policy", &["event"]),
     ("request", &["event", "glob", "kind"]),
@@ -38,8 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "stop",
         ],
     ),
-    ("database", &["engine", "event", "signature"]),
-    ("expand", &["bytes", "event", "kind", "object", "path"]),
+    (
+        "database",
+        &["engine", "event", "frame", "image", "signature"],
+    ),
     (
         "scan",
         &[
@@ -59,8 +63,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "database", "engine", "event", "files", "path", "policy", "request", "scan", "stop",
-            "verdict",
+            "database", "engine", "event", "files", "frame", "path", "policy", "request", "scan",
+            "stop", "verdict",
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
@@ -95,7 +99,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("log", &["engine", "signature"]),
+    ("log", &["database", "engine"]),
     (
         "local",
         &[

@@ -8,7 +8,7 @@ use super::{
 
 /// A gap that may be longer than this is a link, although the segment would still hold it: what a candidate costs grows
 /// with the places at which the rest of its segment may begin.
-const GAP_LIMIT: u64 = 256;
+pub const GAP_LIMIT: u64 = 256;
 
 /// Nothing lies between.
 const ADJACENT: Link = Link {

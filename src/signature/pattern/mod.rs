@@ -11,11 +11,12 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod display;
 mod set;
 
 use thiserror::Error;
 
-pub use builder::Builder;
+pub use builder::{Builder, GAP_LIMIT};
 pub use set::ByteSet;
 
 /// The longest segment in bytes. It bounds what each scan carries from one window of content to the next.
