@@ -38,12 +38,49 @@ fn ignored(line: &[u8]) -> Result<Item, Trouble> {
             let is_digest = digest.len() == 32 && digest.iter().all(u8::is_ascii_hexdigit);
             return match is_digest {
                 // The line that it is of may have changed since, and then the signature counts again.
-                true => Err(Trouble::never("ignored as long as its line does not change")),
-                false => Err(Trouble::wrong("behind the colon must be an MD5 of 32 digits")),
+                true => Err(Trouble::never(
+                    "ignored as long as its line does not change",
+                )),
+                false => Err(Trouble::wrong(
+                    "behind the colon must be an MD5 of 32 digits",
+                )),
             };
         }
-        _ => return Err(Trouble::wrong("a line must be `Name`, `Name:MD5` or `File:Line:Name`")),
+        _ => {
+            return Err(Trouble::wrong(
+                "a line must be `Name`, `Name:MD5` or `File:Line:Name`",
+            ));
+        }
     };
     let name = name.strip_suffix(UNOFFICIAL).unwrap_or(name);
     Ok(Item::Ignored(named(EngineWord::Clam, name)?.name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{Batch, Until};
+
+    #[test]
+    fn every_form_of_a_line() {
+        let name = |name: &str| Ok(Item::Ignored(name.to_owned()));
+        let digest = "aa15bcf478d165efd2065190eb473bcb";
+        let aside = Trouble::Aside(Until::Never, "ignored as long as its line does not change");
+        let rows = [
+            ("Bad".to_owned(), name("Bad")),
+            ("Bad.UNOFFICIAL".to_owned(), name("Bad")),
+            ("main.db:12:Bad".to_owned(), name("Bad")),
+            (format!("Bad:{digest}"), Err(aside)),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(ignored(line.as_bytes()), expected, "{line}");
+        }
+        let mut batch = Batch::default();
+        batch.read(
+            &IgnoredNames,
+            format!("Bad:x\nBad:\na:1:Bad:{digest}\n.UNOFFICIAL\n").as_bytes(),
+            "x",
+        );
+        assert_eq!(batch.complaints().len(), 4);
+    }
 }

@@ -6,14 +6,17 @@
 
 mod body;
 mod compare;
+mod container;
 mod description;
 mod digests;
 mod expression;
+mod ignore;
 mod ldb;
 mod ndb;
 mod offset;
 mod pcre;
 mod regex;
+pub mod waiting;
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -22,7 +25,9 @@ use super::pattern::NoPattern;
 use super::{Intake, Item, Notes, Until, lines};
 use crate::path::printable;
 
+pub use container::Containers;
 pub use digests::{AllowedDigests, FileDigests, SectionDigests};
+pub use ignore::IgnoredNames;
 pub use ldb::Logical;
 pub use ndb::{Bodies, PlainBodies};
 

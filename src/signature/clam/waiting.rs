@@ -44,8 +44,11 @@ pub static PASSWORDS: Waiting = Waiting {
 /// `.ftm`: how types are told.
 pub static TYPES: Waiting = lines("clam-ftm", &["ftm"], "types of files");
 
-/// `.cat` and `.crb`: certificates that are trusted, or not any more.
-pub static CERTIFICATES: Waiting = lines("clam-crb", &["cat", "crb"], "certificate");
+/// `.crb`: certificates that are trusted, or not any more.
+pub static CERTIFICATES: Waiting = lines("clam-crb", &["crb"], "certificate");
+
+/// `.cat`: catalogues of certificates.
+pub static CATALOGUES: Waiting = whole("clam-cat", &["cat"], "certificate");
 
 /// `.pdb`, `.gdb` and `.wdb`: addresses in mails.
 pub static PHISHING: Waiting = lines("clam-pdb", &["pdb", "gdb", "wdb"], "phishing");
@@ -57,7 +60,11 @@ pub static ICONS: Waiting = lines("clam-idb", &["idb"], "icon");
 pub static IMPORTS: Waiting = lines("clam-imp", &["imp"], "import table");
 
 /// `.zmd` and `.rmd`: members of zip and rar archives, older than `.cdb`.
-pub static OLD_MEMBERS: Waiting = lines("clam-zmd", &["zmd", "rmd"], "older form of members of archives");
+pub static OLD_MEMBERS: Waiting = lines(
+    "clam-zmd",
+    &["zmd", "rmd"],
+    "older form of members of archives",
+);
 
 /// `.cbc`: programs for ClamAV's own machine.
 pub static BYTECODE: Waiting = whole("clam-cbc", &["cbc"], "bytecode");
@@ -68,8 +75,21 @@ pub static SETTINGS: Waiting = whole("clam-cfg", &["cfg"], "ClamAV's settings");
 /// `.info`: digests of the other files of a container.
 pub static INFORMATION: Waiting = whole("clam-info", &["info"], "list of files");
 
-/// `.sdb`, `.hex` and others that only older versions knew.
-pub static OBSOLETE: Waiting = whole("clam-sdb", &["sdb"], "obsolete");
+/// `.sdb`: what only older versions knew.
+pub static OBSOLETE: Waiting = lines("clam-sdb", &["sdb"], "obsolete");
+
+/// `.ioc`: descriptions of attacks in XML.
+pub static INDICATORS: Waiting = whole("clam-ioc", &["ioc"], "OpenIOC");
+
+/// `.sign`: signatures of containers, beside them.
+pub static SIGNATURES: Waiting = whole("clam-sign", &["sign"], "digital signature not checked");
+
+/// `.cdiff`: steps from one version of a container to the next.
+pub static STEPS: Waiting = whole(
+    "clam-cdiff",
+    &["cdiff"],
+    "difference between two containers",
+);
 
 const fn lines(
     name: &'static str,
@@ -132,7 +152,9 @@ fn anything(_line: &[u8]) -> Result<(), Trouble> {
 fn member(line: &[u8]) -> Result<(), Trouble> {
     let all: Vec<&[u8]> = fields(line, b':').take(13).collect();
     if all.len() < 10 {
-        return Err(Trouble::wrong("a line must have at least 10 fields, with colons between them"));
+        return Err(Trouble::wrong(
+            "a line must have at least 10 fields, with colons between them",
+        ));
     }
     let [name, kind, container, _, rest @ ..] = all.as_slice() else {
         return Ok(());
@@ -170,12 +192,18 @@ fn password(line: &[u8]) -> Result<(), Trouble> {
     let (Some(name), Some(block), Some(storage), Some(password)) =
         (fields.next(), fields.next(), fields.next(), fields.next())
     else {
-        return Err(Trouble::wrong("a line must be `Name;Engine…;StorageType;Password`"));
+        return Err(Trouble::wrong(
+            "a line must be `Name;Engine…;StorageType;Password`",
+        ));
     };
     if name.is_empty() {
         return Err(Trouble::wrong("the name is empty"));
     }
-    if let Some(levels) = block.split(|byte| *byte == b',').next().and_then(|first| first.strip_prefix(b"Engine:")) {
+    if let Some(levels) = block
+        .split(|byte| *byte == b',')
+        .next()
+        .and_then(|first| first.strip_prefix(b"Engine:"))
+    {
         let mut ends = levels.splitn(2, |byte| *byte == b'-');
         let (Some(min), Some(max)) = (ends.next(), ends.next()) else {
             return Err(Trouble::wrong("`Engine` is no range"));
@@ -188,5 +216,62 @@ fn password(line: &[u8]) -> Result<(), Trouble> {
         b"1" if is_hex => Ok(()),
         b"1" => Err(Trouble::wrong("the password is not hexadecimal")),
         _ => Err(Trouble::wrong("the storage type must be 0 or 1")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::Batch;
+
+    #[test]
+    fn lines_that_wait_are_checked() {
+        let good = [
+            (&MEMBERS, "A:CL_TYPE_ZIP:*:a\\.exe$:1-5:-9:0:1:*:*"),
+            (&MEMBERS, "A:*:10-:a:b:c:*:*:*:7:*:*:81:255"),
+            (
+                &PASSWORDS,
+                "A;Engine:81-255,Container:CL_TYPE_ZIP;0;in;fected",
+            ),
+            (&PASSWORDS, "A;Engine:81-255;1;616263"),
+            (&TYPES, "0:0:4d5a:x:CL_TYPE_ANY:CL_TYPE_MSEXE"),
+        ];
+        for (row, line) in good {
+            let mut batch = Batch::default();
+            batch.read(row, line.as_bytes(), "x");
+            if line.contains("b:c:") {
+                // A colon in the expression moves the fields: such a line cannot be told from a wrong one.
+                assert_eq!(batch.complaints().len(), 1, "{line}");
+            } else {
+                assert_eq!(batch.complaints(), [], "{line}");
+                assert_eq!(batch.others().len(), 1, "{line}");
+            }
+        }
+        let wrong = [
+            (&MEMBERS, "A:CL_TYPE_ZIP:*:a:*"),
+            (&MEMBERS, "A:ZIP:*:a:*:*:*:*:*:*"),
+            (&MEMBERS, ":*:*:a:*:*:*:*:*:*"),
+            (&MEMBERS, "A:*:x:a:*:*:*:*:*:*"),
+            (&MEMBERS, "A:*:*:a:*:*:2:*:*:*"),
+            (&PASSWORDS, "A;Engine:81-255;0"),
+            (&PASSWORDS, "A;Engine:81-255;2;x"),
+            (&PASSWORDS, "A;Engine:81-255;1;xyz"),
+            (&PASSWORDS, "A;Engine:81;0;x"),
+        ];
+        for (row, line) in wrong {
+            let mut batch = Batch::default();
+            batch.read(row, line.as_bytes(), "x");
+            assert_eq!(batch.complaints().len(), 1, "{line}");
+            assert_eq!(batch.others(), [], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_lines_is_one_and_the_rest_counts_each() {
+        for (row, count) in [(&BYTECODE, 1), (&SETTINGS, 1), (&PHISHING, 3), (&ICONS, 3)] {
+            let mut batch = Batch::default();
+            batch.read(row, b"a\n#\n\nb\nc", "x");
+            assert_eq!(batch.others().len(), count, "{row:?}");
+        }
     }
 }
