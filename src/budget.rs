@@ -28,6 +28,9 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes of temporary disk space.
     pub spool: u64,
+    /// Bytes of an object that are looked at in one piece, by what cannot take it as a stream: regular expressions, YARA
+    /// rules. A larger one is looked at in pieces of this size that overlap.
+    pub contiguous: u64,
     /// Findings of one item; it is infected beyond doubt by then.
     pub findings: u64,
     /// Time from when a worker starts the item.
@@ -47,6 +50,8 @@ impl Default for Limits {
             ratio: 250,
             memory: 512 * MIB,
             spool: 4 * GIB,
+            // Larger than nearly all programs and documents, and each worker can hold it.
+            contiguous: 128 * MIB,
             findings: 10_000,
             deadline: Duration::from_secs(120),
         }

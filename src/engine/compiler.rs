@@ -122,14 +122,23 @@ impl Compiler {
         &self.complaints
     }
 
-    /// Writes the sections and ends the image. The writer may hold sections of others already.
+    /// Writes the sections and ends the image.
+    ///
+    /// # Errors
+    /// As [`Compiler::write`].
+    pub fn finish<W: Write + Seek>(
+        self,
+        mut writer: Writer<W>,
+    ) -> Result<(W, Tally), CompileError> {
+        let tally = self.write(&mut writer)?;
+        Ok((writer.finish()?, tally))
+    }
+
+    /// Writes the sections. The writer may hold sections of others, before and behind them.
     ///
     /// # Errors
     /// Of writing, and more signatures than can be numbered.
-    pub fn finish<W: Write + Seek>(
-        mut self,
-        mut writer: Writer<W>,
-    ) -> Result<(W, Tally), CompileError> {
+    pub fn write<W: Write + Seek>(mut self, writer: &mut Writer<W>) -> Result<Tally, CompileError> {
         if let Some(full) = self.full {
             return Err(full.into());
         }
@@ -137,13 +146,13 @@ impl Compiler {
         let mut flags = [0; FLAGS_LENGTH];
         flags[0] = u8::from(self.needs_layout) * LAYOUT;
         writer.section(FLAGS, &flags)?;
-        self.tally.duplicates = self.names.write(&mut writer)?;
-        self.objects.write(Of::Object, &mut writer)?;
-        self.sections.write(Of::Section, &mut writer)?;
-        self.allowed.write(Of::Allowed, &mut writer)?;
-        self.rules.write(&mut writer)?;
-        self.patterns.write(&mut writer)?;
-        Ok((writer.finish()?, self.tally))
+        self.tally.duplicates = self.names.write(writer)?;
+        self.objects.write(Of::Object, writer)?;
+        self.sections.write(Of::Section, writer)?;
+        self.allowed.write(Of::Allowed, writer)?;
+        self.rules.write(writer)?;
+        self.patterns.write(writer)?;
+        Ok(self.tally)
     }
 
     /// Makes a database in memory: for tests, and for small ones.

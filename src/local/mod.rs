@@ -3,6 +3,8 @@
 
 mod chevrons;
 mod content;
+mod explain;
+mod listing;
 mod names;
 
 use std::collections::VecDeque;
@@ -37,13 +39,15 @@ const WINDOW: usize = 64;
 /// cannot be read.
 pub fn run(config: ScannerConfig) -> Result<Exit, String> {
     let common = &config.common;
-    let (live, complaints) =
-        Live::start(common.sources.clone()).map_err(|error| error.to_string())?;
-    crate::log::complaints(&complaints, common.exit_on_complaints)?;
+    let live = Live::start(common.signatures.clone()).map_err(|error| error.to_string())?;
+    crate::log::loaded(&live.current().report, common.exit_on_complaints)?;
     let live = Arc::new(live);
     if common.list_signatures {
         crate::log::list_signatures(&live.current().database)?;
         return Ok(Exit::Clean);
+    }
+    if let Some(name) = &config.explain {
+        return explain::explain(name, &config, &live.current());
     }
     // Held until the end, and removed then.
     let _pid_file = common.pidfile.as_deref().map(PidFile::lock).transpose()?;

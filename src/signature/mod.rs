@@ -15,6 +15,8 @@ pub mod rule;
 use std::fmt;
 use std::io::{self, BufRead};
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::{EngineWord, SignatureName};
 use digests::Digest;
 use pattern::Pattern;
@@ -130,11 +132,11 @@ pub enum Meaning {
 }
 
 /// Something in a source that was not understood, and so is not searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The source.
     pub file: String,
-    /// Its line, from 1.
+    /// Its line, from 1; 0 for the whole source.
     pub line: u32,
     /// What is wrong there. The first line says it; more lines may show where.
     pub reason: String,
@@ -142,7 +144,10 @@ pub struct Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.reason),
+            line => write!(f, "{}:{line}: {}", self.file, self.reason),
+        }
     }
 }
 

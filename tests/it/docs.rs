@@ -142,6 +142,7 @@ fn what_the_documentation_shows_is_what_happens() {
     let mut played = 0;
     for file in [
         "README.md",
+        "docs/operating/updates.md",
         "docs/verdicts.md",
         "docs/signatures/README.md",
         "docs/signatures/cvdl.md",
@@ -174,7 +175,7 @@ fn links_between_documents_lead_somewhere() {
             .unwrap()
             .map(|entry| entry.unwrap().path()),
     );
-    for folder in ["docs/protocols", "docs/signatures"] {
+    for folder in ["docs/operating", "docs/protocols", "docs/signatures"] {
         files.extend(
             std::fs::read_dir(root.join(folder))
                 .unwrap()
@@ -220,6 +221,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
     }
     for file in [
         "README.md",
+        "docs/operating/updates.md",
         "docs/verdicts.md",
         "docs/signatures/README.md",
         "docs/signatures/cvdl.md",

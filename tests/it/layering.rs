@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("bytes", &[]),
+    ("frame", &[]),
     ("glob", &[]),
     ("image", &[]),
     ("kind", &[]),
@@ -38,7 +39,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "stop",
         ],
     ),
-    ("database", &["engine", "event", "signature"]),
+    (
+        "database",
+        &["engine", "event", "frame", "image", "signature"],
+    ),
     ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
         "scan",
@@ -59,8 +63,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "database", "engine", "event", "files", "path", "policy", "request", "scan", "stop",
-            "verdict",
+            "database", "engine", "event", "files", "frame", "path", "policy", "request", "scan",
+            "stop", "verdict",
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
@@ -95,12 +99,26 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("log", &["engine", "signature"]),
+    ("log", &["database", "engine"]),
     (
         "local",
         &[
-            "chevron", "config", "database", "event", "log", "path", "pidfile", "policy", "pool",
-            "request", "verdict",
+            "chevron",
+            "config",
+            "database",
+            "engine",
+            "event",
+            "filetype",
+            "log",
+            "path",
+            "pidfile",
+            "policy",
+            "pool",
+            "request",
+            "scan",
+            "signature",
+            "stop",
+            "verdict",
         ],
     ),
     (
