@@ -35,6 +35,8 @@ pub mod chevron;
 pub mod event;
 pub mod object;
 
+pub mod expand;
+
 pub mod executable;
 pub mod filetype;
 
@@ -50,8 +52,6 @@ pub mod signature;
 pub mod engine;
 
 pub mod database;
-
-pub mod expand;
 
 pub mod scan;
 

@@ -324,7 +324,7 @@ impl Intake for Compiler {
                 *self.tally.aside.entry((until, reason)).or_default() += 1;
                 Ok(())
             }
-            // It changes nothing of what is found.
+            // For those who load: they change nothing of what is found.
             Item::Remark(_) => Ok(()),
         };
         if let Err(full) = done {

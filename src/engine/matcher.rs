@@ -161,8 +161,8 @@ fn sections(
         if !seen.insert((section.start, section.length)) {
             continue;
         }
-        let end = section.start.saturating_add(section.length);
         let part = object.slice(section.start, section.length);
+        let end = section.start.saturating_add(part.length());
         match database.sections.holding_in(&part) {
             Ok(numbers) => {
                 holding.extend(numbers.into_iter().map(|number| (number, Place::End(end))));

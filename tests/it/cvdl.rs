@@ -7,7 +7,7 @@ use std::process::Command;
 use vfind::engine::search::Extent;
 use vfind::engine::{Database, Matcher, Subject};
 use vfind::event::Reason;
-use vfind::filetype::{FileType, UNKNOWN};
+use vfind::filetype::{FileType, TYPES, UNKNOWN};
 use vfind::signature::cvdl::{Cvdl, Strict};
 use vfind::signature::{Batch, Complaint, Format};
 use vfind::stop::Stop;
@@ -128,16 +128,8 @@ impl<'a> Case<'a> {
             }
             "type" => {
                 let (title, names) = rest.split_once(": ").unwrap();
-                let file_type = Box::leak(Box::new(FileType {
-                    title: title.to_owned().leak(),
-                    clam: "",
-                    target: 0,
-                }));
-                let file_type = if title == "unknown" {
-                    &UNKNOWN
-                } else {
-                    file_type
-                };
+                let mut types = TYPES.iter().chain([&UNKNOWN]);
+                let file_type = types.find(|row| row.title == title).unwrap();
                 let found = holding(&self.database, b"a...b", file_type);
                 assert_eq!(found.join(" "), names, "{name}: {title}");
             }

@@ -18,8 +18,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
+    ("expand", &["bytes", "event", "kind", "object", "path"]),
     ("executable", &["object"]),
-    ("filetype", &["object"]),
+    ("filetype", &["bytes", "expand", "kind", "object"]),
     ("budget", &["event"]),
     ("policy", &["event"]),
     ("request", &["event", "glob", "kind"]),
@@ -43,7 +44,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "database",
         &["engine", "event", "frame", "image", "signature"],
     ),
-    ("expand", &["bytes", "event", "kind", "object", "path"]),
     (
         "scan",
         &[

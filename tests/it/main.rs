@@ -19,6 +19,7 @@ mod crowd;
 mod cvdl;
 mod daemon;
 mod data_file;
+mod differential;
 mod docs;
 mod ends;
 mod examples;

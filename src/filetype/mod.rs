@@ -1,0 +1,87 @@
+//! What a content is: the types by which signatures say which objects they are for.
+//!
+//! Told by content alone, never by a name. A type is a row of [`TYPES`], tried from top to bottom; what no row fits is
+//! [`UNKNOWN`]. Containers are told by the table of [`expand`](crate::expand): a row here names their kind.
+//!
+//! The numbers of targets and the `CL_TYPE` names are those that clamscan gives (`clamscan --debug`, and signatures for each
+//! target). Where clamscan is content with two or three letters, and people would not call it that, the row keeps the target
+//! and is `unknown` otherwise: a type that is not certain may not keep a rule away from an object.
+#![forbid(unsafe_code)]
+
+mod office;
+mod program;
+mod table;
+mod text;
+
+use crate::expand;
+use crate::kind::Kind;
+use crate::object::Probe;
+
+pub use table::{TYPES, UNKNOWN};
+
+/// One row of [`TYPES`].
+#[derive(Debug)]
+pub struct FileType {
+    /// In words, as CVDL's restrictions and people see it: `ASCII text`; `unknown` where restrictions bind nothing.
+    pub title: &'static str,
+    /// As ClamAV names it: `CL_TYPE_MSEXE`; empty where it has no name for it.
+    pub clam: &'static str,
+    /// ClamAV's target number, 0 where it has none.
+    pub target: u8,
+    tells: &'static [Tell],
+}
+
+/// How a type is told; one of a row's is enough.
+#[derive(Debug)]
+enum Tell {
+    /// These bytes at this place of the head.
+    At(usize, &'static [u8]),
+    /// The content is opened as this kind of container.
+    Kind(&'static str),
+    /// The content is opened as this kind of container, and this holds.
+    KindWhere(&'static str, fn(&Probe) -> bool),
+    /// This holds.
+    Where(fn(&Probe) -> bool),
+}
+
+/// The type of a content, by its two ends.
+pub fn recognise(probe: &Probe) -> &'static FileType {
+    let kinds = expand::recognise(probe);
+    TYPES
+        .iter()
+        .find(|row| row.tells.iter().any(|tell| tell.holds(probe, &kinds)))
+        .unwrap_or(&UNKNOWN)
+}
+
+impl FileType {
+    /// Nothing certain is known, so that no restriction by words binds.
+    pub fn is_unknown(&self) -> bool {
+        self.title == UNKNOWN.title
+    }
+}
+
+impl PartialEq for FileType {
+    fn eq(&self, other: &Self) -> bool {
+        (self.title, self.clam, self.target) == (other.title, other.clam, other.target)
+    }
+}
+
+impl Eq for FileType {}
+
+impl Tell {
+    fn holds(&self, probe: &Probe, kinds: &[&Kind]) -> bool {
+        let is_kind = |name: &str| kinds.iter().any(|kind| kind.name == name);
+        match self {
+            Self::At(at, bytes) => probe
+                .head
+                .get(*at..)
+                .is_some_and(|rest| rest.starts_with(bytes)),
+            Self::Kind(name) => is_kind(name),
+            Self::KindWhere(name, check) => is_kind(name) && check(probe),
+            Self::Where(check) => check(probe),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
