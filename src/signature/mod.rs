@@ -169,7 +169,7 @@ pub enum Meaning {
 pub struct Complaint {
     /// The source.
     pub file: String,
-    /// Its line, from 1.
+    /// Its line, from 1; 0 for the whole source.
     pub line: u32,
     /// What is wrong there. The first line says it; more lines may show where.
     pub reason: String,
@@ -177,7 +177,10 @@ pub struct Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.reason),
+            line => write!(f, "{}:{line}: {}", self.file, self.reason),
+        }
     }
 }
 
