@@ -1,5 +1,6 @@
 //! Digests of files and of sections of programs, right and nearly right.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use bytes::Bytes;
@@ -46,6 +47,17 @@ fn size(random: &mut Random, size: u64) -> u64 {
     if random.once_in(4) { size + 1 } else { size }
 }
 
+/// Lines whose digests are all different: of several names for one, clamscan reports one.
+pub(super) fn distinct(text: &str) -> String {
+    let mut seen = BTreeSet::new();
+    let digest = |line: &str| {
+        let field = line.split(':').find(|field| field.len() >= 32);
+        field.unwrap_or_default().to_ascii_lowercase()
+    };
+    let lines = text.lines().filter(|line| seen.insert(digest(line)));
+    lines.fold(String::new(), |all, line| all + line + "\n")
+}
+
 /// `HASH:SIZE:NAME`.
 pub(super) fn of_file(random: &mut Random, content: &[u8], name: &str, sha: bool) -> String {
     let digest = digest(random, content, sha);
@@ -81,11 +93,29 @@ pub(super) fn of_section(random: &mut Random, content: &[u8], name: &str, sha: b
     format!("{size}:{digest}:{name}")
 }
 
-/// clamscan gives up on a whole program when its entry point lies in no section, and on other odd fields. The manual knows
-/// nothing of that, so here the sections are searched all the same.
-pub(super) fn gives_up(line: &str, content: &[u8], by_us: bool) -> bool {
+/// clamscan gives up on a whole program when its entry point lies in no section, when rows of an ELF table have another size,
+/// and on other odd fields. The manual knows nothing of that, so here what can be told is searched all the same.
+pub(super) fn gives_up(_line: &str, content: &[u8], by_us: bool) -> bool {
     let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
     let layout = layout(&object).unwrap().unwrap_or_default();
-    let _ = line;
-    by_us && layout.entry.is_none()
+    by_us && (layout.entry.is_none() || has_odd_rows(content))
+}
+
+/// The sizes of an ELF program's rows are not those of its class.
+fn has_odd_rows(content: &[u8]) -> bool {
+    let big = content[5] == 2;
+    let half = |at: usize| {
+        let bytes = [content[at], content[at + 1]];
+        if big {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        }
+    };
+    let rows = if content[4] == 2 {
+        [half(54), half(58)] != [56, 64]
+    } else {
+        [half(42), half(46)] != [32, 40]
+    };
+    content.starts_with(b"\x7fELF") && rows
 }

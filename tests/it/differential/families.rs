@@ -169,10 +169,11 @@ fn digests_of_files() {
         |random, count| {
             let files = data_files(random);
             let text = |random: &mut Random, from: usize, sha: bool| {
-                lines(count / 2, |number| {
+                let all = lines(count / 2, |number| {
                     let (_, content) = random.pick(&files);
                     digests::of_file(random, content, &format!("S{}", from + number), sha)
-                })
+                });
+                digests::distinct(&all)
             };
             let sources = vec![
                 ("a.hdb".to_owned(), text(random, 0, false)),
@@ -220,10 +221,11 @@ fn digests_of_sections() {
         |random, count| {
             let files = program_files(random, programs::pe);
             let text = |random: &mut Random, from: usize, sha: bool| {
-                lines(count / 2, |number| {
+                let all = lines(count / 2, |number| {
                     let (_, content) = random.pick(&files);
                     digests::of_section(random, content, &format!("S{}", from + number), sha)
-                })
+                });
+                digests::distinct(&all)
             };
             let sources = vec![
                 ("a.mdb".to_owned(), text(random, 0, false)),
