@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use vfind::budget::Limits;
 use vfind::database::Live;
-use vfind::database::load::Sources;
+use vfind::database::sources::Sources;
 use vfind::event::Event;
 use vfind::path::ObjectPath;
 use vfind::request::Options;
@@ -14,7 +14,7 @@ use vfind::stop::Cancel;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args().nth(1).ok_or("usage: scan_file FILE")?;
-    let (live, _) = Live::start(Sources {
+    let live = Live::start(Sources {
         builtin: true,
         ..Sources::default()
     })?;

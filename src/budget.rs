@@ -28,6 +28,9 @@ pub struct Limits {
     pub memory: u64,
     /// Bytes of temporary disk space.
     pub spool: u64,
+    /// Bytes of an object that are looked at in one piece, by what cannot take it as a stream: regular expressions, YARA
+    /// rules. A larger one is looked at in pieces of this size that overlap.
+    pub contiguous: u64,
     /// Findings of one item; it is infected beyond doubt by then.
     pub findings: u64,
     /// Time from when a worker starts the item.
@@ -47,6 +50,8 @@ impl Default for Limits {
             ratio: 250,
             memory: 512 * MIB,
             spool: 4 * GIB,
+            // Larger than nearly all programs and documents, and each worker can hold it.
+            contiguous: 128 * MIB,
             findings: 10_000,
             deadline: Duration::from_secs(120),
         }
@@ -55,6 +60,9 @@ impl Default for Limits {
 
 /// Bytes out of containers up to which no ratio is asked for: small things may compress as well as they like.
 pub const RATIO_FROM: u64 = 256 * MIB;
+
+/// Places in one object where patterns begin or continue, as the engine keeps them; no option changes it.
+pub const MATCHES: u64 = 1_000_000;
 
 /// What is left of one item's limits.
 #[derive(Debug)]
@@ -115,6 +123,7 @@ impl Budget {
             Limit::Depth => u64::from(self.limits.depth),
             Limit::Expanded => self.limits.expanded,
             Limit::Findings => self.limits.findings,
+            Limit::Matches => MATCHES,
             Limit::Members => self.limits.members,
             Limit::Memory => self.limits.memory,
             Limit::Ratio => self.limits.ratio,

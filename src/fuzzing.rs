@@ -14,7 +14,7 @@ use bytes::BytesMut;
 
 use crate::budget::{Limits, MIB};
 use crate::database::Live;
-use crate::database::load::Sources;
+use crate::database::sources::Sources;
 use crate::engine::Database;
 use crate::event::{Epoch, Event};
 use crate::gateway::svsp::reply::{self, Reply};
@@ -123,7 +123,7 @@ pub fn signature(data: &[u8]) {
 /// A file of these bytes: whatever is in it, all that is said is about it, and what is counted was said.
 pub fn content(data: &[u8]) {
     let Ok(file) = file_of(data) else { return };
-    let Ok((live, _)) = Live::start(Sources {
+    let Ok(live) = Live::start(Sources {
         builtin: true,
         ..Sources::default()
     }) else {

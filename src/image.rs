@@ -203,6 +203,17 @@ impl Image {
     /// # Errors
     /// What is wrong with it first.
     pub fn open(bytes: Bytes) -> Result<Self, Damage> {
+        let image = Self::open_checked(bytes)?;
+        verify(&image.bytes, image.table()?)?;
+        Ok(image)
+    }
+
+    /// As [`Image::open`] for an image that was checked before and cannot have changed since: only the header and the table
+    /// are looked at.
+    ///
+    /// # Errors
+    /// What is wrong with them first.
+    pub fn open_checked(bytes: Bytes) -> Result<Self, Damage> {
         let (header, _) = Header::read_from_prefix(&bytes).map_err(|_| Damage::NotWhole)?;
         if header.magic != MAGIC {
             return Err(Damage::NotWhole);
@@ -227,7 +238,6 @@ impl Image {
             Ok((entry.tag, range.ok_or(Damage::NotWhole)?))
         });
         let sections = sections.collect::<Result<Vec<_>, _>>()?;
-        verify(&bytes, entries)?;
         Ok(Self { bytes, sections })
     }
 
@@ -239,6 +249,13 @@ impl Image {
         let found = self.sections.iter().find(|(own, _)| *own == tag);
         let (_, range) = found.ok_or_else(|| Damage::Section(name(tag)))?;
         Ok(self.bytes.slice(range.clone()))
+    }
+
+    fn table(&self) -> Result<&[Entry], Damage> {
+        let (header, _) = Header::ref_from_prefix(&self.bytes).map_err(|_| Damage::NotWhole)?;
+        let table = usize::try_from(header.table.get()).map_err(|_| Damage::NotWhole)?;
+        let table = self.bytes.get(table..).ok_or(Damage::NotWhole)?;
+        <[Entry]>::ref_from_bytes(table).map_err(|_| Damage::NotWhole)
     }
 
     /// The length of the file in bytes.

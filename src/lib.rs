@@ -4,7 +4,7 @@
 //! socket → server::session → gateway → pool → scan::walk → expand → engine
 //!            ↑______________________ event ______________________↲
 //!
-//! signature files → signature → engine::Database (immutable) → database::Live (swap)
+//! signature files → signature → engine::Compiler → image → engine::Database (immutable) → database::Live (swap)
 //! ```
 //!
 //! The modules, in the order of the arrows: each uses only those above it (`tests/it/layering.rs` holds the
@@ -22,6 +22,7 @@
 
 pub mod access;
 pub mod bytes;
+pub mod frame;
 pub mod glob;
 pub mod image;
 pub mod kind;

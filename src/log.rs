@@ -3,12 +3,13 @@
 
 use std::io::{IsTerminal, Write};
 
-use tracing::error;
+use tracing::{error, info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::database::report::Report;
+use crate::database::{Live, Settings};
 use crate::engine::Database;
-use crate::signature::Complaint;
 
 /// Starts logging to standard error: everything from `info` on, or less as `quiet` says. The environment's `RUST_LOG`
 /// overrides it.
@@ -32,21 +33,69 @@ pub fn start(quiet: u8) {
 /// Complaints that are said one by one; of more, only the number is said.
 const COMPLAINTS: usize = 100;
 
-/// Says what in the signature files was not understood.
+/// Names of several signatures that `--check-database` prints; of more, only the number is said.
+const DUPLICATES: usize = 20;
+
+/// Says what of the signature files was not loaded, and why.
 ///
 /// # Errors
 /// For people: there is something, and it is the end.
-pub fn complaints(complaints: &[Complaint], are_the_end: bool) -> Result<(), String> {
-    for complaint in complaints.iter().take(COMPLAINTS) {
+pub fn loaded(report: &Report, complaints_are_the_end: bool) -> Result<(), String> {
+    for unloaded in &report.unloaded {
+        info!("not loaded: {}: {}", unloaded.path, unloaded.reason);
+    }
+    for source in &report.sources {
+        for (aside, count) in &source.asides {
+            let name = source.source.name();
+            match aside.waits {
+                true => info!("{name}: {count} wait: {}", aside.reason),
+                false => warn!("{name}: {count} not searched for: {}", aside.reason),
+            }
+        }
+    }
+    for complaint in report.complaints.iter().take(COMPLAINTS) {
         error!("not loaded: {complaint}");
     }
-    match complaints.len() {
+    match report.complaint_count {
         0 => Ok(()),
-        count if are_the_end => Err(format!("{count} signatures were not understood")),
+        count if complaints_are_the_end => Err(format!("{count} signatures were not understood")),
         count => {
             error!("{count} signatures were not loaded, all others are in use");
             Ok(())
         }
+    }
+}
+
+/// Prints what the signatures of these sources are, for `--check-database`. True if all of them were understood.
+///
+/// # Errors
+/// For people: sources that cannot be read, and output that is not taken.
+pub fn check_database(settings: Settings) -> Result<bool, String> {
+    let live = Live::start(settings).map_err(|error| error.to_string())?;
+    let current = live.current();
+    let mut text = current.report.to_string();
+    let mut duplicates = current.database.duplicates().peekable();
+    if duplicates.peek().is_some() {
+        text.push_str("names used more than once:\n");
+    }
+    for (name, count) in duplicates.by_ref().take(DUPLICATES) {
+        text.push_str(&format!("  {name}: {count}\n"));
+    }
+    match duplicates.count() {
+        0 => {}
+        more => text.push_str(&format!("  and {more} more\n")),
+    }
+    text.push_str(&format!(
+        "signatures: {}\nfingerprint: {}\n",
+        current.database.count(),
+        current.epoch.fingerprint
+    ));
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write: {error}"))
+        }
+        _ => Ok(current.report.complaint_count == 0),
     }
 }
 

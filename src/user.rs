@@ -33,6 +33,11 @@ impl User {
         find(text, &read("/etc/passwd")?, &read("/etc/group")?)
     }
 
+    /// The numbers of the user and of its first group.
+    pub fn numbers(&self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+
     /// Makes the process this user's, and checks that there is no way back. Only for a process of one thread.
     ///
     /// # Errors

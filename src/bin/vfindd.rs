@@ -11,25 +11,30 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
-use vfind::database::Live;
+use vfind::database::{COMPILER_ARGUMENT, Live, compiler_main};
 use vfind::pidfile::{self, PidFile};
 use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Listener, Shared, Transfers};
+use vfind::server::{self, Control, Listener, Shared, Transfers, Word, tell};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
-    if std::env::args_os()
-        .nth(1)
-        .is_some_and(|argument| argument == WORKER_ARGUMENT)
-    {
-        return worker_main();
+    match std::env::args_os().nth(1) {
+        Some(argument) if argument == WORKER_ARGUMENT => return worker_main(),
+        Some(argument) if argument == COMPILER_ARGUMENT => return compiler_main(),
+        _ => {}
     }
     let config = match DaemonFlags::read() {
         Ok(config) => config,
         Err(code) => return code,
     };
     vfind::log::start(config.common.quiet);
+    if let Some(answer) = errand(&config) {
+        return answer.unwrap_or_else(|problem| {
+            eprintln!("vfindd: {problem}");
+            Exit::Error.into()
+        });
+    }
     raise_descriptors(config.connections);
     match serve(config) {
         // Not by return: a worker that hangs in hostile content must not keep a daemon alive that was told to end.
@@ -41,15 +46,54 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(config: DaemonConfig) -> Result<(), String> {
-    if config.common.list_signatures {
-        return vfind::log::list_signatures(&load(&config.common)?.current().database);
+/// What is to be done instead of serving, if anything is.
+fn errand(config: &DaemonConfig) -> Option<Result<ExitCode, String>> {
+    let done = |is_good| match is_good {
+        true => Exit::Clean.into(),
+        false => Exit::Incomplete.into(),
+    };
+    if !config.check_database.is_empty() {
+        let mut settings = config.common.signatures.clone();
+        settings.sources.builtin = false;
+        settings.sources.databases = config.check_database.clone();
+        settings.data_file = None;
+        return Some(vfind::log::check_database(settings).map(done));
     }
+    let mut out = std::io::stdout();
+    match (&config.control, config.tell) {
+        (Some(socket), Some(word)) => Some(tell(socket, word, &mut out).map(done)),
+        (Some(socket), None) if config.common.list_signatures => {
+            let listed = tell(socket, Word::List, &mut out);
+            // The names are of what is in use; that something newer was refused is said beside them.
+            let mut status = Vec::new();
+            let asked = tell(socket, Word::Status, &mut status);
+            for line in String::from_utf8_lossy(&status).lines() {
+                if asked.is_ok() && line.starts_with("last reload refused") {
+                    eprintln!("vfindd: {line}");
+                }
+            }
+            Some(listed.map(done))
+        }
+        _ if config.common.list_signatures => {
+            let listed = load(&config.common)
+                .and_then(|live| vfind::log::list_signatures(&live.current().database));
+            Some(listed.map(|()| done(true)))
+        }
+        _ => None,
+    }
+}
+
+fn serve(config: DaemonConfig) -> Result<(), String> {
     let sockets = config.listen.iter().map(bind);
     let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     // Held, and removed at the end.
     let _pid_file = process_number(&config.common)?;
+    let control = config.control.as_deref().map(Control::bind).transpose()?;
     if let Some(user) = &config.user {
+        if let Some(control) = &control {
+            let (uid, gid) = user.numbers();
+            control.give_to(uid, gid)?;
+        }
         // Before any signature or content is read, and while there is one thread: the others are that user's from
         // their beginning.
         user.become_it()?;
@@ -66,7 +110,7 @@ fn serve(config: DaemonConfig) -> Result<(), String> {
             loaded = loading => loaded.map_err(|error| error.to_string())??,
             () = signals.end() => return Ok(()),
         };
-        run(sockets, config, live, signals).await
+        run(sockets, control, config, live, signals).await
     });
     // Without waiting for a thread that is still in some system call.
     runtime.shutdown_background();
@@ -74,9 +118,8 @@ fn serve(config: DaemonConfig) -> Result<(), String> {
 }
 
 fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
-    let loaded = Live::start(config.sources.clone());
-    let (live, complaints) = loaded.map_err(|error| error.to_string())?;
-    vfind::log::complaints(&complaints, config.exit_on_complaints)?;
+    let live = Live::start(config.signatures.clone()).map_err(|error| error.to_string())?;
+    vfind::log::loaded(&live.current().report, config.exit_on_complaints)?;
     Ok(Arc::new(live))
 }
 
@@ -108,6 +151,7 @@ fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
 
 async fn run(
     sockets: Vec<std::net::TcpListener>,
+    control: Option<Control>,
     config: DaemonConfig,
     live: Arc<Live>,
     signals: Signals,
@@ -142,7 +186,17 @@ async fn run(
         dial_from: config.dial_from,
     });
     let workers = Arc::clone(&shared);
+    // Ended with the listeners.
+    let mut updates = JoinSet::new();
+    if let Some(control) = control {
+        updates.spawn(control.serve(Arc::clone(&live)));
+    }
+    if config.watch {
+        updates.spawn(server::watch(Arc::clone(&live)));
+    }
     server::run(listeners, shared, config.connections, signals.obey(live)).await;
+    // Waited for, so that the socket is removed.
+    updates.shutdown().await;
     end(workers);
     Ok(())
 }
@@ -183,7 +237,7 @@ fn announce(live: &Live) {
     info!(epoch = %current.epoch, signatures = current.database.count(), "signatures loaded");
     if current.test_signatures_only {
         warn!(
-            "test signatures only: nothing but EICAR and demonstrations is found, load rules with --vdl or --md5"
+            "test signatures only: nothing but EICAR and demonstrations is found, load rules with --database, --vdl or --md5"
         );
     }
     if rustix::process::geteuid().is_root() {
@@ -224,7 +278,10 @@ impl Signals {
             tokio::select! {
                 _ = self.hangup.recv(), if reloads.is_empty() => {
                     let live = Arc::clone(&live);
-                    reloads.spawn(async move { server::reload(&live).await });
+                    reloads.spawn(async move {
+                        // The reason is in the log, and the status has it.
+                        let _ = server::reload(&live).await;
+                    });
                 }
                 Some(_) = reloads.join_next() => {}
                 _ = self.terminate.recv() => break,

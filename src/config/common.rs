@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::generate::GenerateFlag;
-use super::limits::LimitFlags;
-use crate::database::load::Sources;
+use super::limits::{LimitFlags, Size};
+use crate::database::sources::Sources;
+use crate::database::{Compiling, Settings};
 use crate::policy::{Listener, Policy, Rule};
 use crate::pool::{Isolation, Terms};
 use crate::scan::Setup;
@@ -37,6 +38,22 @@ pub(super) struct CommonFlags {
     /// Load this list of digests (MD5, SHA-1 or SHA-256) too; may be repeated
     #[arg(long, value_name = "FILE")]
     md5: Vec<PathBuf>,
+
+    /// Load this file too, or all of this folder whose kind their names tell; may be repeated
+    #[arg(long, value_name = "PATH")]
+    database: Vec<PathBuf>,
+
+    /// Keep the signatures in this file in the form that is used, and use it as long as it fits them
+    #[arg(long, value_name = "FILE")]
+    vdl_data_file: Option<PathBuf>,
+
+    /// Bytes that signatures may have in that form, in the file or in memory
+    #[arg(long, value_name = "SIZE", default_value_t = DATA_SIZE)]
+    max_vdl_data_size: Size,
+
+    /// Make that file anew, even if it fits
+    #[arg(long)]
+    rebuild_vdl_data: bool,
 
     /// Do not load this signature, named as --vlist prints it; may be repeated
     #[arg(long, value_name = "NAME")]
@@ -105,11 +122,14 @@ pub(super) struct CommonFlags {
     pub(super) limits: LimitFlags,
 }
 
+/// Ten times what the largest known sets of signatures come to.
+const DATA_SIZE: Size = Size(4 << 30);
+
 /// What daemon and scanner share.
 #[derive(Debug, Clone)]
 pub struct CommonConfig {
     /// The signatures to load.
-    pub sources: Sources,
+    pub signatures: Settings,
     /// Only list the signatures.
     pub list_signatures: bool,
     /// A signature that is not understood is the end.
@@ -174,12 +194,19 @@ impl CommonFlags {
             .into_iter()
             .map(|path| (path, &DigestList as &dyn Format));
         Ok(CommonConfig {
-            sources: Sources {
-                builtin: true,
-                files: vdl.chain(md5).collect(),
-                lists: self.vdl_list,
-                noload: self.noload,
-                noloads: self.noloads,
+            signatures: Settings {
+                sources: Sources {
+                    builtin: true,
+                    files: vdl.chain(md5).collect(),
+                    lists: self.vdl_list,
+                    databases: self.database,
+                    noload: self.noload,
+                    noloads: self.noloads,
+                },
+                data_file: self.vdl_data_file,
+                rebuild: self.rebuild_vdl_data,
+                limit: self.max_vdl_data_size.0,
+                compiling: Compiling::Here,
             },
             list_signatures: self.vlist,
             exit_on_complaints: self.exit_on_error || self.exit_on_vdl_error,

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -13,9 +14,10 @@ use super::limits::Seconds;
 use super::refused::Program;
 use super::{print, usage};
 use crate::access::{Access, Range};
+use crate::database::Compiling;
 use crate::gateway::{GATEWAYS, Gateway};
 use crate::pool::Isolation;
-use crate::server::Times;
+use crate::server::{Times, Word};
 use crate::user::User;
 
 /// Options of `vfindd` as written.
@@ -83,6 +85,28 @@ pub struct DaemonFlags {
     #[arg(long, value_name = "PORT|off", default_value = "1024", value_parser = dial_from)]
     svsp_dial_from: DialFrom,
 
+    /// Load the signatures anew when one of their files has changed
+    #[arg(long)]
+    watch: bool,
+
+    /// Take commands (--tell) at this socket from this user and root
+    #[arg(long, value_name = "SOCKET")]
+    control: Option<PathBuf>,
+
+    /// Tell the daemon at the socket of --control to load its signatures anew or to go back to those before, or ask how it is; and exit
+    #[arg(
+        long,
+        value_name = "WORD",
+        value_enum,
+        requires = "control",
+        conflicts_with = "check_database"
+    )]
+    tell: Option<Word>,
+
+    /// Say what is in these files and folders of signatures, what is not loaded and why; and exit
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    check_database: Vec<PathBuf>,
+
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -147,6 +171,14 @@ pub struct DaemonConfig {
     pub upload_spool: u64,
     /// The lowest port of a client that is connected to; `None` for never.
     pub dial_from: Option<u16>,
+    /// Changed sources of signatures are loaded by themselves.
+    pub watch: bool,
+    /// Where the owner of the daemon tells it things.
+    pub control: Option<PathBuf>,
+    /// What to tell another daemon there, instead of being one.
+    pub tell: Option<Word>,
+    /// What to say the signatures of, instead of being a daemon.
+    pub check_database: Vec<PathBuf>,
     /// What is shared with `vfind`.
     pub common: CommonConfig,
 }
@@ -205,6 +237,9 @@ impl DaemonFlags {
             IsolationFlag::Process => Isolation::Process,
             IsolationFlag::Thread => Isolation::Thread,
         };
+        let upload_spool = self.common.limits.spool() / 2;
+        let mut common = self.common.resolve(isolation)?;
+        common.signatures.compiling = Compiling::Apart;
         Ok(DaemonConfig {
             listen,
             user: user.map_err(|problem| format!("--user: {problem}"))?,
@@ -213,9 +248,13 @@ impl DaemonFlags {
                 connect: self.limit_accept.0,
                 idle: self.limit_idle.0,
             },
-            upload_spool: self.common.limits.spool() / 2,
+            upload_spool,
             dial_from: self.svsp_dial_from.0,
-            common: self.common.resolve(isolation)?,
+            watch: self.watch,
+            control: self.control,
+            tell: self.tell,
+            check_database: self.check_database,
+            common,
         })
     }
 
@@ -274,7 +313,7 @@ mod tests {
             .map(|listen| (listen.gateway.name, listen.address.to_string()))
             .collect();
         assert_eq!(listen, [("svsp", "127.0.0.1:8081".to_owned())]);
-        assert!(config.common.sources.builtin && config.common.threads > 0);
+        assert!(config.common.signatures.sources.builtin && config.common.threads > 0);
     }
 
     #[test]

@@ -19,10 +19,12 @@ const LIMIT: u64 = 1024 * 1024;
 /// Options that only print something, or lead here: they make no sense in a file.
 const NOT_HERE: &[&str] = &[
     "check-config",
+    "check-database",
     "config",
     "copyright",
     "generate",
     "help",
+    "tell",
     "version",
     "vlist",
 ];

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::budget::Limits;
+use crate::budget::{Limits, MIB};
 
 /// Temporary disk space that one item may take when the whole allowance is larger (design: 4 GiB per peer).
 const SPOOL_PER_ITEM: u64 = 4 * 1024 * 1024 * 1024;
@@ -44,6 +44,10 @@ pub(super) struct LimitFlags {
     #[arg(long, value_name = "SIZE", default_value_t = SPOOL)]
     limit_spool: Size,
 
+    /// Bytes that regular expressions and YARA rules see in one piece, at least 2M; of larger content they see pieces
+    #[arg(long, value_name = "SIZE", default_value_t = Size(Limits::default().contiguous), value_parser = contiguous)]
+    limit_contiguous: Size,
+
     /// Findings, at least 1
     #[arg(long, value_name = "N", default_value_t = Limits::default().findings, value_parser = clap::value_parser!(u64).range(1..))]
     limit_findings: u64,
@@ -68,6 +72,7 @@ impl LimitFlags {
             ratio: self.limit_ratio,
             memory: self.limit_memory.0,
             spool: (self.spool() / 2 / threads as u64).min(SPOOL_PER_ITEM),
+            contiguous: self.limit_contiguous.0,
             findings: self.limit_findings,
             deadline: self.limit_deadline.0,
         }
@@ -76,7 +81,16 @@ impl LimitFlags {
 
 /// A size in bytes, written as a whole number, with K, M, G or T for powers of 1,024.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Size(u64);
+pub(super) struct Size(pub(super) u64);
+
+/// Pieces overlap by 1 MiB, so one must be larger than that.
+fn contiguous(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    match size.0 >= 2 * MIB {
+        true => Ok(size),
+        false => Err("it must be at least 2M".to_owned()),
+    }
+}
 
 /// The letters, and the powers of two that they stand for.
 const UNITS: [(char, u32); 4] = [('T', 40), ('G', 30), ('M', 20), ('K', 10)];

@@ -40,7 +40,6 @@ const DAEMON: &[Program] = &[Program::Vfindd];
 const SCANNER: &[Program] = &[Program::Vfind];
 
 const EMULATOR: &str = "no program is emulated; what unpacks itself is matched as it is";
-const DATA_FILE: &str = "signatures are compiled at each start, and no file of them is kept";
 const MAIL: &str =
     "mail is scanned by whoever takes it, such as amavisd-new, through vfind or the SVSP port";
 const CODED: &str = "the format is CyberSoft's own and not public; plain CVDL is loaded with --vdl";
@@ -98,8 +97,6 @@ pub static REFUSED: &[Refused] = &[
     flags(&["-ssr", "--smartscan-read"], SCANNER, TYPES),
     values(&["--vdlc", "--vdle", "--vdlE", "--vdlm"], BOTH, CODED),
     values(&["--vdl0"], SCANNER, CODED),
-    values(&["--vdl-data-file", "--max-vdl-data-size"], BOTH, DATA_FILE),
-    flags(&["--rebuild-vdl-data"], BOTH, DATA_FILE),
     values(&["-#", "--#"], BOTH, UNKNOWN),
     values(
         &["--smtp-in-port", "--smtp-out-port", "--smtp-out-host"],

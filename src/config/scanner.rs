@@ -17,7 +17,7 @@ use super::input::{Names, StandardInput};
 use super::patterns::noscan;
 use super::refused::Program;
 use super::{EXIT_CODES_ALONE, print, usage};
-use crate::database::load::lines;
+use crate::database::sources::lines;
 use crate::pool::Isolation;
 use crate::request::{Options, Recurse};
 

@@ -1,71 +1,115 @@
 //! The live database: which signatures a scan that begins now uses, and how they are replaced.
 //!
-//! Items that run keep the generation that they began with; a reload builds a new one beside it and swaps a pointer.
+//! Sources are compiled into an image, one file that is mapped and shared by all who scan. Items that run keep the
+//! generation that they began with; a reload builds a new one beside it and swaps a pointer.
 //! A reload with any flaw is refused: a bad set of signatures never replaces a good one.
-#![forbid(unsafe_code)]
+// Not forbid, for `mapped` could not allow it then; all others forbid it for themselves.
+#![deny(unsafe_code)]
 
-pub mod load;
+mod compile;
+mod compiler;
+mod error;
+mod generation;
+mod making;
+mod mapped;
+mod place;
+mod read;
+pub mod report;
+pub mod sources;
+mod status;
+#[cfg(test)]
+mod tests;
+pub mod watch;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use thiserror::Error;
 
-use crate::engine;
 use crate::event::Epoch;
-use crate::signature::Complaint;
-use load::{LoadError, Loaded, SourceText, Sources, load};
+pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
+pub use error::{LoadError, Refused};
+pub use generation::Generation;
+use making::{Existing, Opened, existing, misfit, open};
+pub use making::{Settings, attach};
+use place::DataFile;
+use report::Report;
+use sources::{Listing, Snapshot};
+pub use status::Status;
 
-/// One set of signatures, from when it was loaded to when the last item that uses it ends.
-#[derive(Debug)]
-pub struct Generation {
-    /// Which one it is.
-    pub epoch: Epoch,
-    /// The machine.
-    pub database: engine::Database,
-    /// What it was made of, for those who must build it again.
-    pub texts: Arc<[SourceText]>,
-    /// Nothing but the built-in signatures is there, which users must be told.
-    pub test_signatures_only: bool,
-}
+/// The largest image in memory, in bytes, that is kept for a way back: it costs as much memory as it is long. A data file
+/// keeps any.
+const KEPT: u64 = 64 * 1024 * 1024;
 
 /// The generation in use.
-#[derive(Debug)]
 pub struct Live {
-    sources: Sources,
+    settings: Settings,
+    data_file: Option<DataFile>,
     current: ArcSwap<Generation>,
     /// Held while a generation is made, so that two reloads do not make the same number.
-    reloading: Mutex<()>,
+    turn: Mutex<()>,
+    state: Mutex<State>,
+    hooks: Mutex<Vec<Hook>>,
 }
 
-/// Why a reload was refused; the database before it is still in use.
-#[derive(Debug, Error)]
-pub enum Refused {
-    /// Something in the sources was not understood.
-    #[error("{}", summary(.0))]
-    Complaints(Vec<Complaint>),
-    /// Nothing but the built-in signatures would be left, as when an editor has emptied a file that it is about to
-    /// write.
-    #[error("only the built-in signatures would be left, instead of {0}")]
-    Emptied(usize),
-    /// There is no new database at all.
-    #[error(transparent)]
-    Load(#[from] LoadError),
+/// Called after each swap.
+type Hook = Box<dyn Fn() + Send + Sync>;
+
+/// What is remembered between reloads.
+#[derive(Debug)]
+struct State {
+    /// The state of the sources when the last reload began.
+    tried: Snapshot,
+    /// When the last reload ended, and what came of it.
+    last: Option<(Instant, Result<Epoch, String>)>,
+    /// The way back, for a database in memory, or why there is none.
+    previous: Previous,
+}
+
+type Previous = Result<File, &'static str>;
+
+/// What a reload came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reloaded {
+    /// Another database is in use.
+    New(Epoch),
+    /// The sources are what the database in use was made of.
+    Same(Epoch),
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let epoch = &self.current.load().epoch;
+        f.debug_struct("Live").field("epoch", epoch).finish()
+    }
 }
 
 impl Live {
-    /// Loads the first generation. Bad lines are given back as complaints, and the rest is in use.
+    /// Loads the first generation. Bad lines are in its report, and the rest is in use.
     ///
     /// # Errors
-    /// As [`load()`].
-    pub fn start(sources: Sources) -> Result<(Self, Vec<Complaint>), LoadError> {
-        let (first, complaints) = generation(1, load(&sources)?);
-        let live = Self {
-            sources,
-            current: ArcSwap::from_pointee(first),
-            reloading: Mutex::new(()),
-        };
-        Ok((live, complaints))
+    /// As [`LoadError`] says.
+    pub fn start(settings: impl Into<Settings>) -> Result<Self, LoadError> {
+        let settings = settings.into();
+        let data_file = settings.data_file.clone().map(DataFile::new);
+        let tried = settings.sources.snapshot();
+        let listing = settings.sources.list()?;
+        let opened = first(&settings, data_file.as_ref(), &listing)?;
+        Ok(Self {
+            current: ArcSwap::from_pointee(Generation::new(1, opened, listing)),
+            data_file,
+            settings,
+            turn: Mutex::default(),
+            state: Mutex::new(State {
+                tried,
+                last: None,
+                previous: Err("there was no other database since the start"),
+            }),
+            hooks: Mutex::default(),
+        })
     }
 
     /// The generation for an item that begins now.
@@ -73,114 +117,173 @@ impl Live {
         self.current.load_full()
     }
 
-    /// Loads the same sources again and puts them to use. Reads files and computes: not for an async thread.
+    /// Has something done after each swap.
+    pub fn when_swapped(&self, hook: impl Fn() + Send + Sync + 'static) {
+        unpoisoned(&self.hooks).push(Box::new(hook));
+    }
+
+    /// True if a source has changed since the last reload or the start. Asks the file system: not for an async thread.
+    pub fn has_changed(&self) -> bool {
+        self.snapshot() != unpoisoned(&self.state).tried
+    }
+
+    /// The state of the sources now.
+    pub fn snapshot(&self) -> Snapshot {
+        self.settings.sources.snapshot()
+    }
+
+    /// The folders in which a change may be one of the sources.
+    pub fn folders(&self) -> Vec<PathBuf> {
+        self.settings.sources.folders()
+    }
+
+    /// Loads the same sources again and puts them to use. Reads files and waits for a compiler: not for an async thread.
     ///
     /// # Errors
     /// Any unreadable file, any complaint, and files that hold nothing any more; nothing has changed then.
-    pub fn reload(&self) -> Result<Epoch, Refused> {
-        // The lock guards no data, so that a panic under it has spoilt none.
-        let _alone = self
-            .reloading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let number = self.current().epoch.number.saturating_add(1);
-        let (next, complaints) = generation(number, load(&self.sources)?);
-        if !complaints.is_empty() {
-            return Err(Refused::Complaints(complaints));
-        }
+    pub fn reload(&self) -> Result<Reloaded, Refused> {
+        let _alone = unpoisoned(&self.turn);
+        let tried = self.snapshot();
+        unpoisoned(&self.state).tried = tried;
+        let result = self.renew();
+        let epoch = match &result {
+            Ok(Reloaded::New(epoch) | Reloaded::Same(epoch)) => Ok(epoch.clone()),
+            Err(refused) => Err(refused.to_string()),
+        };
+        unpoisoned(&self.state).last = Some((Instant::now(), epoch));
+        result
+    }
+
+    fn renew(&self) -> Result<Reloaded, Refused> {
+        let listing = self.settings.sources.list()?;
         let current = self.current();
-        if next.test_signatures_only && !current.test_signatures_only {
-            return Err(Refused::Emptied(current.database.count()));
+        if misfit(&current.report, &current.unwanted, &listing).is_none() {
+            is_understood(&current.report)?;
+            return Ok(Reloaded::Same(current.epoch.clone()));
         }
+        let is_good = |report: &Report| {
+            is_understood(report)?;
+            if report.has_only_builtin() && !current.test_signatures_only {
+                return Err(Refused::Emptied(current.database.count()));
+            }
+            Ok(())
+        };
+        let new = match &self.data_file {
+            Some(data_file) => Some(data_file.begin().map_err(LoadError::DataFile)?),
+            None => None,
+        };
+        let made = self.settings.make(new, &listing, true, is_good)?;
+        let opened = made.publish(true)?;
+        let previous = kept(&current);
+        // Not held any longer than by those who scan with it.
+        drop(current);
+        Ok(Reloaded::New(self.put(opened, listing, previous)))
+    }
+
+    /// Puts the database to use that was in use before the present one; once more, and the present one is back. The sources are
+    /// not looked at until one of them changes, or a reload is asked for.
+    ///
+    /// # Errors
+    /// There is none, or it cannot be used.
+    pub fn rollback(&self) -> Result<Epoch, Refused> {
+        let _alone = unpoisoned(&self.turn);
+        let tried = self.snapshot();
+        let opened = match &self.data_file {
+            Some(data_file) => {
+                let previous = data_file.open_previous().map_err(Refused::NoWayBack)?;
+                let none = || Refused::NoWayBack("there is no previous database".to_owned());
+                let opened = open(previous.ok_or_else(none)?).map_err(Refused::NoWayBack)?;
+                let exchanged = data_file.exchange();
+                exchanged.map_err(|error| Refused::NoWayBack(error.to_string()))?;
+                opened
+            }
+            None => {
+                let state = unpoisoned(&self.state);
+                let file = match &state.previous {
+                    Ok(file) => file.try_clone().map_err(|error| error.to_string()),
+                    Err(why) => Err(format!("there is no previous database: {why}")),
+                };
+                drop(state);
+                open(file.map_err(Refused::NoWayBack)?).map_err(Refused::NoWayBack)?
+            }
+        };
+        let previous = kept(&self.current());
+        unpoisoned(&self.state).tried = tried;
+        Ok(self.put(opened, Listing::default(), previous))
+    }
+
+    /// What is in use, and what became of the last reload.
+    pub fn status(&self) -> Status {
+        let state = unpoisoned(&self.state);
+        Status::new(
+            &self.current(),
+            state.last.as_ref(),
+            match (&self.data_file, &state.previous) {
+                (Some(data_file), _) => data_file.has_previous(),
+                (None, previous) => previous.is_ok(),
+            },
+        )
+    }
+
+    fn put(&self, opened: Opened, listing: Listing, previous: Previous) -> Epoch {
+        let number = self.current().epoch.number.saturating_add(1);
+        let next = Generation::new(number, opened, listing);
         let epoch = next.epoch.clone();
+        if self.data_file.is_none() {
+            unpoisoned(&self.state).previous = previous;
+        }
         self.current.store(Arc::new(next));
-        Ok(epoch)
+        for hook in unpoisoned(&self.hooks).iter() {
+            hook();
+        }
+        epoch
     }
 }
 
-fn generation(number: u64, loaded: Loaded) -> (Generation, Vec<Complaint>) {
-    let generation = Generation {
-        epoch: Epoch {
-            number,
-            fingerprint: loaded.fingerprint,
-        },
-        database: loaded.compiled.database,
-        texts: loaded.texts.into(),
-        test_signatures_only: loaded.compiled.test_signatures_only,
+/// The image of a generation for a way back without a data file.
+fn kept(generation: &Generation) -> Previous {
+    if generation.length > KEPT {
+        return Err("it was too large to be kept in memory; --vdl-data-file keeps it on disk");
+    }
+    let kept = generation.image.try_clone();
+    kept.map_err(|_| "the system granted no descriptor for it")
+}
+
+fn is_understood(report: &Report) -> Result<(), Refused> {
+    match report.complaint_count {
+        0 => Ok(()),
+        count => Err(Refused::Complaints(report.complaints.clone(), count)),
+    }
+}
+
+/// The locks guard nothing that a panic could leave half done.
+fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first database: the one of the file, if it fits.
+fn first(
+    settings: &Settings,
+    data_file: Option<&DataFile>,
+    listing: &Listing,
+) -> Result<Opened, LoadError> {
+    let accept = |_: &Report| Ok::<_, LoadError>(());
+    let Some(data_file) = data_file else {
+        return settings.make(None, listing, false, accept)?.publish(false);
     };
-    (generation, loaded.compiled.complaints)
-}
-
-/// Complaints that are written out in an error; the others are counted. All of them are in the variant.
-const LISTED: usize = 10;
-
-fn summary(complaints: &[Complaint]) -> String {
-    let listed = complaints.iter().take(LISTED).map(Complaint::to_string);
-    let mut text = listed.collect::<Vec<_>>().join("; ");
-    if let Some(more @ 1..) = complaints.len().checked_sub(LISTED) {
-        text.push_str(&format!("; and {more} more"));
+    let mut is_whole = match existing(data_file, listing)? {
+        Existing::Fitting(opened) if !settings.rebuild => return Ok(*opened),
+        Existing::Fitting(_) | Existing::Other => true,
+        Existing::Useless => false,
+    };
+    let new = data_file.begin().map_err(LoadError::DataFile)?;
+    if new.has_waited {
+        // Another process was at it, perhaps with the same sources.
+        match existing(data_file, listing)? {
+            Existing::Fitting(opened) => return Ok(*opened),
+            other => is_whole = matches!(other, Existing::Other),
+        }
     }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::signature::cvdl::Cvdl;
-    use std::fs;
-
-    fn names(live: &Live) -> Vec<String> {
-        let current = live.current();
-        let names = current.database.names();
-        names.map(|name| name.name).collect()
-    }
-
-    #[test]
-    fn a_bad_reload_never_replaces_a_good_database() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("v.vdl");
-        fs::write(&path, ":a, \"x\" #\n:bad #").unwrap();
-        let sources = Sources {
-            builtin: false,
-            files: vec![(path.clone(), &Cvdl)],
-            ..Sources::default()
-        };
-        let (live, complaints) = Live::start(sources).unwrap();
-        assert_eq!(complaints.len(), 1);
-        assert_eq!(names(&live), ["a"], "the first time the rest is in use");
-        let before = live.current();
-        assert_eq!(before.epoch.number, 1);
-
-        fs::write(&path, ":b, \"x\" #\n:bad #").unwrap();
-        let refused = live.reload().unwrap_err();
-        let reason = format!("{}:2: no comma after the name", path.display());
-        assert_eq!(refused.to_string(), reason);
-        fs::remove_file(&path).unwrap();
-        assert!(matches!(live.reload(), Err(Refused::Load(_))));
-        assert_eq!(names(&live), ["a"]);
-
-        fs::write(&path, "; nothing yet").unwrap();
-        assert!(matches!(live.reload(), Err(Refused::Emptied(1))));
-
-        fs::write(&path, ":b, \"x\" #").unwrap();
-        let epoch = live.reload().unwrap();
-        assert_eq!(epoch.number, 2);
-        assert_eq!(live.current().epoch, epoch);
-        assert_ne!(epoch.fingerprint, before.epoch.fingerprint);
-        assert_eq!(names(&live), ["b"]);
-        assert_eq!(before.database.count(), 1, "who began with it keeps it");
-    }
-
-    #[test]
-    fn many_complaints_are_counted() {
-        let complaint = Complaint {
-            file: "f".into(),
-            line: 1,
-            reason: "r".into(),
-        };
-        let text = Refused::Complaints(vec![complaint.clone(); 12]).to_string();
-        assert!(text.ends_with("f:1: r; and 2 more"), "{text}");
-        let text = Refused::Complaints(vec![complaint; 10]).to_string();
-        assert!(text.ends_with("; f:1: r"), "{text}");
-    }
+    let made = settings.make(Some(new), listing, false, accept)?;
+    made.publish(is_whole)
 }

@@ -37,9 +37,8 @@ const WINDOW: usize = 64;
 /// cannot be read.
 pub fn run(config: ScannerConfig) -> Result<Exit, String> {
     let common = &config.common;
-    let (live, complaints) =
-        Live::start(common.sources.clone()).map_err(|error| error.to_string())?;
-    crate::log::complaints(&complaints, common.exit_on_complaints)?;
+    let live = Live::start(common.signatures.clone()).map_err(|error| error.to_string())?;
+    crate::log::loaded(&live.current().report, common.exit_on_complaints)?;
     let live = Arc::new(live);
     if common.list_signatures {
         crate::log::list_signatures(&live.current().database)?;

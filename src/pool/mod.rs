@@ -5,8 +5,8 @@
 //! Clients take turns item by item: one with ten thousand folders delays another's single file by one file's time.
 #![forbid(unsafe_code)]
 
-mod frame;
 mod mailbox;
+mod message;
 mod process;
 mod queue;
 mod request;
@@ -16,7 +16,7 @@ pub use process::{WORKER_ARGUMENT, worker_main};
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use crate::database::Live;
@@ -74,15 +74,26 @@ impl Pool {
             follow_links: terms.follow_links,
         };
         let terms = Arc::new(terms);
+        let mut idle = Vec::new();
         for number in 0..threads {
             let worker =
                 worker::Worker::new(Arc::clone(&queue), Arc::clone(&live), Arc::clone(&terms));
+            idle.push(Arc::downgrade(worker.idle()));
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{number}"))
                 .stack_size(STACK)
                 .spawn(move || worker.run())?;
             pool.workers.push(thread);
         }
+        // Processes that wait for an item would hold the old signatures for as long.
+        let source = Arc::downgrade(&live);
+        live.when_swapped(move || {
+            let Some(live) = source.upgrade() else { return };
+            let epoch = &live.current().epoch;
+            for idle in idle.iter().filter_map(Weak::upgrade) {
+                idle.retire(epoch);
+            }
+        });
         Ok(pool)
     }
 

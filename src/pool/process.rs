@@ -19,13 +19,11 @@ use rustix::process::{
 };
 
 use super::STACK;
-use super::frame::{
-    FROM_WORKER, FromWorker, TO_WORKER, ToWorker, receive, receive_with, send, send_with,
-};
-use crate::database::Generation;
-use crate::database::load::compile_texts;
+use super::message::{FROM_WORKER, FromWorker, TO_WORKER, ToWorker};
+use crate::database::{Generation, attach};
 use crate::engine::Database;
 use crate::event::{Epoch, Event, Reason, Sink};
+use crate::frame::{receive, receive_with, send, send_with};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
 use crate::stop::{Cancel, Stop, Stopped};
@@ -39,8 +37,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 /// What a worker process has beyond the deadline to say itself where it was.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How long a worker process may take to compile its signatures.
-const START: Duration = Duration::from_secs(300);
+/// How long a worker process may take to open its signatures. They are there; only the machine may be busy.
+const START: Duration = Duration::from_secs(60);
 
 /// How long a process may take to be gone once its socket is closed.
 const EXIT: Duration = Duration::from_secs(1);
@@ -63,7 +61,7 @@ pub(super) enum Trouble {
 }
 
 impl Process {
-    /// Starts a process and gives it the signatures.
+    /// Starts a process that shares the signatures.
     pub(super) fn start(generation: &Generation) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new(std::env::current_exe()?)
@@ -78,10 +76,7 @@ impl Process {
             socket: ours,
             epoch: generation.epoch.clone(),
         };
-        send(
-            &mut process.socket,
-            &ToWorker::Signatures(generation.texts.to_vec()),
-        )?;
+        send_with(&mut process.socket, &ToWorker::Image, &generation.image)?;
         let stop = Stop::after(START, Cancel::default());
         match process.receive(&stop) {
             Ok(FromWorker::Ready(count)) if count == generation.database.count() as u64 => {
@@ -231,11 +226,10 @@ fn serve() -> io::Result<()> {
     // The daemon may be killed; nobody else would end this process then.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let ToWorker::Signatures(texts) = receive(&mut socket, TO_WORKER)? else {
+    let Some((ToWorker::Image, Some(image))) = receive_with(&mut socket, TO_WORKER)? else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    let database = compile_texts(&texts).map_err(io::Error::other)?.database;
-    drop(texts);
+    let database = attach(&File::from(image)).map_err(io::Error::other)?;
     send(&mut socket, &FromWorker::Ready(database.count() as u64))?;
     let mut limited = false;
     while let Some((ToWorker::Scan(job), Some(file))) = receive_with(&mut socket, TO_WORKER)? {

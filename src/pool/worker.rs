@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::error;
 
@@ -11,17 +11,46 @@ use super::queue::Queue;
 use super::request::{ItemSink, Shared};
 use super::{Isolation, Terms};
 use crate::database::{Generation, Live};
-use crate::event::{Event, Gap, Reason};
+use crate::event::{Epoch, Event, Gap, Reason};
 use crate::files::{Item, Next};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
+
+/// The process of a worker between two items. It holds the signatures of its epoch, so it is ended when they are replaced.
+#[derive(Default)]
+pub(super) struct Idle(Mutex<Option<Process>>);
+
+impl Idle {
+    /// Takes the process, if it has the signatures of this epoch; ends any other.
+    fn take(&self, epoch: &Epoch) -> Option<Process> {
+        let process = self.slot().take();
+        process.and_then(|mut process| process.serves(epoch).then_some(process))
+    }
+
+    fn keep(&self, process: Process) {
+        *self.slot() = Some(process);
+    }
+
+    /// Ends the process if it has the signatures of another epoch than this.
+    pub(super) fn retire(&self, epoch: &Epoch) {
+        let mut slot = self.slot();
+        let old = slot.take_if(|process| !process.serves(epoch));
+        drop(slot);
+        // Here, where nobody waits for the lock.
+        drop(old);
+    }
+
+    fn slot(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// One worker thread, with its process if it has one.
 pub(super) struct Worker {
     queue: Arc<Queue>,
     live: Arc<Live>,
     terms: Arc<Terms>,
-    process: Option<Process>,
+    idle: Arc<Idle>,
 }
 
 impl Worker {
@@ -31,8 +60,13 @@ impl Worker {
             queue,
             live,
             terms,
-            process: None,
+            idle: Arc::default(),
         }
+    }
+
+    /// The process that it has between two items.
+    pub(super) fn idle(&self) -> &Arc<Idle> {
+        &self.idle
     }
 
     /// Works until the queue is closed.
@@ -86,10 +120,7 @@ impl Worker {
         generation: &Generation,
         shared: &Shared,
     ) -> Outcome {
-        let current = self.process.take().and_then(|mut process| {
-            let serves = process.serves(&job.epoch);
-            serves.then_some(process)
-        });
+        let current = self.idle.take(&job.epoch);
         let process = match current.map_or_else(|| Process::start(generation), Ok) {
             Ok(process) => process,
             Err(error) => {
@@ -106,7 +137,9 @@ impl Worker {
             &mut sink,
         ) {
             Ok((process, outcome)) => {
-                self.process = Some(process);
+                self.idle.keep(process);
+                // If the signatures were replaced meanwhile, nobody else looked at it.
+                self.idle.retire(&self.live.current().epoch);
                 outcome
             }
             Err(Trouble::Cancelled) => Outcome::default(),

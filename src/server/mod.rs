@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+mod control;
 mod incoming;
 mod listener;
+mod reload;
 mod rooms;
 mod session;
 mod upload;
@@ -13,14 +15,16 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::database::Live;
 use crate::gateway::Hello;
 use crate::pool::Pool;
 
+pub use control::{Control, Word, tell};
 pub use incoming::{Times, Transfers};
 pub use listener::Listener;
+pub use reload::{reload, watch};
 use session::End;
 
 /// How long running requests may take after the daemon was told to end; the rest of the promised ten seconds is for
@@ -76,21 +80,5 @@ pub async fn run(
         end.abandon.cancel();
         // Whoever does not take its last replies now goes without.
         let _ = tokio::time::timeout(FAREWELL, rest()).await;
-    }
-}
-
-/// Loads the signatures anew, and says what came of it. Running items keep the ones that they started with.
-pub async fn reload(live: &Arc<Live>) {
-    let live = Arc::clone(live);
-    let loaded = tokio::task::spawn_blocking(move || (live.reload(), live)).await;
-    match loaded {
-        Ok((Ok(epoch), live)) => {
-            info!(%epoch, signatures = live.current().database.count(), "signatures reloaded");
-        }
-        Ok((Err(refused), live)) => {
-            let epoch = &live.current().epoch;
-            error!(%epoch, "reload refused, the signatures stay as they were: {refused}");
-        }
-        Err(panicked) => error!(%panicked, "reload failed, the signatures stay as they were"),
     }
 }

@@ -11,9 +11,12 @@ pub mod digests;
 pub mod lines;
 pub mod pattern;
 pub mod rule;
+pub mod yara;
 
 use std::fmt;
 use std::io::{self, BufRead};
+
+use serde::{Deserialize, Serialize};
 
 use crate::event::{EngineWord, SignatureName};
 use digests::Digest;
@@ -30,6 +33,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &clam::FileDigests,
     &clam::SectionDigests,
     &clam::AllowedDigests,
+    &yara::Yara,
 ];
 
 /// The format of this name.
@@ -65,6 +69,16 @@ pub trait Format: fmt::Debug + Sync {
 pub trait Intake {
     /// Takes one.
     fn take(&mut self, item: Item);
+
+    /// The file that the source `from` names as `name` (YARA's `include`): what complaints are to call it, and its content of
+    /// at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Why there is none, for people. By default there never is: only who reads files from a folder knows what is beside them.
+    fn beside(&mut self, from: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
+        let _ = (from, name, limit);
+        Err("only a file in a folder can include others".to_owned())
+    }
 }
 
 /// What a source says.
@@ -91,6 +105,8 @@ pub enum Item {
         /// What to search for.
         pattern: Pattern,
     },
+    /// A rule in YARA's language.
+    Yara(yara::Part),
     /// Something was not understood.
     Complaint(Complaint),
     /// Something is understood, and not searched for by this version, or not yet.
@@ -130,7 +146,7 @@ pub enum Meaning {
 }
 
 /// Something in a source that was not understood, and so is not searched for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The source.
     pub file: String,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("bytes", &[]),
+    ("frame", &[]),
     ("glob", &[]),
     ("image", &[]),
     ("kind", &[]),
@@ -39,7 +40,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "stop",
         ],
     ),
-    ("database", &["engine", "event", "signature"]),
+    (
+        "database",
+        &["engine", "event", "frame", "image", "signature"],
+    ),
     (
         "scan",
         &[
@@ -59,8 +63,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "database", "engine", "event", "files", "path", "policy", "request", "scan", "stop",
-            "verdict",
+            "database", "engine", "event", "files", "frame", "path", "policy", "request", "scan",
+            "stop", "verdict",
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),
@@ -95,7 +99,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("log", &["engine", "signature"]),
+    ("log", &["database", "engine"]),
     (
         "local",
         &[

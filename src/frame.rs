@@ -1,5 +1,5 @@
-//! What daemon and worker process say to each other, and how it is framed: a 32-bit little-endian length, then a
-//! postcard message. A descriptor travels beside the length of its message.
+//! Messages between processes of this package: a 32-bit little-endian length, then a postcard message. A descriptor
+//! travels beside the length of its message.
 #![forbid(unsafe_code)]
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
@@ -11,46 +11,22 @@ use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-
-use crate::database::load::SourceText;
-use crate::event::Event;
-use crate::scan::{Job, Outcome};
-
-/// To the worker process.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum ToWorker {
-    /// First, and once: the signatures, to be compiled.
-    Signatures(Vec<SourceText>),
-    /// An item; its descriptor comes with it.
-    Scan(Box<Job>),
-}
-
-/// From the worker process.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) enum FromWorker {
-    /// The signatures are compiled: this many.
-    Ready(u64),
-    /// Something about the item.
-    Event(Event),
-    /// The item is done.
-    Ended(Outcome),
-}
-
-/// The most that a worker process may say at once, in bytes: a path of 32 names of 4 KiB and some words.
-pub(super) const FROM_WORKER: usize = 256 * 1024;
-
-/// The most that a daemon says at once, in bytes: all signature sources.
-pub(super) const TO_WORKER: usize = u32::MAX as usize;
 
 /// Sends a message.
-pub(super) fn send(socket: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
+///
+/// # Errors
+/// The system's, and a message that cannot be written.
+pub fn send(socket: &mut UnixStream, message: &impl Serialize) -> io::Result<()> {
     socket.write_all(&framed(message)?)
 }
 
 /// Sends a message with a descriptor.
-pub(super) fn send_with(
+///
+/// # Errors
+/// As [`send`].
+pub fn send_with(
     socket: &mut UnixStream,
     message: &impl Serialize,
     descriptor: impl AsFd,
@@ -78,14 +54,20 @@ fn framed(message: &impl Serialize) -> io::Result<Vec<u8>> {
 }
 
 /// Receives a message of at most `most` bytes from anything that can be read.
-pub(super) fn receive<M: DeserializeOwned>(socket: &mut impl Read, most: usize) -> io::Result<M> {
+///
+/// # Errors
+/// The system's, an end within the message, a longer message, and one that is none.
+pub fn receive<M: DeserializeOwned>(socket: &mut impl Read, most: usize) -> io::Result<M> {
     let mut length = [0; 4];
     socket.read_exact(&mut length)?;
     body(socket, length, most)
 }
 
 /// Receives a message and the descriptor that came with it, if one did. `None` when the other side has gone.
-pub(super) fn receive_with<M: DeserializeOwned>(
+///
+/// # Errors
+/// As [`receive`].
+pub fn receive_with<M: DeserializeOwned>(
     socket: &mut UnixStream,
     most: usize,
 ) -> io::Result<Option<(M, Option<OwnedFd>)>> {

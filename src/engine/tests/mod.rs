@@ -1,20 +1,20 @@
 //! Whole databases: what they find, however the content is cut, against a naive search.
+mod damage;
+mod random;
+mod rules;
+#[cfg(feature = "yara")]
+mod yara;
+
 use super::search::Extent;
 use super::*;
 use crate::event::{EngineWord, Place, Reason};
-use crate::filetype::UNKNOWN;
-use crate::signature::condition::Condition;
-use crate::signature::condition::Hits;
+use crate::filetype::{FileType, TYPES, UNKNOWN};
 use crate::signature::digests::Digest;
-use crate::signature::pattern::{Builder, LENGTH_LIMIT};
-use crate::signature::pattern::{Part, Pattern};
-use crate::signature::rule::Rule;
-use crate::signature::rule::Test;
+use crate::signature::pattern::LENGTH_LIMIT;
 use crate::signature::{Batch, Meaning, cvdl::Cvdl};
-use crate::stop::Stop;
-use proptest::collection::vec;
-use proptest::prelude::*;
+use crate::stop::{Cancel, Stop, Stopped};
 use sha2::{Digest as _, Sha256};
+use std::time::Duration;
 
 fn database(cvdl: &str) -> Database {
     let mut batch = Batch::default();
@@ -24,14 +24,20 @@ fn database(cvdl: &str) -> Database {
 }
 
 /// An object of which nothing is known but its bytes.
-const SUBJECT: Subject<'static> = Subject {
+pub(super) const SUBJECT: Subject<'static> = Subject {
     file_type: &UNKNOWN,
     layout: None,
     containers: &[],
     object: Err(&Reason::Corrupt),
     name: b"",
     allowed: false,
+    contiguous: u64::MAX,
 };
+
+/// The type that ClamAV names like this.
+fn of_type(clam: &str) -> &'static FileType {
+    TYPES.iter().find(|one| one.clam == clam).unwrap()
+}
 
 fn finished(database: &Database, chunks: &[&[u8]], subject: &Subject<'_>) -> Matches {
     let mut matcher = Matcher::new(database, Extent::default(), Stop::never());
@@ -132,6 +138,21 @@ fn a_database_without_signatures_finds_nothing() {
 }
 
 #[test]
+fn what_was_found_before_it_was_stopped_is_found() {
+    let database = database(":a, \"abc\" #");
+    let cancel = Cancel::default();
+    let stop = Stop::after(Duration::from_secs(1000), cancel.clone());
+    let mut matcher = Matcher::new(&database, Extent::default(), stop);
+    matcher.feed(b"abc").unwrap();
+    matcher.feed(&vec![b'-'; 1 << 20]).unwrap();
+    cancel.cancel();
+    assert!(matcher.feed(&vec![b'-'; 1 << 20]).is_err());
+    let matches = matcher.finish(&SUBJECT);
+    assert_eq!(matches.stopped, Some(Stopped::Cancelled));
+    assert_eq!(matches.findings.len(), 1);
+}
+
+#[test]
 fn a_digest_is_of_the_whole_object() {
     let content = vec![7; 20_000];
     let digest = Digest::Sha256(Sha256::digest(&content).into());
@@ -173,144 +194,5 @@ fn the_longest_pattern_is_found_across_every_border() {
     for at in 0..content.len() {
         let (first, second) = content.split_at(at);
         assert_eq!(matches(&database, &[first, second]), expected, "{at}");
-    }
-}
-
-/// The bytes of a pattern without classes and gaps, and whether their case matters not.
-fn runs(pattern: &Pattern) -> impl Iterator<Item = (&[u8], bool)> {
-    let parts = pattern
-        .segments()
-        .iter()
-        .flat_map(|segment| segment.parts());
-    parts.map(|part| match part {
-        Part::Bytes { bytes, caseless } => (bytes.as_slice(), *caseless),
-        other => panic!("{other:?}"),
-    })
-}
-
-/// The first end of a pattern in `content`, by looking everywhere.
-fn naive(pattern: &Pattern, content: &[u8]) -> Option<u64> {
-    let here = |window: &[u8]| {
-        let mut rest = window;
-        runs(pattern).all(|(bytes, caseless)| {
-            let (part, after) = rest.split_at(bytes.len());
-            rest = after;
-            part == bytes || (caseless && part.to_ascii_lowercase() == bytes)
-        })
-    };
-    let length: usize = runs(pattern).map(|(bytes, _)| bytes.len()).sum();
-    let start = content.windows(length).position(here)?;
-    Some((start + length) as u64)
-}
-
-fn oracle(signatures: &[Signature], content: &[u8]) -> Vec<(String, Place)> {
-    let mut found = Vec::new();
-    for signature in signatures {
-        let Meaning::Rule(rule) = &signature.meaning else {
-            continue;
-        };
-        let place = rule.condition.place(&|index| match &rule.tests[index] {
-            Test::Pattern(pattern) => naive(pattern, content).map_or(Hits::default(), Hits::once),
-            other => panic!("{other:?}"),
-        });
-        found.extend(place.map(|place| (signature.name.name.clone(), place)));
-    }
-    found
-}
-
-/// Few letters, so that patterns overlap, repeat and nearly match.
-fn letter() -> impl Strategy<Value = u8> {
-    prop::sample::select(b"abAB\x00".as_slice())
-}
-
-fn pattern() -> impl Strategy<Value = Pattern> {
-    vec((vec(letter(), 1..12), any::<bool>()), 1..4).prop_map(|parts| {
-        let mut builder = Builder::default();
-        for (bytes, caseless) in parts {
-            builder.bytes(&bytes, caseless);
-        }
-        builder.finish(None).unwrap()
-    })
-}
-
-fn condition() -> impl Strategy<Value = Condition> {
-    let leaf = (0..3_usize).prop_map(Condition::Test);
-    leaf.prop_recursive(3, 8, 3, |inner| {
-        let some = vec(inner.clone(), 1..4);
-        prop_oneof![
-            some.clone().prop_map(Condition::And),
-            some.clone().prop_map(Condition::Or),
-            some.prop_map(Condition::Xor),
-            inner.prop_map(|one| Condition::Not(Box::new(one))),
-        ]
-    })
-}
-
-fn signatures() -> impl Strategy<Value = Vec<Signature>> {
-    vec((vec(pattern(), 3), condition()), 1..6).prop_map(|rules| {
-        let signature = |(number, (patterns, condition)): (u32, _)| Signature {
-            name: SignatureName::new(EngineWord::Cvdl, &number.to_string()),
-            meaning: Meaning::Rule(Rule::anywhere(patterns, condition)),
-        };
-        (0..).zip(rules).map(signature).collect()
-    })
-}
-
-/// Parts of a content: a pattern by number, whole or with other case, then noise.
-fn parts() -> impl Strategy<Value = Vec<(usize, bool, Vec<u8>)>> {
-    vec((any::<usize>(), any::<bool>(), vec(letter(), 0..40)), 0..12)
-}
-
-/// Content in which the patterns of these signatures have a chance to occur.
-fn content(signatures: &[Signature], parts: &[(usize, bool, Vec<u8>)]) -> Vec<u8> {
-    let patterns = signatures.iter().flat_map(|one| match &one.meaning {
-        Meaning::Rule(rule) => rule.tests.as_slice(),
-        _ => &[],
-    });
-    let bytes = |test: &Test| match test {
-        Test::Pattern(pattern) => runs(pattern).flat_map(|run| run.0.to_vec()).collect(),
-        other => panic!("{other:?}"),
-    };
-    let patterns: Vec<Vec<u8>> = patterns.map(bytes).collect();
-    let part = |(pick, upper, noise): &(usize, bool, Vec<u8>)| {
-        let bytes = &patterns[pick % patterns.len()];
-        let bytes = match upper {
-            true => bytes.to_ascii_uppercase(),
-            false => bytes.clone(),
-        };
-        [bytes, noise.clone()].concat()
-    };
-    parts.iter().flat_map(part).collect()
-}
-
-fn cut(content: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
-    let mut rest = content;
-    let mut chunks = Vec::new();
-    for size in sizes.iter().cycle() {
-        if rest.is_empty() {
-            break;
-        }
-        let (chunk, after) = rest.split_at((*size).min(rest.len()));
-        chunks.push(chunk.to_vec());
-        rest = after;
-    }
-    chunks
-}
-
-proptest! {
-    #[test]
-    fn any_split_of_any_content_finds_what_the_naive_search_finds(
-        signatures in signatures(),
-        parts in parts(),
-        sizes in vec(1..70_usize, 1..8),
-    ) {
-        let content = content(&signatures, &parts);
-        let expected = oracle(&signatures, &content);
-        let database = Database::compile(signatures).unwrap();
-        let pieces = cut(&content, &sizes);
-        let pieces: Vec<_> = pieces.iter().map(Vec::as_slice).collect();
-        for chunks in [&[content.as_slice()][..], &pieces] {
-            prop_assert_eq!(&matches(&database, chunks), &expected);
-        }
     }
 }

@@ -1,0 +1,171 @@
+//! Sources → the file of a compiled database, in one pass: nothing of a source is kept but what is found in it.
+#![forbid(unsafe_code)]
+
+use std::io::{self, BufWriter, Seek, Write};
+
+use serde::{Deserialize, Serialize};
+
+use super::LoadError;
+use super::read::Reading;
+use super::report::Report;
+use super::sources::Source;
+use crate::engine::{CompileError, Compiler};
+use crate::image::{Image, Tag, Writer};
+use crate::signature::{self, Intake, Item};
+
+/// The section that says what a database was made of.
+const META: Tag = *b"META\0\0\0\0";
+
+/// What of the program goes into the form of an image, beside [`VERSION`](crate::image::VERSION).
+const PROGRAM: &str = env!("CARGO_PKG_VERSION");
+
+/// What to compile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Order {
+    /// What is read, in this order.
+    pub(super) sources: Vec<Source>,
+    /// The names that are left out, sorted.
+    pub(super) unwanted: Vec<Vec<u8>>,
+    /// The most bytes that the image may have.
+    pub(super) limit: u64,
+}
+
+/// What an image says about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Meta {
+    /// The version of the program that made it.
+    program: String,
+    /// The names that were left out.
+    pub(super) unwanted: Vec<Vec<u8>>,
+    /// What it was made of.
+    pub(super) report: Report,
+}
+
+impl Meta {
+    /// Out of an image.
+    ///
+    /// # Errors
+    /// For people: the image is of another version of the program, or has no such section that makes sense.
+    pub(super) fn of(image: &Image) -> Result<Self, String> {
+        let section = image.section(META).map_err(|damage| damage.to_string())?;
+        // The version stands in front, so that it is read whatever has become of the rest.
+        let (program, _) = postcard::take_from_bytes::<String>(&section)
+            .map_err(|_| "damaged: it does not say who made it".to_owned())?;
+        if program != PROGRAM {
+            return Err(format!("made by version {program}, this is {PROGRAM}"));
+        }
+        postcard::from_bytes(&section)
+            .map_err(|_| "damaged: it does not say what it was made of".to_owned())
+    }
+}
+
+/// Compiles into `out`, from its start.
+///
+/// # Errors
+/// A source that cannot be read, a format that this program does not have, more than fits, writing. What is not
+/// understood is no error, it is in the report.
+pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, LoadError> {
+    let mut taking = Taking {
+        compiler: Compiler::new(order.unwanted.iter().cloned().collect()),
+        report: Report::default(),
+    };
+    for source in &order.sources {
+        read(source, &mut taking)?;
+    }
+    let Taking {
+        compiler,
+        mut report,
+    } = taking;
+    report.refused(compiler.complaints(), compiler.tally().complaints);
+    report.left_out = compiler.tally().ignored;
+    let write = |report: &mut Report| {
+        let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
+        let mut writer = Writer::new(out)?;
+        let tally = compiler.write(&mut writer)?;
+        report.ignored = tally.ignored - report.left_out;
+        let meta = Meta {
+            program: PROGRAM.to_owned(),
+            unwanted: order.unwanted.clone(),
+            report: report.clone(),
+        };
+        let meta = postcard::to_stdvec(&meta).map_err(io::Error::other)?;
+        writer.section(META, &meta)?;
+        writer.finish()?.flush()?;
+        Ok(())
+    };
+    write(&mut report).map_err(|error: CompileError| LoadError::Compile(error.to_string()))?;
+    Ok(report)
+}
+
+fn read(source: &Source, taking: &mut Taking) -> Result<(), LoadError> {
+    let name = source.name();
+    let format = signature::format(&source.format).ok_or_else(|| LoadError::NoFormat {
+        name: name.clone(),
+        format: source.format.clone(),
+    })?;
+    let before = taking.compiler.tally().clone();
+    taking.report.begin(source);
+    let mut pass = || {
+        let mut reading = Reading::open(source)?;
+        format.parse(reading.reader(), &name, taking)?;
+        reading.finish()
+    };
+    let seen = pass().map_err(|error| LoadError::Unreadable {
+        name: name.clone(),
+        error,
+    })?;
+    taking.report.end(seen, &before, taking.compiler.tally());
+    Ok(())
+}
+
+/// Keeps what is said about a source, and gives the compiler the rest.
+struct Taking {
+    compiler: Compiler,
+    report: Report,
+}
+
+impl Intake for Taking {
+    fn take(&mut self, item: Item) {
+        if let Some(item) = self.report.take(item) {
+            self.compiler.take(item);
+        }
+    }
+}
+
+/// Writes no more than it may.
+struct Bounded<W> {
+    out: W,
+    at: u64,
+    limit: u64,
+}
+
+impl<W> Bounded<W> {
+    fn new(out: W, limit: u64) -> Self {
+        Self { out, at: 0, limit }
+    }
+}
+
+impl<W: Write> Write for Bounded<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.at.saturating_add(bytes.len() as u64) > self.limit {
+            return Err(io::Error::other(format!(
+                "the compiled database is larger than {} bytes, see --max-vdl-data-size",
+                self.limit
+            )));
+        }
+        let count = self.out.write(bytes)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+impl<W: Seek> Seek for Bounded<W> {
+    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
+        self.at = self.out.seek(to)?;
+        Ok(self.at)
+    }
+}

@@ -1,0 +1,48 @@
+//! One set of signatures, from when it was loaded to when the last item that uses it ends.
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+
+use super::making::Opened;
+use super::report::Report;
+use super::sources::Listing;
+use crate::engine::Database;
+use crate::event::Epoch;
+
+/// A database in use. Its memory is given back with the last who holds it.
+#[derive(Debug)]
+pub struct Generation {
+    /// Which one it is.
+    pub epoch: Epoch,
+    /// The machine.
+    pub database: Database,
+    /// What it was made of.
+    pub report: Report,
+    /// Nothing but the built-in signatures is there, which users must be told.
+    pub test_signatures_only: bool,
+    /// Its image, which nobody can write: for the processes that share it.
+    pub image: File,
+    /// Bytes of the image.
+    pub length: u64,
+    /// The names that were left out.
+    pub(super) unwanted: Vec<Vec<u8>>,
+}
+
+impl Generation {
+    pub(super) fn new(number: u64, opened: Opened, listing: Listing) -> Self {
+        let mut report = opened.meta.report;
+        report.unloaded = listing.unloaded;
+        Self {
+            epoch: Epoch {
+                number,
+                fingerprint: report.fingerprint(&opened.meta.unwanted),
+            },
+            database: opened.database,
+            test_signatures_only: report.has_only_builtin(),
+            report,
+            image: opened.file,
+            length: opened.length,
+            unwanted: opened.meta.unwanted,
+        }
+    }
+}

@@ -1,0 +1,285 @@
+//! What a database was made of: for each source what was loaded and what was not, and why.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::read::Seen;
+use super::sources::{Source, Stamp, Unloaded};
+use crate::engine::Tally;
+use crate::signature::{Aside, Complaint, Item, Until};
+
+/// Complaints that are kept: a file in the wrong format would fill memory with them. All are counted.
+const COMPLAINTS: usize = 1000;
+
+/// The longest reason that is kept, in bytes: it may hold a piece of the source.
+const REASON: usize = 4096;
+
+/// Reasons for which lines of one source are set aside, that are kept. They are words of ours, so there are few.
+const REASONS: usize = 100;
+
+/// What a database was made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Source by source, in the order in which they were read.
+    pub sources: Vec<SourceReport>,
+    /// What was not understood, in their order; at most a thousand of it.
+    pub complaints: Vec<Complaint>,
+    /// All that was not understood, also what is not kept.
+    pub complaint_count: u64,
+    /// Signatures that were left out because their names are not wanted (`--noload`).
+    pub left_out: u64,
+    /// Signatures that sources take away by their names (`.ign2`).
+    pub ignored: u64,
+    /// What stood in folders and was not read.
+    #[serde(skip)]
+    pub unloaded: Vec<Unloaded>,
+}
+
+/// What came out of one source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceReport {
+    /// Where it is, and its format.
+    pub source: Source,
+    /// Bytes.
+    pub length: u64,
+    /// Of all of them.
+    pub sha256: [u8; 32],
+    /// The state of the file; `None` if that does not tell a later one from it.
+    pub stamp: Option<Stamp>,
+    /// What was taken of it.
+    pub counts: Counts,
+    /// What was not understood.
+    pub complaints: u64,
+    /// What was understood and set aside.
+    pub asides: BTreeMap<SetAside, u64>,
+}
+
+/// Why something was set aside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SetAside {
+    /// It waits for content that this version does not produce yet; else this version never searches for it.
+    pub waits: bool,
+    /// Why.
+    pub reason: String,
+}
+
+/// What was taken of a source, by kind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Rules and patterns.
+    pub rules: u64,
+    /// Digests of whole objects.
+    pub digests: u64,
+    /// Digests of sections of programs.
+    pub section_digests: u64,
+    /// Digests of objects on which nothing is reported.
+    pub allowed: u64,
+    /// Names of signatures that are not used.
+    pub ignored: u64,
+    /// Parts of macro patterns.
+    pub macro_members: u64,
+}
+
+impl Counts {
+    /// All that can be found.
+    pub fn signatures(&self) -> u64 {
+        self.rules + self.digests + self.section_digests
+    }
+
+    /// Each kind with its name.
+    pub fn by_kind(&self) -> [(&'static str, u64); 6] {
+        [
+            ("rules", self.rules),
+            ("digests", self.digests),
+            ("section digests", self.section_digests),
+            ("allowed", self.allowed),
+            ("ignored names", self.ignored),
+            ("macro members", self.macro_members),
+        ]
+    }
+
+    /// What has come since the compiler counted `before`.
+    fn between(before: &Tally, after: &Tally) -> Self {
+        Self {
+            rules: after.rules - before.rules,
+            digests: after.digests - before.digests,
+            section_digests: after.section_digests - before.section_digests,
+            allowed: after.allowed - before.allowed,
+            macro_members: after.macro_members - before.macro_members,
+            ignored: 0,
+        }
+    }
+}
+
+impl Report {
+    /// Begins with the next source.
+    pub(super) fn begin(&mut self, source: &Source) {
+        self.sources.push(SourceReport {
+            source: source.clone(),
+            length: 0,
+            sha256: [0; 32],
+            stamp: None,
+            counts: Counts::default(),
+            complaints: 0,
+            asides: BTreeMap::new(),
+        });
+    }
+
+    /// Says what the source that was begun last was, and what the compiler has taken of it.
+    pub(super) fn end(&mut self, seen: Seen, before: &Tally, after: &Tally) {
+        let Some(source) = self.sources.last_mut() else {
+            return;
+        };
+        source.length = seen.length;
+        source.sha256 = seen.sha256;
+        source.stamp = seen.stamp;
+        source.counts = Counts {
+            ignored: source.counts.ignored,
+            ..Counts::between(before, after)
+        };
+        // What the compiler itself could not take.
+        source.complaints += after.complaints - before.complaints;
+    }
+
+    /// Keeps something that is not the compiler's to take, of the source that was begun last. Anything else is given back.
+    pub(super) fn take(&mut self, item: Item) -> Option<Item> {
+        let Some(source) = self.sources.last_mut() else {
+            return Some(item);
+        };
+        match item {
+            Item::Complaint(complaint) => {
+                source.complaints += 1;
+                self.complain(complaint, 1);
+            }
+            Item::Aside(aside) => source.set_aside(&aside),
+            item => {
+                source.counts.ignored += u64::from(matches!(item, Item::Ignored(_)));
+                return Some(item);
+            }
+        }
+        None
+    }
+
+    /// What the compiler itself could not take, when it has taken all.
+    pub(super) fn refused(&mut self, complaints: &[Complaint], count: u64) {
+        for complaint in complaints {
+            self.complain(complaint.clone(), 0);
+        }
+        self.complaint_count += count;
+    }
+
+    fn complain(&mut self, mut complaint: Complaint, count: u64) {
+        self.complaint_count += count;
+        if self.complaints.len() < COMPLAINTS {
+            let end = complaint.reason.floor_char_boundary(REASON);
+            complaint.reason.truncate(end);
+            self.complaints.push(complaint);
+        }
+    }
+
+    /// The first 16 hexadecimal digits of a SHA-256 over the formats and contents of the sources and what is left out.
+    /// Paths are not in it: the same signatures have the same fingerprint on every machine.
+    pub(super) fn fingerprint(&self, unwanted: &[Vec<u8>]) -> String {
+        let mut hash = Sha256::new();
+        // The lengths keep the parts apart: no two rows of parts give the same bytes.
+        let mut part = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        for source in &self.sources {
+            part(source.source.format.as_bytes());
+            part(&source.sha256);
+        }
+        part(b"");
+        for name in unwanted {
+            part(name);
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        let mut digits = HEXLOWER.encode(&digest);
+        digits.truncate(16);
+        digits
+    }
+
+    /// Nothing can be found but what is built in.
+    pub(super) fn has_only_builtin(&self) -> bool {
+        let mut own = self
+            .sources
+            .iter()
+            .filter(|source| source.source.path().is_some());
+        !own.any(|source| source.counts.signatures() > 0)
+    }
+}
+
+impl SourceReport {
+    fn set_aside(&mut self, aside: &Aside) {
+        let key = SetAside {
+            waits: aside.until == Until::Content,
+            reason: aside.reason.to_owned(),
+        };
+        if self.asides.len() < REASONS || self.asides.contains_key(&key) {
+            *self.asides.entry(key).or_default() += 1;
+        }
+    }
+}
+
+/// What `--check-database` prints, without the epoch.
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for source in &self.sources {
+            source.fmt(f)?;
+        }
+        for unloaded in &self.unloaded {
+            writeln!(f, "{}: not loaded: {}", unloaded.path, unloaded.reason)?;
+        }
+        for complaint in &self.complaints {
+            writeln!(f, "not understood: {complaint}")?;
+        }
+        let more = self.complaint_count - self.complaints.len() as u64;
+        if more > 0 {
+            writeln!(f, "not understood: {more} more")?;
+        }
+        for (count, what) in [
+            (self.left_out, "left out by --noload"),
+            (self.ignored, "ignored by name"),
+            (self.complaint_count, "not understood"),
+        ] {
+            if count > 0 {
+                writeln!(f, "{what}: {count}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for SourceReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = self.counts.by_kind().into_iter();
+        let kinds = kinds.filter(|(_, count)| *count > 0);
+        let mut kinds: Vec<_> = kinds
+            .map(|(kind, count)| format!("{count} {kind}"))
+            .collect();
+        if kinds.is_empty() {
+            kinds.push("nothing".to_owned());
+        }
+        writeln!(
+            f,
+            "{} ({}): {}",
+            self.source.name(),
+            self.source.format,
+            kinds.join(", ")
+        )?;
+        for (aside, count) in &self.asides {
+            let kind = if aside.waits { "waiting" } else { "set aside" };
+            writeln!(f, "  {kind}: {count}: {}", aside.reason)?;
+        }
+        if self.complaints > 0 {
+            writeln!(f, "  not understood: {}", self.complaints)?;
+        }
+        Ok(())
+    }
+}
