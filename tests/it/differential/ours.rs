@@ -59,6 +59,7 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
         containers: &[],
         object: Ok(&object),
         name: b"file",
+        contiguous: u64::MAX,
         allowed: false,
     });
     let findings = matches.findings.into_iter();
