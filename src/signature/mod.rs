@@ -11,6 +11,7 @@ pub mod digests;
 pub mod lines;
 pub mod pattern;
 pub mod rule;
+pub mod yara;
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -33,6 +34,7 @@ pub static FORMATS: &[&dyn Format] = &[
     &clam::FileDigests,
     &clam::SectionDigests,
     &clam::AllowedDigests,
+    &yara::Yara,
     &clam::IgnoredNames,
     &clam::Containers,
     &clam::waiting::MEMBERS,
@@ -86,6 +88,16 @@ pub trait Format: fmt::Debug + Sync {
 pub trait Intake {
     /// Takes one.
     fn take(&mut self, item: Item);
+
+    /// The file that the source `from` names as `name` (YARA's `include`): what complaints are to call it, and its content of
+    /// at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Why there is none, for people. By default there never is: only who reads files from a folder knows what is beside them.
+    fn beside(&mut self, from: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
+        let _ = (from, name, limit);
+        Err("only a file in a folder can include others".to_owned())
+    }
 }
 
 /// What a source says.
@@ -112,6 +124,8 @@ pub enum Item {
         /// What to search for.
         pattern: Pattern,
     },
+    /// A rule in YARA's language.
+    Yara(yara::Part),
     /// Something was not understood.
     Complaint(Complaint),
     /// Something is understood, and not searched for by this version, or not yet.
@@ -155,7 +169,7 @@ pub enum Meaning {
 pub struct Complaint {
     /// The source.
     pub file: String,
-    /// Its line, from 1.
+    /// Its line, from 1; 0 for the whole source.
     pub line: u32,
     /// What is wrong there. The first line says it; more lines may show where.
     pub reason: String,
@@ -163,7 +177,10 @@ pub struct Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.reason),
+            line => write!(f, "{}:{line}: {}", self.file, self.reason),
+        }
     }
 }
 

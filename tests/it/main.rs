@@ -42,3 +42,5 @@ mod sources;
 mod transcripts;
 mod updates;
 mod vfind_program;
+#[cfg(feature = "yara")]
+mod yara;
