@@ -52,7 +52,7 @@ pub(super) struct CommonFlags {
     max_vdl_data_size: Size,
 
     /// Make that file anew, even if it fits
-    #[arg(long, requires = "vdl_data_file")]
+    #[arg(long)]
     rebuild_vdl_data: bool,
 
     /// Do not load this signature, named as --vlist prints it; may be repeated
@@ -62,6 +62,10 @@ pub(super) struct CommonFlags {
     /// Do not load the signatures that this file names, one a line; may be repeated
     #[arg(long, value_name = "FILE")]
     noloads: Vec<PathBuf>,
+
+    /// Take names that two CVDL rules have, and gaps at the start of a sequence, for errors
+    #[arg(short, long)]
+    dup_check: bool,
 
     /// Print the names of the signatures that are loaded, and exit
     #[arg(long)]
@@ -202,6 +206,7 @@ impl CommonFlags {
                     databases: self.database,
                     noload: self.noload,
                     noloads: self.noloads,
+                    strict: self.dup_check,
                 },
                 data_file: self.vdl_data_file,
                 rebuild: self.rebuild_vdl_data,

@@ -88,7 +88,10 @@ const VERDICTS: (&str, &str) = (
     "docs/verdicts.md",
     "What is not examined, policies, limits.",
 );
-const SIGNATURES: (&str, &str) = ("docs/signatures.md", "The signature formats that are read.");
+const SIGNATURES: (&str, &str) = (
+    "docs/signatures/README.md",
+    "The signature formats that are read.",
+);
 
 const PAGES: &[Page] = &[
     Page {

@@ -9,7 +9,7 @@ use super::digests::Hashes;
 #[cfg(feature = "yara")]
 use super::late;
 use super::rules::Evaluation;
-use super::search::{Extent, Found, PLACES, Search};
+use super::search::{Extent, PLACES, Search};
 use super::whole::Whole;
 #[cfg(feature = "yara")]
 use crate::event::EngineWord;
@@ -118,11 +118,8 @@ impl<'d> Matcher<'d> {
             matches.gaps.push((reason.clone(), detail));
         }
         sections(database, subject, &mut holding, &mut matches.gaps);
-        let found = self.search.finish(self.length, subject.layout);
-        let found = found.unwrap_or_else(|stopped| {
-            matches.stopped = Some(stopped);
-            Found::default()
-        });
+        let (found, stopped) = self.search.finish(self.length, subject.layout);
+        matches.stopped = stopped;
         if found.overflow().is_some() {
             let detail = format!("more than {PLACES} places where patterns begin or continue");
             matches.gaps.push((Reason::Limit(Limit::Matches), detail));

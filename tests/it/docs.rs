@@ -144,7 +144,9 @@ fn what_the_documentation_shows_is_what_happens() {
         "README.md",
         "docs/operating/updates.md",
         "docs/verdicts.md",
-        "docs/signatures.md",
+        "docs/signatures/README.md",
+        "docs/signatures/cvdl.md",
+        "docs/signatures/digests.md",
         "docs/vfind.md",
         "docs/vfindd.md",
         "docs/vfindc.md",
@@ -173,12 +175,13 @@ fn links_between_documents_lead_somewhere() {
             .unwrap()
             .map(|entry| entry.unwrap().path()),
     );
-    files.extend(
-        std::fs::read_dir(root.join("docs/protocols"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
-    files.push(root.join("docs/operating/updates.md"));
+    for folder in ["docs/operating", "docs/protocols", "docs/signatures"] {
+        files.extend(
+            std::fs::read_dir(root.join(folder))
+                .unwrap()
+                .map(|entry| entry.unwrap().path()),
+        );
+    }
     for file in files
         .iter()
         .filter(|file| file.extension().is_some_and(|ext| ext == "md"))
@@ -220,7 +223,9 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "README.md",
         "docs/operating/updates.md",
         "docs/verdicts.md",
-        "docs/signatures.md",
+        "docs/signatures/README.md",
+        "docs/signatures/cvdl.md",
+        "docs/signatures/digests.md",
         "docs/vfindc.md",
         "docs/architecture.md",
         "docs/changelog.md",

@@ -16,6 +16,7 @@ mod amavis;
 mod cli;
 mod client;
 mod crowd;
+mod cvdl;
 mod daemon;
 mod data_file;
 mod differential;
