@@ -13,6 +13,7 @@
 mod support;
 
 mod amavis;
+mod clam;
 mod cli;
 mod client;
 mod crowd;
