@@ -12,7 +12,9 @@
 
 mod support;
 
+mod allowed;
 mod amavis;
+mod clam;
 mod cli;
 mod client;
 mod crowd;

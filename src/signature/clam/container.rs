@@ -17,7 +17,7 @@ use flate2::bufread::GzDecoder;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 
-use super::{Trouble, fields, number};
+use super::{Trouble, fields, number, waiting};
 use crate::path::printable;
 use crate::signature::{Format, Intake, Notes, Until, format_by_extension};
 
@@ -35,6 +35,9 @@ const IN_MEMORY: usize = 16 * 1024 * 1024;
 
 /// Members that say nothing about signatures.
 const TEXTS: [&str; 2] = ["COPYING", "LICENSE"];
+
+/// Members with signatures of programs that may be unwanted, and are not harmful.
+const UNWANTED: [&str; 6] = ["hdu", "hsu", "ldu", "mdu", "msu", "ndu"];
 
 /// The row of containers.
 #[derive(Debug)]
@@ -228,6 +231,10 @@ fn member(
     let inner = format!("{source}/{}", printable(name.as_bytes(), 100));
     let notes = Notes { source: &inner };
     let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+    // Nobody asked for these by giving their file: clamd leaves them out unless it is told otherwise.
+    if UNWANTED.contains(&extension) {
+        return waiting::UNWANTED.parse(content, &inner, out);
+    }
     match format_by_extension(&extension.to_ascii_lowercase()) {
         Some(format) if format.name() == Containers.name() => {
             notes.complain(out, 1, "a container inside of a container");
@@ -322,11 +329,12 @@ mod tests {
         batch
     }
 
-    const MEMBERS: [(&str, &str); 4] = [
+    const MEMBERS: [(&str, &str); 5] = [
         ("COPYING", "words"),
         ("a.ndb", "A:0:*:616263\nB:0:*:zz\n"),
         ("a.hdb", "aa15bcf478d165efd2065190eb473bcb:544:C\n"),
         ("a.xyz", "?"),
+        ("a.ndu", "A:0:*:616263"),
     ];
 
     #[test]
@@ -349,6 +357,7 @@ mod tests {
                 .collect();
             let expected = [
                 ("main.cvd/a.xyz", "unknown kind of file"),
+                ("main.cvd/a.ndu", "potentially unwanted"),
                 ("main.cvd", "digital signature not checked"),
             ];
             assert_eq!(asides, expected);

@@ -60,9 +60,6 @@ pub(super) fn regex(part: &[u8], target: u8, number: usize) -> Result<Regex, Tro
         Some(Place::Macro(_)) => return Err(wrong(part, "has a macro group as its offset")),
     };
     let options = options(part, letters)?;
-    if options.confined && offset.is_some_and(|offset| offset.shift > 0) {
-        return Err(Trouble::never("PCRE: flag e"));
-    }
     let offset = offset.map(|offset| match offset.shift {
         0 if options.rolling => Offset {
             shift: u64::MAX,
@@ -80,6 +77,7 @@ pub(super) fn regex(part: &[u8], target: u8, number: usize) -> Result<Regex, Tro
         trigger: Some(trigger.condition),
         offset,
         anchored: options.anchored || offset.is_some_and(|offset| offset.shift == 0),
+        confined: options.confined && offset.is_some_and(|offset| offset.shift > 0),
         global: options.global,
     })
 }
@@ -167,6 +165,7 @@ mod tests {
             trigger: Some(Condition::Test(0)),
             offset: None,
             anchored: false,
+            confined: false,
             global: false,
         };
         let rows = [

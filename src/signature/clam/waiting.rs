@@ -91,6 +91,9 @@ pub static STEPS: Waiting = whole(
     "difference between two containers",
 );
 
+/// Signatures of unwanted programs inside of containers; files of their own are loaded.
+pub(super) static UNWANTED: Waiting = lines("clam-pua", &[], "potentially unwanted");
+
 const fn lines(
     name: &'static str,
     extensions: &'static [&'static str],
