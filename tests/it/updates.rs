@@ -100,11 +100,7 @@ fn a_folder_is_loaded_by_the_endings_of_its_names() {
     let alone = format!("--database={}", site.at("db/readme.txt").display());
     let output = run(VFINDD, &[&alone, "--vlist"], b"");
     assert_eq!(output.status.code(), Some(255));
-    assert!(
-        said(&output).contains("known are .cvdl"),
-        "{}",
-        said(&output)
-    );
+    assert!(said(&output).contains(" .cvdl "), "{}", said(&output));
 }
 
 #[test]
