@@ -6,7 +6,8 @@ use std::io::{self, BufWriter, Seek, Write};
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
-use super::read::Reading;
+use super::names::Names;
+use super::read::{Reading, Seen};
 use super::report::Report;
 use super::sources::Source;
 use crate::engine::{CompileError, Compiler};
@@ -68,6 +69,7 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
     let mut taking = Taking {
         compiler: Compiler::new(order.unwanted.iter().cloned().collect()),
         report: Report::default(),
+        names: Names::default(),
     };
     for source in &order.sources {
         read(source, &mut taking)?;
@@ -75,6 +77,7 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
     let Taking {
         compiler,
         mut report,
+        ..
     } = taking;
     report.refused(compiler.complaints(), compiler.tally().complaints);
     report.left_out = compiler.tally().ignored;
@@ -98,34 +101,39 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
 }
 
 fn read(source: &Source, taking: &mut Taking) -> Result<(), LoadError> {
+    let before = taking.compiler.tally().clone();
+    taking.report.begin(source);
+    taking.names.begin(source);
+    let seen = items(source, taking)?;
+    taking.report.end(seen, &before, taking.compiler.tally());
+    Ok(())
+}
+
+/// Reads one source.
+pub(super) fn items(source: &Source, out: &mut dyn Intake) -> Result<Seen, LoadError> {
     let name = source.name();
     let format = signature::format(&source.format).ok_or_else(|| LoadError::NoFormat {
         name: name.clone(),
         format: source.format.clone(),
     })?;
-    let before = taking.compiler.tally().clone();
-    taking.report.begin(source);
     let mut pass = || {
         let mut reading = Reading::open(source)?;
-        format.parse(reading.reader(), &name, taking)?;
+        format.parse(reading.reader(), &name, out)?;
         reading.finish()
     };
-    let seen = pass().map_err(|error| LoadError::Unreadable {
-        name: name.clone(),
-        error,
-    })?;
-    taking.report.end(seen, &before, taking.compiler.tally());
-    Ok(())
+    pass().map_err(|error| LoadError::Unreadable { name, error })
 }
 
 /// Keeps what is said about a source, and gives the compiler the rest.
 struct Taking {
     compiler: Compiler,
     report: Report,
+    names: Names,
 }
 
 impl Intake for Taking {
     fn take(&mut self, item: Item) {
+        let item = self.names.check(item);
         if let Some(item) = self.report.take(item) {
             self.compiler.take(item);
         }

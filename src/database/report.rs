@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::read::Seen;
 use super::sources::{Source, Stamp, Unloaded};
 use crate::engine::Tally;
-use crate::signature::{Aside, Complaint, Item, Until};
+use crate::signature::{Aside, Complaint, Item, Remark, RemarkKind, Until};
 
 /// Complaints that are kept: a file in the wrong format would fill memory with them. All are counted.
 const COMPLAINTS: usize = 1000;
@@ -31,6 +31,8 @@ pub struct Report {
     pub complaints: Vec<Complaint>,
     /// All that was not understood, also what is not kept.
     pub complaint_count: u64,
+    /// What is understood, and perhaps not as it was meant; at most a thousand of it.
+    pub warnings: Vec<Complaint>,
     /// Signatures that were left out because their names are not wanted (`--noload`).
     pub left_out: u64,
     /// Signatures that sources take away by their names (`.ign2`).
@@ -157,6 +159,11 @@ impl Report {
                 self.complain(complaint, 1);
             }
             Item::Aside(aside) => source.set_aside(&aside),
+            Item::Remark(Remark {
+                file,
+                line,
+                kind: RemarkKind::Warning(reason),
+            }) => keep(&mut self.warnings, Complaint { file, line, reason }),
             item => {
                 source.counts.ignored += u64::from(matches!(item, Item::Ignored(_)));
                 return Some(item);
@@ -173,13 +180,9 @@ impl Report {
         self.complaint_count += count;
     }
 
-    fn complain(&mut self, mut complaint: Complaint, count: u64) {
+    fn complain(&mut self, complaint: Complaint, count: u64) {
         self.complaint_count += count;
-        if self.complaints.len() < COMPLAINTS {
-            let end = complaint.reason.floor_char_boundary(REASON);
-            complaint.reason.truncate(end);
-            self.complaints.push(complaint);
-        }
+        keep(&mut self.complaints, complaint);
     }
 
     /// The first 16 hexadecimal digits of a SHA-256 over the formats and contents of the sources and what is left out.
@@ -215,6 +218,14 @@ impl Report {
     }
 }
 
+fn keep(all: &mut Vec<Complaint>, mut complaint: Complaint) {
+    if all.len() < COMPLAINTS {
+        let end = complaint.reason.floor_char_boundary(REASON);
+        complaint.reason.truncate(end);
+        all.push(complaint);
+    }
+}
+
 impl SourceReport {
     fn set_aside(&mut self, aside: &Aside) {
         let key = SetAside {
@@ -235,6 +246,9 @@ impl fmt::Display for Report {
         }
         for unloaded in &self.unloaded {
             writeln!(f, "{}: not loaded: {}", unloaded.path, unloaded.reason)?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
         }
         for complaint in &self.complaints {
             writeln!(f, "not understood: {complaint}")?;

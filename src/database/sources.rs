@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::LoadError;
 use super::read::open;
-use crate::signature::{self, FORMATS, Format, cvdl::Cvdl};
+use crate::signature::cvdl::{Cvdl, Strict};
+use crate::signature::{self, FORMATS, Format};
 
 /// The signatures that are built into the programs.
 pub const BUILTIN: &[u8] = include_bytes!("../../signatures/builtin.cvdl");
@@ -44,6 +45,8 @@ pub struct Sources {
     pub noload: Vec<String>,
     /// Files with such names, one a line.
     pub noloads: Vec<PathBuf>,
+    /// CVDL is checked for names that stand twice and what else is likely to be a mistake (`--dup-check`).
+    pub strict: bool,
 }
 
 /// One thing to read.
@@ -172,6 +175,14 @@ impl Sources {
                 true => folder(path, &mut listing)?,
                 false => listing.sources.push(named(path)?),
             }
+        }
+        let is_own = |source: &&mut Source| source.path.is_some() && source.format == Cvdl.name();
+        for source in listing
+            .sources
+            .iter_mut()
+            .filter(|source| self.strict && is_own(source))
+        {
+            source.format = Strict.name().to_owned();
         }
         if listing.sources.len() > FILES {
             let error = format!("more than {FILES} files of signatures");

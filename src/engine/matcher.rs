@@ -6,9 +6,13 @@ use std::io;
 
 use super::Database;
 use super::digests::Hashes;
+#[cfg(feature = "yara")]
+use super::late;
 use super::rules::Evaluation;
 use super::search::{Extent, PLACES, Search};
 use super::whole::Whole;
+#[cfg(feature = "yara")]
+use crate::event::EngineWord;
 use crate::event::{Limit, NoteKind, Place, Reason, SignatureName};
 use crate::executable::Layout;
 use crate::filetype::FileType;
@@ -123,6 +127,13 @@ impl<'d> Matcher<'d> {
         let mut whole = Whole::new(subject, &database.expressions, self.length, self.stop);
         let evaluation = Evaluation::new(&database.rules, &found, subject, self.length, &mut whole);
         holding.extend(evaluation.holding());
+        #[cfg(feature = "yara")]
+        let by_yara = match &database.yara {
+            Some(rules) => yara(rules, &mut whole),
+            None => Vec::new(),
+        };
+        #[cfg(not(feature = "yara"))]
+        let by_yara: Vec<Match> = Vec::new();
         matches.stopped = matches.stopped.or(whole.stopped);
         matches.gaps.append(&mut whole.gaps);
         matches.notes.append(&mut whole.notes);
@@ -136,11 +147,47 @@ impl<'d> Matcher<'d> {
                 matches.findings.push(Match { signature, place });
             }
         }
+        for found in by_yara {
+            // What is not wanted has no name.
+            if database.names.contains(&found.signature) && seen.insert(found.signature.clone()) {
+                matches.findings.push(found);
+            }
+        }
         if matches.is_allowed || subject.allowed {
             std::mem::swap(&mut matches.findings, &mut matches.allowed);
         }
         matches
     }
+}
+
+/// The rules in YARA's language that hold, of a large object those that hold on one of its windows.
+#[cfg(feature = "yara")]
+fn yara(rules: &late::yara::Rules, whole: &mut Whole<'_>) -> Vec<Match> {
+    let mut found = Vec::new();
+    whole.each_window(|whole, text| {
+        let about = late::yara::About {
+            path: whole.subject.name,
+            file_type: whole.subject.file_type.title.as_bytes(),
+        };
+        let outcome = rules.scan(text.bytes, about, whole.stop.left());
+        for (name, place) in outcome.findings {
+            let place = match place {
+                Place::End(end) => Place::End(text.base.saturating_add(end)),
+                other => other,
+            };
+            let signature = SignatureName::new(EngineWord::Yara, &name);
+            found.push(Match { signature, place });
+        }
+        if let Some(rule) = outcome.overflow {
+            let detail = format!("YARA {rule}: more matches of a string than are kept");
+            whole.gap(Reason::Limit(Limit::Matches), detail);
+        }
+        if outcome.timeout || whole.stop.check().is_err() {
+            whole.stopped = Some(whole.stop.check().err().unwrap_or(Stopped::Deadline));
+        }
+        whole.stopped.is_none()
+    });
+    found
 }
 
 /// The digests of a program's sections.

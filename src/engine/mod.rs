@@ -34,6 +34,9 @@ use whole::Expressions;
 /// The section of one byte that says what the database needs.
 const FLAGS: Tag = *b"ENGFLAGS";
 
+/// The section of the rules in YARA's language; empty if there are none.
+const YARA: Tag = *b"YARARULE";
+
 /// The bit for signatures that ask where the parts of a program are.
 const LAYOUT: u8 = 1;
 
@@ -53,6 +56,8 @@ pub struct Database {
     patterns: Patterns,
     rules: Rules,
     expressions: Expressions,
+    #[cfg(feature = "yara")]
+    yara: Option<late::yara::Rules>,
 }
 
 impl Database {
@@ -63,7 +68,21 @@ impl Database {
     pub fn open(image: &Image) -> Result<Self, Damage> {
         let flags = image.section(FLAGS)?;
         let rules = Rules::open(image)?;
+        let yara = image.section(YARA)?;
+        #[cfg(feature = "yara")]
+        let yara = match yara.is_empty() {
+            true => None,
+            false => Some(late::yara::Rules::open(&yara).map_err(Damage::Section)?),
+        };
+        #[cfg(not(feature = "yara"))]
+        if !yara.is_empty() {
+            return Err(Damage::Section(
+                "of YARA rules, which this program cannot read".to_owned(),
+            ));
+        }
         Ok(Self {
+            #[cfg(feature = "yara")]
+            yara,
             expressions: Expressions::new(rules.late_count()),
             flags: *flags
                 .first()

@@ -48,10 +48,10 @@ impl Expressions {
 
 /// One object.
 pub(super) struct Whole<'a> {
-    subject: &'a Subject<'a>,
+    pub(super) subject: &'a Subject<'a>,
     expressions: &'a Expressions,
     length: u64,
-    stop: Stop,
+    pub(super) stop: Stop,
     states: Option<States>,
     window: Option<Window>,
     /// What was not examined, and why; the same is said once.
@@ -140,7 +140,7 @@ impl<'a> Whole<'a> {
         }
     }
 
-    fn gap(&mut self, reason: Reason, detail: String) {
+    pub(super) fn gap(&mut self, reason: Reason, detail: String) {
         let gap = (reason, detail);
         if !self.gaps.contains(&gap) {
             self.gaps.push(gap);

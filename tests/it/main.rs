@@ -14,6 +14,7 @@ mod support;
 
 mod allowed;
 mod amavis;
+mod clam;
 mod cli;
 mod client;
 mod crowd;
@@ -42,3 +43,5 @@ mod sources;
 mod transcripts;
 mod updates;
 mod vfind_program;
+#[cfg(feature = "yara")]
+mod yara;

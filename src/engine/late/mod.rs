@@ -5,3 +5,5 @@
 
 pub mod compare;
 pub mod regex;
+#[cfg(feature = "yara")]
+pub mod yara;

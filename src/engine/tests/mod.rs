@@ -2,6 +2,8 @@
 mod damage;
 mod random;
 mod rules;
+#[cfg(feature = "yara")]
+mod yara;
 
 use super::search::Extent;
 use super::*;
