@@ -3,7 +3,7 @@
 
 use super::code::ScopeCode;
 use crate::engine::Subject;
-use crate::filetype::{FileType, UNKNOWN};
+use crate::filetype::FileType;
 
 /// ClamAV's name for an object that is in no container, and for any container in a row of them.
 const ANY: &[u8] = b"CL_TYPE_ANY";
@@ -30,7 +30,7 @@ impl ScopeCode<'_> {
 
     /// CVDL's restrictions bind nothing where the type is not known.
     fn has_type(&self, file_type: &FileType) -> bool {
-        let Some(words) = self.types.filter(|_| *file_type != UNKNOWN) else {
+        let Some(words) = self.types.filter(|_| !file_type.is_unknown()) else {
             return true;
         };
         let title = file_type.title.as_bytes();
