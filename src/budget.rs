@@ -61,6 +61,9 @@ impl Default for Limits {
 /// Bytes out of containers up to which no ratio is asked for: small things may compress as well as they like.
 pub const RATIO_FROM: u64 = 256 * MIB;
 
+/// Places in one object where patterns begin or continue, as the engine keeps them; no option changes it.
+pub const MATCHES: u64 = 1_000_000;
+
 /// What is left of one item's limits.
 #[derive(Debug)]
 pub struct Budget {
@@ -120,6 +123,7 @@ impl Budget {
             Limit::Depth => u64::from(self.limits.depth),
             Limit::Expanded => self.limits.expanded,
             Limit::Findings => self.limits.findings,
+            Limit::Matches => MATCHES,
             Limit::Members => self.limits.members,
             Limit::Memory => self.limits.memory,
             Limit::Ratio => self.limits.ratio,

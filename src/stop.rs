@@ -57,6 +57,12 @@ impl Stop {
         }
     }
 
+    /// The time that is left, for what measures it itself; `None` for any.
+    pub fn left(&self) -> Option<Duration> {
+        let deadline = self.deadline?;
+        Some(deadline.saturating_duration_since(Instant::now()))
+    }
+
     /// Tells whether it is time, and why.
     pub fn check(&self) -> Result<(), Stopped> {
         if self.cancel.is_cancelled() {

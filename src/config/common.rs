@@ -52,7 +52,7 @@ pub(super) struct CommonFlags {
     max_vdl_data_size: Size,
 
     /// Make that file anew, even if it fits
-    #[arg(long, requires = "vdl_data_file")]
+    #[arg(long)]
     rebuild_vdl_data: bool,
 
     /// Do not load this signature, named as --vlist prints it; may be repeated

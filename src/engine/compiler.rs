@@ -10,13 +10,16 @@ use std::io::{self, Cursor, Seek, Write};
 use thiserror::Error;
 
 use super::digests::{self, Of};
+#[cfg(feature = "yara")]
+use super::late;
 use super::search::{self, Keep};
-use super::{FLAGS, LAYOUT, names, rules};
+use super::{FLAGS, LAYOUT, YARA, names, rules};
 use crate::event::{EngineWord, SignatureName};
 use crate::image::{Image, Writer};
 use crate::signature::condition::Condition;
 use crate::signature::pattern::{Base, Pattern};
 use crate::signature::rule::{Rule, Test};
+use crate::signature::yara::Part;
 use crate::signature::{Aside, Complaint, Intake, Item, Meaning, Signature, Until};
 
 use super::{Database, Full};
@@ -89,6 +92,8 @@ pub struct Compiler {
     allowed: digests::Builder,
     patterns: search::Builder,
     rules: rules::Builder,
+    #[cfg(feature = "yara")]
+    yara: Option<late::yara::Compiler>,
     needs_layout: bool,
     tally: Tally,
     complaints: Vec<Complaint>,
@@ -143,6 +148,7 @@ impl Compiler {
             return Err(full.into());
         }
         self.leave_out_ignored();
+        writer.section(YARA, &self.yara_section()?)?;
         let mut flags = [0; FLAGS_LENGTH];
         flags[0] = u8::from(self.needs_layout) * LAYOUT;
         writer.section(FLAGS, &flags)?;
@@ -228,6 +234,58 @@ impl Compiler {
         };
         self.kinds.push(kind);
         Ok(())
+    }
+
+    /// A rule in YARA's language. What is not wanted is compiled all the same, for others may ask whether it holds.
+    #[cfg(feature = "yara")]
+    fn yara(&mut self, part: &Part) -> Result<(), Full> {
+        let added = self.yara.get_or_insert_default().add(part);
+        let name = match added {
+            Ok(Some(name)) => SignatureName::new(EngineWord::Yara, &name),
+            Ok(None) => return Ok(()),
+            Err(complaint) => {
+                self.complain(complaint);
+                return Ok(());
+            }
+        };
+        if self.is_unwanted(&name) {
+            self.tally.ignored += 1;
+            return Ok(());
+        }
+        self.names.add(&name)?;
+        self.tally.rules += 1;
+        self.kinds.push(Kind::Rule);
+        Ok(())
+    }
+
+    /// The format sets all of them aside.
+    #[cfg(not(feature = "yara"))]
+    fn yara(&mut self, _: &Part) -> Result<(), Full> {
+        *self
+            .tally
+            .aside
+            .entry((Until::Never, "built without YARA"))
+            .or_default() += 1;
+        Ok(())
+    }
+
+    #[cfg(feature = "yara")]
+    fn yara_section(&mut self) -> io::Result<Vec<u8>> {
+        match self.yara.take() {
+            Some(rules) => rules.finish().map_err(io::Error::other),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    #[cfg(not(feature = "yara"))]
+    fn yara_section(&mut self) -> io::Result<Vec<u8>> {
+        Ok(Vec::new())
+    }
+
+    /// The YARA rules that cost more than others.
+    #[cfg(feature = "yara")]
+    pub fn slow(&self) -> &[late::yara::Slow] {
+        self.yara.as_ref().map_or(&[], late::yara::Compiler::slow)
     }
 
     fn is_unwanted(&self, name: &SignatureName) -> bool {
@@ -320,6 +378,7 @@ impl Intake for Compiler {
                 self.complain(complaint);
                 Ok(())
             }
+            Item::Yara(part) => self.yara(&part),
             Item::Aside(Aside { until, reason, .. }) => {
                 *self.tally.aside.entry((until, reason)).or_default() += 1;
                 Ok(())

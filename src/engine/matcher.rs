@@ -6,17 +6,24 @@ use std::io;
 
 use super::Database;
 use super::digests::Hashes;
-use super::rules::{Evaluation, Late, Tested};
-use super::search::{Extent, Found, Search};
-use crate::event::{NoteKind, Place, Reason, SignatureName};
+#[cfg(feature = "yara")]
+use super::late;
+use super::rules::Evaluation;
+use super::search::{Extent, PLACES, Search};
+use super::whole::Whole;
+#[cfg(feature = "yara")]
+use crate::event::EngineWord;
+use crate::event::{Limit, NoteKind, Place, Reason, SignatureName};
 use crate::executable::Layout;
 use crate::filetype::FileType;
 use crate::object::Object;
-use crate::signature::rule::{Compare, Regex};
 use crate::stop::{Stop, Stopped};
 
 /// ClamAV's number of PE programs, whose sections have digests.
 const PE: u8 = 1;
+
+/// ClamAV's numbers of programs: PE, ELF, Mach-O.
+const PROGRAMS: [u8; 3] = [PE, 6, 9];
 
 /// What is known about an object besides its bytes, once all of them were seen.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +40,8 @@ pub struct Subject<'a> {
     pub name: &'a [u8],
     /// A container around it is in a list of known good digests.
     pub allowed: bool,
+    /// Bytes that may be held in memory for what needs all of it at once; a larger object is seen in windows.
+    pub contiguous: u64,
 }
 
 /// A signature that holds on an object.
@@ -68,6 +77,7 @@ pub struct Matcher<'d> {
     hashes: Hashes,
     search: Search<'d>,
     length: u64,
+    stop: Stop,
 }
 
 impl<'d> Matcher<'d> {
@@ -77,7 +87,8 @@ impl<'d> Matcher<'d> {
         Self {
             database,
             hashes: Hashes::new(&tables, extent.length),
-            search: Search::new(&database.patterns, extent, stop),
+            search: Search::new(&database.patterns, extent, stop.clone()),
+            stop,
             length: 0,
         }
     }
@@ -100,15 +111,32 @@ impl<'d> Matcher<'d> {
         matches.is_allowed = !database.allowed.holding(&digests).is_empty();
         let holding = database.objects.holding(&digests).into_iter();
         let mut holding: Vec<_> = holding.map(|number| (number, Place::Digest)).collect();
+        if let (Err(reason), true) = (subject.object, database.needs_layout())
+            && PROGRAMS.contains(&subject.file_type.target)
+        {
+            let detail = "no room to keep a program while its parts are looked for".to_owned();
+            matches.gaps.push((reason.clone(), detail));
+        }
         sections(database, subject, &mut holding, &mut matches.gaps);
-        let found = self.search.finish(self.length, subject.layout);
-        let found = found.unwrap_or_else(|stopped| {
-            matches.stopped = Some(stopped);
-            Found::default()
-        });
-        let mut whole = Nothing;
+        let (found, stopped) = self.search.finish(self.length, subject.layout);
+        matches.stopped = stopped;
+        if found.overflow().is_some() {
+            let detail = format!("more than {PLACES} places where patterns begin or continue");
+            matches.gaps.push((Reason::Limit(Limit::Matches), detail));
+        }
+        let mut whole = Whole::new(subject, &database.expressions, self.length, self.stop);
         let evaluation = Evaluation::new(&database.rules, &found, subject, self.length, &mut whole);
         holding.extend(evaluation.holding());
+        #[cfg(feature = "yara")]
+        let by_yara = match &database.yara {
+            Some(rules) => yara(rules, &mut whole),
+            None => Vec::new(),
+        };
+        #[cfg(not(feature = "yara"))]
+        let by_yara: Vec<Match> = Vec::new();
+        matches.stopped = matches.stopped.or(whole.stopped);
+        matches.gaps.append(&mut whole.gaps);
+        matches.notes.append(&mut whole.notes);
         holding.sort_unstable_by_key(|(number, _)| *number);
         let mut seen = HashSet::new();
         for (number, place) in holding {
@@ -119,6 +147,12 @@ impl<'d> Matcher<'d> {
                 matches.findings.push(Match { signature, place });
             }
         }
+        for found in by_yara {
+            // What is not wanted has no name.
+            if database.names.contains(&found.signature) && seen.insert(found.signature.clone()) {
+                matches.findings.push(found);
+            }
+        }
         if matches.is_allowed || subject.allowed {
             std::mem::swap(&mut matches.findings, &mut matches.allowed);
         }
@@ -126,16 +160,34 @@ impl<'d> Matcher<'d> {
     }
 }
 
-struct Nothing;
-
-impl Late for Nothing {
-    fn regex(&mut self, _: u32, _: &Regex) -> Tested {
-        Tested::default()
-    }
-
-    fn compare(&mut self, _: &Compare, _: &[u64]) -> Tested {
-        Tested::default()
-    }
+/// The rules in YARA's language that hold, of a large object those that hold on one of its windows.
+#[cfg(feature = "yara")]
+fn yara(rules: &late::yara::Rules, whole: &mut Whole<'_>) -> Vec<Match> {
+    let mut found = Vec::new();
+    whole.each_window(|whole, text| {
+        let about = late::yara::About {
+            path: whole.subject.name,
+            file_type: whole.subject.file_type.title.as_bytes(),
+        };
+        let outcome = rules.scan(text.bytes, about, whole.stop.left());
+        for (name, place) in outcome.findings {
+            let place = match place {
+                Place::End(end) => Place::End(text.base.saturating_add(end)),
+                other => other,
+            };
+            let signature = SignatureName::new(EngineWord::Yara, &name);
+            found.push(Match { signature, place });
+        }
+        if let Some(rule) = outcome.overflow {
+            let detail = format!("YARA {rule}: more matches of a string than are kept");
+            whole.gap(Reason::Limit(Limit::Matches), detail);
+        }
+        if outcome.timeout || whole.stop.check().is_err() {
+            whole.stopped = Some(whole.stop.check().err().unwrap_or(Stopped::Deadline));
+        }
+        whole.stopped.is_none()
+    });
+    found
 }
 
 /// The digests of a program's sections.
@@ -148,14 +200,7 @@ fn sections(
     if database.sections.is_empty() || subject.file_type.target != PE {
         return;
     }
-    let object = match subject.object {
-        Ok(object) => object,
-        Err(reason) => {
-            let detail = "the sections of a program that could not be kept".to_owned();
-            gaps.push((reason.clone(), detail));
-            return;
-        }
-    };
+    let Ok(object) = subject.object else { return };
     let mut seen = HashSet::new();
     for section in subject.layout.iter().flat_map(|layout| &layout.sections) {
         if !seen.insert((section.start, section.length)) {

@@ -2,16 +2,19 @@
 //!
 //! A `Compiler` takes what the sources say and writes an image; a [`Database`] uses the image where it lies: opening it makes
 //! nothing for each signature. `search` finds the patterns in one pass over the content, `digests` beside it; then `rules`
-//! says which signatures hold. The database never changes, so any number of matchers share it. What a matcher
-//! finds does not depend on how the content was cut into chunks; the naive search in the tests is the oracle.
+//! says which signatures hold, and asks `whole` for the content once more where they need that. The database never changes,
+//! so any number of matchers share it. What a matcher finds does not depend on how the content was cut into chunks; the
+//! naive search in the tests is the oracle.
 #![forbid(unsafe_code)]
 
 mod compiler;
 mod digests;
+pub mod late;
 mod matcher;
 mod names;
 mod rules;
 pub mod search;
+mod whole;
 
 use std::collections::HashSet;
 
@@ -26,9 +29,13 @@ pub use matcher::{Match, Matcher, Matches, Subject};
 use names::Names;
 use rules::Rules;
 use search::Patterns;
+use whole::Expressions;
 
 /// The section of one byte that says what the database needs.
 const FLAGS: Tag = *b"ENGFLAGS";
+
+/// The section of the rules in YARA's language; empty if there are none.
+const YARA: Tag = *b"YARARULE";
 
 /// The bit for signatures that ask where the parts of a program are.
 const LAYOUT: u8 = 1;
@@ -48,6 +55,9 @@ pub struct Database {
     allowed: Known,
     patterns: Patterns,
     rules: Rules,
+    expressions: Expressions,
+    #[cfg(feature = "yara")]
+    yara: Option<late::yara::Rules>,
 }
 
 impl Database {
@@ -57,7 +67,23 @@ impl Database {
     /// A section is missing or its length makes no sense.
     pub fn open(image: &Image) -> Result<Self, Damage> {
         let flags = image.section(FLAGS)?;
+        let rules = Rules::open(image)?;
+        let yara = image.section(YARA)?;
+        #[cfg(feature = "yara")]
+        let yara = match yara.is_empty() {
+            true => None,
+            false => Some(late::yara::Rules::open(&yara).map_err(Damage::Section)?),
+        };
+        #[cfg(not(feature = "yara"))]
+        if !yara.is_empty() {
+            return Err(Damage::Section(
+                "of YARA rules, which this program cannot read".to_owned(),
+            ));
+        }
         Ok(Self {
+            #[cfg(feature = "yara")]
+            yara,
+            expressions: Expressions::new(rules.late_count()),
             flags: *flags
                 .first()
                 .ok_or(Damage::Section("of flags".to_owned()))?,
@@ -66,7 +92,7 @@ impl Database {
             sections: Known::open(image, Of::Section)?,
             allowed: Known::open(image, Of::Allowed)?,
             patterns: Patterns::open(image)?,
-            rules: Rules::open(image)?,
+            rules,
         })
     }
 

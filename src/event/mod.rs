@@ -293,6 +293,8 @@ pub enum Limit {
     Expanded,
     /// Findings of one item.
     Findings,
+    /// Places in an object where patterns begin or continue.
+    Matches,
     /// Members of containers.
     Members,
     /// Memory of a decoder.
@@ -310,6 +312,7 @@ impl Limit {
             Self::Depth => "depth",
             Self::Expanded => "expanded",
             Self::Findings => "findings",
+            Self::Matches => "matches",
             Self::Members => "members",
             Self::Memory => "memory",
             Self::Ratio => "ratio",

@@ -177,6 +177,7 @@ impl<'a> Walk<'a> {
             object: Ok(object),
             name: spot.path.name(),
             allowed: spot.allowed,
+            contiguous: self.job.limits.contiguous,
         };
         let mut matches = matcher.finish(&subject);
         if let Err(halt) = read {
@@ -245,6 +246,7 @@ impl<'a> Walk<'a> {
             object,
             name: spot.path.name(),
             allowed: spot.allowed,
+            contiguous: self.job.limits.contiguous,
         };
         if let Err(halt) = read {
             let mut matches = matcher.finish(&subject);

@@ -11,6 +11,7 @@ pub mod digests;
 pub mod lines;
 pub mod pattern;
 pub mod rule;
+pub mod yara;
 
 use std::fmt;
 use std::io::{self, BufRead};
@@ -29,9 +30,29 @@ pub static FORMATS: &[&dyn Format] = &[
     &cvdl::Strict,
     &clam::Bodies,
     &clam::PlainBodies,
+    &clam::Logical,
     &clam::FileDigests,
     &clam::SectionDigests,
     &clam::AllowedDigests,
+    &yara::Yara,
+    &clam::IgnoredNames,
+    &clam::Containers,
+    &clam::waiting::MEMBERS,
+    &clam::waiting::PASSWORDS,
+    &clam::waiting::TYPES,
+    &clam::waiting::CERTIFICATES,
+    &clam::waiting::CATALOGUES,
+    &clam::waiting::PHISHING,
+    &clam::waiting::ICONS,
+    &clam::waiting::IMPORTS,
+    &clam::waiting::OLD_MEMBERS,
+    &clam::waiting::BYTECODE,
+    &clam::waiting::SETTINGS,
+    &clam::waiting::INFORMATION,
+    &clam::waiting::OBSOLETE,
+    &clam::waiting::INDICATORS,
+    &clam::waiting::SIGNATURES,
+    &clam::waiting::STEPS,
 ];
 
 /// The format of this name.
@@ -67,6 +88,16 @@ pub trait Format: fmt::Debug + Sync {
 pub trait Intake {
     /// Takes one.
     fn take(&mut self, item: Item);
+
+    /// The file that the source `from` names as `name` (YARA's `include`): what complaints are to call it, and its content of
+    /// at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Why there is none, for people. By default there never is: only who reads files from a folder knows what is beside them.
+    fn beside(&mut self, from: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
+        let _ = (from, name, limit);
+        Err("only a file in a folder can include others".to_owned())
+    }
 }
 
 /// What a source says.
@@ -93,6 +124,8 @@ pub enum Item {
         /// What to search for.
         pattern: Pattern,
     },
+    /// A rule in YARA's language.
+    Yara(yara::Part),
     /// Something was not understood.
     Complaint(Complaint),
     /// Something is understood, and not searched for by this version, or not yet.

@@ -56,10 +56,13 @@ pub struct Regex {
     pub expression: String,
     /// What must hold before it is tried; `None` for always.
     pub trigger: Option<Condition>,
-    /// Where the match must begin.
+    /// Where the match must begin. The text that the expression sees, its `^` included, begins there too. An offset
+    /// without a shift is the only place; for a place from which on it is searched (ClamAV's `r`) the shift is `u64::MAX`.
     pub offset: Option<Offset>,
-    /// It matches only directly where an earlier search ended, or at the offset (PCRE's anchored mode).
+    /// It matches only where the text begins, or directly where the match before it ended (PCRE's anchored mode).
     pub anchored: bool,
+    /// The text that it sees ends `shift` bytes behind the offset (ClamAV's `e`).
+    pub confined: bool,
     /// All matches count, else only the first.
     pub global: bool,
 }
@@ -69,15 +72,15 @@ pub struct Regex {
 pub struct Compare {
     /// The index of the earlier test.
     pub after: usize,
-    /// Bytes from the start of its match to the number.
+    /// Bytes from the start of its last match to the number.
     pub offset: i64,
-    /// Bytes of the number.
+    /// Bytes of the number; 1, 2, 4 or 8 of a binary one.
     pub length: u32,
     /// How they are read.
     pub encoding: Encoding,
     /// The comparisons, all of which must hold.
     pub comparisons: Vec<(super::condition::Relation, i64)>,
-    /// Exactly `length` bytes must be digits, else as many as there are.
+    /// The number must fill all of the `length` bytes, else it ends where its digits do.
     pub exact: bool,
 }
 
@@ -86,15 +89,21 @@ pub struct Compare {
 pub enum Encoding {
     /// Decimal digits.
     Decimal,
-    /// Hexadecimal digits.
-    Hexadecimal,
-    /// Decimal, or hexadecimal if it begins with `0x`.
-    Automatic,
-    /// A binary number, the largest byte first if `big_endian`.
-    Binary {
-        /// The largest byte comes first.
-        big_endian: bool,
-    },
+    /// Hexadecimal digits, with or without `0x`.
+    Hexadecimal(Order),
+    /// Hexadecimal digits behind `0x`, else decimal ones, which are in [`Order::Big`] alone.
+    Automatic(Order),
+    /// A binary number without a sign.
+    Binary(Order),
+}
+
+/// Which byte, or pair of hexadecimal digits, of a number comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// The largest.
+    Big,
+    /// The smallest.
+    Little,
 }
 
 /// The objects that a rule is for. What is not given restricts nothing.

@@ -35,6 +35,7 @@ fn holding(database: &Database, content: &[u8], file_type: &'static FileType) ->
         object: Err(&Reason::Corrupt),
         name: b"",
         allowed: false,
+        contiguous: u64::MAX,
     };
     let matches = matcher.finish(&subject);
     assert_eq!(matches.gaps, []);

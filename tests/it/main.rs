@@ -12,7 +12,9 @@
 
 mod support;
 
+mod allowed;
 mod amavis;
+mod clam;
 mod cli;
 mod client;
 mod crowd;
@@ -42,3 +44,5 @@ mod sources;
 mod transcripts;
 mod updates;
 mod vfind_program;
+#[cfg(feature = "yara")]
+mod yara;

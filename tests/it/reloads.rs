@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::support::Daemon;
+use crate::support::{Daemon, Talk};
 
 fn reloads() -> usize {
     let asked = std::env::var("VFIND_RELOADS").ok();
@@ -102,10 +102,10 @@ fn stress(isolation: &str) {
     ]);
     // What each accepted database finds.
     let mut accepted = BTreeMap::from([(epoch(&tell(&socket, "status")), 1)]);
-    let over = AtomicBool::new(false);
+    let over = &AtomicBool::new(false);
+    let content = &content;
     let (before, seen) = std::thread::scope(|scope| {
-        let work = || {
-            let mut talk = daemon.connect();
+        let work = move |mut talk: Talk| {
             talk.send("ENABLE COVERAGE\n");
             assert_eq!(talk.text(), "OK");
             let mut seen = Vec::new();
@@ -122,7 +122,12 @@ fn stress(isolation: &str) {
             }
             seen
         };
-        let loads: Vec<_> = (0..3).map(|_| scope.spawn(work)).collect();
+        let loads: Vec<_> = (0..3)
+            .map(|_| {
+                let talk = daemon.connect();
+                scope.spawn(move || work(talk))
+            })
+            .collect();
         let mut before = None;
         for step in 1..=reloads() {
             let text = good(step);

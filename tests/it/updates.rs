@@ -276,7 +276,7 @@ fn a_database_is_checked_without_a_daemon() {
     for line in [
         format!("{db}/a.cvdl (cvdl): 2 rules"),
         format!("{db}/b.cvdl (cvdl): 1 rules"),
-        format!("{db}/c.md5 (md5): 1 digests"),
+        format!("{db}/c.md5 (digests): 1 digests"),
         format!("{db}/notes.txt: not loaded: no known kind of signatures ends like this"),
         "  CVDL Twice: 2".to_owned(),
         "signatures: 4".to_owned(),

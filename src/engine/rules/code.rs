@@ -7,7 +7,7 @@
 use crate::bytes::Reader;
 use crate::signature::condition::{Condition, Relation};
 use crate::signature::pattern::{Base, Offset};
-use crate::signature::rule::{Compare, Encoding, Regex, Scope};
+use crate::signature::rule::{Compare, Encoding, Order, Regex, Scope};
 
 /// One step of a condition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,7 +171,12 @@ impl Code {
             trigger.condition(condition);
         }
         self.text(&trigger.0);
-        self.number(u64::from(regex.anchored) | u64::from(regex.global) << 1);
+        let bits = [regex.anchored, regex.global, regex.confined];
+        let bits = bits
+            .iter()
+            .rev()
+            .fold(0, |all, bit| all << 1 | u64::from(*bit));
+        self.number(bits);
         match regex.offset {
             None => self.number(0),
             Some(offset) => {
@@ -197,12 +202,15 @@ impl Code {
         self.number(compare.after as u64);
         self.signed(compare.offset);
         self.number(u64::from(compare.length));
+        let little = |order: Order| match order {
+            Order::Big => 0,
+            Order::Little => 1,
+        };
         self.number(match compare.encoding {
             Encoding::Decimal => 0,
-            Encoding::Hexadecimal => 1,
-            Encoding::Automatic => 2,
-            Encoding::Binary { big_endian: false } => 3,
-            Encoding::Binary { big_endian: true } => 4,
+            Encoding::Hexadecimal(order) => 2 + little(order),
+            Encoding::Automatic(order) => 4 + little(order),
+            Encoding::Binary(order) => 6 + little(order),
         });
         self.number(u64::from(compare.exact));
         self.number(compare.comparisons.len() as u64);
@@ -374,6 +382,7 @@ impl<'a> Reading<'a> {
             offset,
             anchored: bits & 1 != 0,
             global: bits & 2 != 0,
+            confined: bits & 4 != 0,
         };
         Some((regex, trigger))
     }
@@ -386,10 +395,13 @@ impl<'a> Reading<'a> {
             length: self.small()?,
             encoding: match self.number()? {
                 0 => Encoding::Decimal,
-                1 => Encoding::Hexadecimal,
-                2 => Encoding::Automatic,
-                3 => Encoding::Binary { big_endian: false },
-                _ => Encoding::Binary { big_endian: true },
+                2 => Encoding::Hexadecimal(Order::Big),
+                3 => Encoding::Hexadecimal(Order::Little),
+                4 => Encoding::Automatic(Order::Big),
+                5 => Encoding::Automatic(Order::Little),
+                6 => Encoding::Binary(Order::Big),
+                7 => Encoding::Binary(Order::Little),
+                _ => return None,
             },
             exact: self.number()? != 0,
             comparisons: Vec::new(),
@@ -422,6 +434,7 @@ mod tests {
                 shift: 9,
             }),
             anchored: false,
+            confined: true,
             global: true,
         };
         code.regex(&regex);
@@ -429,7 +442,7 @@ mod tests {
             after: 1,
             offset: -4,
             length: 8,
-            encoding: Encoding::Binary { big_endian: true },
+            encoding: Encoding::Automatic(Order::Little),
             comparisons: vec![(Relation::Below, 5), (Relation::Equal, -3)],
             exact: true,
         };

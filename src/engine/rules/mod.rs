@@ -337,6 +337,11 @@ impl Rules {
         }
     }
 
+    /// How many regular expressions and comparisons there are.
+    pub(super) fn late_count(&self) -> usize {
+        numbers(&self.late_ends).len()
+    }
+
     /// The users of a pattern.
     fn users(&self, pattern: u32) -> impl Iterator<Item = User> {
         let range = range(numbers(&self.user_ends), pattern);

@@ -2,14 +2,14 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Seek, Write};
 
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
-use super::flat::{self, LinkRecord, OffsetRecord, PatternRecord, SegmentRecord};
-use super::{Keep, offset, program};
+use super::flat::{self, LinkRecord, OffsetRecord, PatternRecord, Reach, SegmentRecord};
+use super::{Keep, atoms, index, offset, program};
 use crate::image;
 use crate::signature::pattern::{ByteSet, Link, Part, Pattern, Segment};
 
@@ -23,9 +23,13 @@ pub struct Builder {
     offsets: Vec<OffsetRecord>,
     sets: Vec<[u8; 32]>,
     known_sets: HashMap<ByteSet, u32>,
-    /// The first pattern with this hash.
-    known: HashMap<u64, u32>,
+    /// The first pattern with this hash, of which half is enough: a collision costs a pattern that is kept twice.
+    known: HashMap<u32, u32>,
     hasher: RandomState,
+    raw: index::Builder,
+    squeezed: index::Builder,
+    longest: usize,
+    longest_squeezed: usize,
 }
 
 impl Builder {
@@ -47,17 +51,35 @@ impl Builder {
         let hash = self.hash(number);
         match self.known.get(&hash) {
             Some(same) if self.are_equal(*same, number) => {
+                let same = *same;
                 self.patterns.pop();
                 self.segments.truncate(before.segments);
                 self.programs.truncate(before.programs);
                 self.links.truncate(before.links);
                 self.offsets.truncate(before.offsets);
-                Ok(*same)
+                return Ok(same);
             }
-            Some(_) => Ok(number),
+            // Another pattern with this hash: this one is only not found again.
+            Some(_) => {}
             None => {
                 self.known.insert(hash, number);
-                Ok(number)
+            }
+        }
+        self.index(pattern, before.segments);
+        Ok(number)
+    }
+
+    /// Enters the segments of a pattern, of which the first one has this number.
+    fn index(&mut self, pattern: &Pattern, first: usize) {
+        let (_, segments, _) = without_outer_gaps(pattern);
+        for (number, segment) in (first..).zip(segments) {
+            let (index, longest) = match segment.is_squeezed() {
+                true => (&mut self.squeezed, &mut self.longest_squeezed),
+                false => (&mut self.raw, &mut self.longest),
+            };
+            *longest = segment.longest().max(*longest);
+            for atom in atoms::of(segment) {
+                index.add(u32::try_from(number).unwrap_or(u32::MAX), &atom);
             }
         }
     }
@@ -81,7 +103,7 @@ impl Builder {
             pattern: U32::ZERO,
             link: U32::ZERO,
             longest: U16::ZERO,
-            squeezed: 0,
+            flags: 0,
             rest: 0,
         });
         writer.section(flat::PATTERNS, self.patterns.as_bytes())?;
@@ -89,11 +111,19 @@ impl Builder {
         writer.section(flat::PROGRAMS, &self.programs)?;
         writer.section(flat::LINKS, self.links.as_bytes())?;
         writer.section(flat::OFFSETS, self.offsets.as_bytes())?;
-        writer.section(flat::SETS, self.sets.as_bytes())
+        writer.section(flat::SETS, self.sets.as_bytes())?;
+        let length = |longest: usize| U32::new(u32::try_from(longest).unwrap_or(u32::MAX));
+        let reach = Reach {
+            raw: length(self.longest),
+            squeezed: length(self.longest_squeezed),
+        };
+        writer.section(flat::REACH, reach.as_bytes())?;
+        self.raw.write(index::RAW, writer)?;
+        self.squeezed.write(index::SQUEEZED, writer)
     }
 
     fn append(&mut self, pattern: &Pattern, keep: Keep, number: u32) -> Option<PatternRecord> {
-        let (lead, segments, trail) = without_outer_gaps(pattern.segments());
+        let (lead, segments, trail) = without_outer_gaps(pattern);
         let first = u32::try_from(self.segments.len()).ok()?;
         let offset = match pattern.offset() {
             None => 0,
@@ -105,7 +135,11 @@ impl Builder {
         // The links that a dropped segment had are dropped with it.
         let links = pattern.links().iter().skip(usize::from(lead > 0));
         let mut links = std::iter::once(None).chain(links.map(Some));
-        for segment in segments {
+        let mixed = match segments.iter().any(Segment::is_squeezed) {
+            true => flat::MIXED,
+            false => 0,
+        };
+        for (at, segment) in segments.iter().enumerate() {
             let link = match links.next().flatten() {
                 None => 0,
                 Some(link) => self.link(link)?,
@@ -115,7 +149,17 @@ impl Builder {
                 pattern: number.into(),
                 link: link.into(),
                 longest: u16::try_from(segment.longest()).ok()?.into(),
-                squeezed: segment.is_squeezed().into(),
+                flags: mixed
+                    | if segment.is_squeezed() {
+                        flat::SQUEEZED
+                    } else {
+                        0
+                    }
+                    | if at + 1 == segments.len() {
+                        flat::LAST
+                    } else {
+                        0
+                    },
                 rest: 0,
             });
             program::encode(segment.parts(), &mut self.programs);
@@ -153,39 +197,47 @@ impl Builder {
         u32::try_from(self.links.len()).ok()
     }
 
-    fn hash(&self, pattern: u32) -> u64 {
-        self.hasher.hash_one(self.essence(pattern))
+    fn hash(&self, pattern: u32) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        self.essence(pattern, |bytes| hasher.write(bytes));
+        let bytes = hasher.finish().to_le_bytes();
+        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 
     fn are_equal(&self, one: u32, other: u32) -> bool {
-        self.essence(one) == self.essence(other)
+        let [one, other] = [one, other].map(|pattern| {
+            let mut all = Vec::new();
+            self.essence(pattern, |bytes| all.extend_from_slice(bytes));
+            all
+        });
+        one == other
     }
 
     /// All that makes a pattern what it is, as bytes.
-    fn essence(&self, pattern: u32) -> Option<Vec<u8>> {
+    fn essence(&self, pattern: u32, mut take: impl FnMut(&[u8])) -> Option<()> {
         let number = pattern as usize;
         let record = self.patterns.get(number)?;
         let first = record.first.get() as usize;
         let end = self.patterns.get(number + 1);
         let end = end.map_or(self.segments.len(), |next| next.first.get() as usize);
         let segments = self.segments.get(first..end)?;
-        let mut essence = vec![record.keep];
-        essence.extend(record.lead.to_bytes());
-        essence.extend(record.trail.to_bytes());
+        take(&[record.keep]);
+        take(record.lead.as_bytes());
+        take(record.trail.as_bytes());
         if let Some(offset) = record.offset.get().checked_sub(1) {
-            essence.extend_from_slice(self.offsets.get(offset as usize)?.as_bytes());
+            take(self.offsets.get(offset as usize)?.as_bytes());
         }
         for segment in segments {
-            essence.push(segment.squeezed);
+            take(&[segment.flags]);
             if let Some(link) = segment.link.get().checked_sub(1) {
-                essence.extend_from_slice(self.links.get(link as usize)?.as_bytes());
+                take(self.links.get(link as usize)?.as_bytes());
             }
         }
         let program = segments.first()?.program.get() as usize;
         let end = self.segments.get(end);
         let end = end.map_or(self.programs.len(), |next| next.program.get() as usize);
-        essence.extend_from_slice(self.programs.get(program..end)?);
-        Some(essence)
+        take(self.programs.get(program..end)?);
+        Some(())
     }
 }
 
@@ -196,21 +248,25 @@ struct Before {
     offsets: usize,
 }
 
-/// A segment that is a gap and nothing else stands only at the ends of a pattern, next to squeezed text, and is of one
-/// length. It is no segment that could be searched: the bytes of such gaps, and the segments between them.
-fn without_outer_gaps(segments: &[Segment]) -> (u16, &[Segment], u16) {
-    let gap = |segment: &Segment| match segment.parts() {
-        [Part::Gap { min, max }] if min == max => u16::try_from(*min).ok(),
+/// Next to squeezed text a gap is a segment of its own, although it has no byte that could be searched. At the ends of a
+/// pattern it is of one length, and only so many bytes: those before and behind the segments that are left.
+fn without_outer_gaps(pattern: &Pattern) -> (u16, &[Segment], u16) {
+    let gap = |segment: Option<&Segment>, link: Option<&Link>| match segment?.parts() {
+        [Part::Gap { min, max }] if min == max && *link? == Link::ADJACENT => {
+            u16::try_from(*min).ok()
+        }
         _ => None,
     };
-    match segments {
-        [_] => (0, segments, 0),
-        [first, middle @ .., last] => match (gap(first), gap(last)) {
-            (Some(lead), Some(trail)) if !middle.is_empty() => (lead, middle, trail),
-            (Some(lead), _) => (lead, segments.get(1..).unwrap_or(&[]), 0),
-            (None, Some(trail)) => (0, segments.get(..segments.len() - 1).unwrap_or(&[]), trail),
-            (None, None) => (0, segments, 0),
-        },
-        [] => (0, segments, 0),
-    }
+    let (segments, links) = (pattern.segments(), pattern.links());
+    let lead = gap(segments.first(), links.first());
+    let segments = segments
+        .get(usize::from(lead.is_some())..)
+        .unwrap_or(segments);
+    let trail = match segments {
+        [_] => None,
+        _ => gap(segments.last(), links.last()),
+    };
+    let end = segments.len() - usize::from(trail.is_some());
+    let segments = segments.get(..end).unwrap_or(segments);
+    (lead.unwrap_or(0), segments, trail.unwrap_or(0))
 }

@@ -21,7 +21,7 @@ pub(super) struct Window<'c> {
 /// The places in `window` where the program ends if it begins at `start`; none if it does not match. What it costs is added
 /// to `work`.
 pub(super) fn ends(program: &[u8], window: Window<'_>, start: usize, work: &mut u64) -> Places {
-    run(program, window, Places::One(start), 0, true, work)
+    run(program, window, Places::One(start), 0, work)
 }
 
 /// As [`ends`], each with the place that is counted for it: where what stands behind the last gap of variable length begins.
@@ -44,8 +44,7 @@ pub(super) fn marked_ends(
     let head = head.and_then(|length| program.get(..length)).unwrap_or(&[]);
     let marks = ends(head, window, start, work);
     let marked = marks.as_slice().iter().flat_map(|mark| {
-        // Behind the gap nothing is first in its row.
-        let found = run(tail, window, Places::One(*mark), 0, split.is_none(), work);
+        let found = ends(tail, window, *mark, work);
         let ends = found.as_slice().to_vec();
         ends.into_iter().map(|end| (*mark, end))
     });
@@ -111,14 +110,17 @@ fn run(
     window: Window<'_>,
     mut places: Places,
     depth: usize,
-    mut first: bool,
     work: &mut u64,
 ) -> Places {
     let bytes = window.bytes;
     let mut steps = Steps::new(program);
+    // An edge looks at the byte before as the first part of its row and behind a variable gap.
+    let mut first = true;
     while !steps.is_empty() {
         *work += places.as_slice().len() as u64;
-        match steps.step() {
+        let step = steps.step();
+        let behind_a_gap = matches!(step, Some(Step::Gap { min, max }) if min < max);
+        match step {
             // Damage: it matches nothing.
             None => return Places::None,
             Some(Step::Bytes(expected)) => {
@@ -168,7 +170,7 @@ fn run(
         if places.as_slice().is_empty() {
             return Places::None;
         }
-        first = false;
+        first = behind_a_gap;
     }
     places
 }
@@ -205,7 +207,7 @@ fn either(
 ) -> Places {
     let Some(length) = negated else {
         let ends = choices.flat_map(|choice| {
-            let found = run(choice, window, places.clone(), depth + 1, true, work);
+            let found = run(choice, window, places.clone(), depth + 1, work);
             found.as_slice().to_vec()
         });
         return Places::from_list(ends.collect());
@@ -214,7 +216,7 @@ fn either(
     for at in places.as_slice() {
         let there = at + length <= window.bytes.len();
         let none = choices.clone().all(|choice| {
-            let found = run(choice, window, Places::One(*at), depth + 1, true, work);
+            let found = run(choice, window, Places::One(*at), depth + 1, work);
             found == Places::None
         });
         if there && none {

@@ -18,6 +18,15 @@ pub(super) const PROGRAMS: Tag = *b"program ";
 pub(super) const LINKS: Tag = *b"link    ";
 pub(super) const OFFSETS: Tag = *b"offset  ";
 pub(super) const SETS: Tag = *b"set     ";
+pub(super) const REACH: Tag = *b"reach   ";
+
+/// The largest numbers of bytes of any segment.
+#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+pub(super) struct Reach {
+    pub(super) raw: U32,
+    pub(super) squeezed: U32,
+}
 
 /// A pattern; one more stands behind the last.
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -48,9 +57,34 @@ pub(super) struct SegmentRecord {
     pub(super) link: U32,
     /// The largest number of bytes that it matches.
     pub(super) longest: U16,
-    /// 1 if it is squeezed: its program is one CASELESS.
-    pub(super) squeezed: u8,
+    /// The bits below.
+    pub(super) flags: u8,
     pub(super) rest: u8,
+}
+
+/// It is squeezed: its program is one CASELESS.
+pub(super) const SQUEEZED: u8 = 1;
+/// It is the last one of its pattern.
+pub(super) const LAST: u8 = 2;
+/// Some segment of its pattern is squeezed.
+pub(super) const MIXED: u8 = 4;
+
+impl SegmentRecord {
+    pub(super) fn is_squeezed(&self) -> bool {
+        self.flags & SQUEEZED != 0
+    }
+
+    pub(super) fn is_first(&self) -> bool {
+        self.link == U32::ZERO
+    }
+
+    pub(super) fn is_last(&self) -> bool {
+        self.flags & LAST != 0
+    }
+
+    pub(super) fn is_mixed(&self) -> bool {
+        self.flags & MIXED != 0
+    }
 }
 
 /// A link; `max` is `u64::MAX` for any number.

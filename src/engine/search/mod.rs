@@ -3,6 +3,13 @@
 //! A [`Builder`] takes patterns and writes them as flat sections of an image; [`Patterns`] uses them where they lie; a
 //! [`Search`] finds their matches in one object, whose chunks may be cut anywhere, and gives them as [`Found`].
 //!
+//! # How it is found
+//!
+//! Each segment has an atom (`atoms`), all atoms are found by one look at each place of the content (`index`), and where an
+//! atom is, its segment is confirmed (`confirm`). Patterns of several segments wait (`links`) for the next one: so their
+//! segments are confirmed in the order of their starts, once all bytes that may belong to them are there (`run`). Matches
+//! are kept by pattern (`record`), those whose offset is not known until the end apart.
+//!
 //! # What a match is, and how many there are
 //!
 //! A match is a place from which all segments and links of a pattern fit, under its offset. The end that counts is the
@@ -12,14 +19,23 @@
 //! once for each such place.
 #![forbid(unsafe_code)]
 
+mod atoms;
 mod builder;
 mod confirm;
+mod content;
 mod flat;
 mod found;
+mod index;
+mod links;
+#[cfg(test)]
+mod naive;
 mod offset;
 mod patterns;
 mod program;
+mod record;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use builder::Builder;
 pub use found::{Found, Overflow, PLACES};

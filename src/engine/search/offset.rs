@@ -1,8 +1,6 @@
 //! Where a pattern may begin, once the length of the object and the parts of a program in it are known.
 #![forbid(unsafe_code)]
 
-use std::ops::RangeInclusive;
-
 use super::flat::OffsetRecord;
 use crate::executable::{Layout, Section};
 use crate::signature::pattern::{Base, Offset};
@@ -40,8 +38,8 @@ pub(super) struct Known<'k> {
     pub(super) layout: Option<&'k Layout>,
 }
 
-/// The places where a pattern with this offset may begin; `None` if that is not known yet.
-pub(super) fn allowed(offset: &OffsetRecord, known: Known<'_>) -> Option<Vec<RangeInclusive<u64>>> {
+/// Tells whether a pattern with this offset may begin at `start`; `None` if that is not known yet.
+pub(super) fn allows(offset: &OffsetRecord, start: u64, known: Known<'_>) -> Option<bool> {
     let section = |number: u32| {
         let sections = known.layout.map(|layout| &layout.sections)?;
         Some(sections.get(number as usize).copied())
@@ -53,31 +51,25 @@ pub(super) fn allowed(offset: &OffsetRecord, known: Known<'_>) -> Option<Vec<Ran
         SECTION => section(offset.section.get())?.map(|section| section.start),
         LAST_SECTION => known.layout?.sections.last().map(|section| section.start),
         WITHIN => {
-            return Some(
-                section(offset.section.get())?
-                    .and_then(inside)
-                    .into_iter()
-                    .collect(),
-            );
+            let section = section(offset.section.get())?;
+            return Some(section.is_some_and(|section| is_inside(section, start)));
         }
         VERSION_INFO => {
-            let all = known.layout?.version_info.iter().copied();
-            return Some(all.filter_map(inside).collect());
+            let mut all = known.layout?.version_info.iter();
+            return Some(all.any(|section| is_inside(*section, start)));
         }
         // Damage.
         _ => None,
     };
-    let range = base.and_then(|base| {
-        let first = i128::from(base) + i128::from(offset.by.get().cast_signed());
-        let last = first + i128::from(offset.shift.get());
-        // What begins before the object may still be reached by the shift.
-        let last = u64::try_from(last.min(u64::MAX.into())).ok()?;
-        Some(u64::try_from(first.max(0)).ok()?..=last)
-    });
-    Some(range.into_iter().collect())
+    let Some(base) = base else {
+        return Some(false);
+    };
+    let first = i128::from(base) + i128::from(offset.by.get().cast_signed());
+    let last = first + i128::from(offset.shift.get());
+    Some((first..=last).contains(&i128::from(start)))
 }
 
-fn inside(section: Section) -> Option<RangeInclusive<u64>> {
-    let last = section.length.checked_sub(1)?;
-    Some(section.start..=section.start.saturating_add(last))
+fn is_inside(section: Section, at: u64) -> bool {
+    let into = at.checked_sub(section.start);
+    into.is_some_and(|into| into < section.length)
 }

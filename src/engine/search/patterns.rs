@@ -4,8 +4,13 @@
 use bytes::Bytes;
 
 use super::Keep;
-use super::flat::{self, LinkRecord, OffsetRecord, PatternRecord, SegmentRecord, Table};
+use super::flat::{self, LinkRecord, OffsetRecord, PatternRecord, Reach, SegmentRecord, Table};
+use super::index::{self, Index};
 use crate::image::{Damage, Image};
+use crate::signature::pattern::LENGTH_LIMIT;
+
+/// Bytes behind a segment that its last edge may look at: CRLF.
+pub(super) const CONTEXT: usize = 2;
 
 /// The patterns of a database; immutable, and any number of searches share them.
 #[derive(Debug, Clone)]
@@ -16,15 +21,16 @@ pub struct Patterns {
     links: Table<LinkRecord>,
     offsets: Table<OffsetRecord>,
     sets: Table<[u8; 32]>,
+    /// The bytes that must be there before a raw or a squeezed segment is confirmed, whichever it is.
+    pub(super) reach: usize,
+    pub(super) squeezed_reach: usize,
+    pub(super) raw: Index,
+    pub(super) squeezed: Index,
 }
 
 /// A pattern as the records have it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shape {
-    /// The number of its first segment.
-    pub(super) first: u32,
-    /// The number behind that of its last segment.
-    pub(super) end: u32,
     pub(super) lead: u64,
     pub(super) trail: u64,
     pub(super) keep: Keep,
@@ -37,7 +43,14 @@ impl Patterns {
     /// # Errors
     /// A section is missing or has no sensible length.
     pub fn open(image: &Image) -> Result<Self, Damage> {
+        let reach = Table::<Reach>::open(image, flat::REACH)?;
+        let reach = (reach.get(0)).ok_or_else(|| flat::damage(flat::REACH))?;
+        let bounded = |length: u32| (length as usize).min(LENGTH_LIMIT);
         let patterns = Self {
+            reach: bounded(reach.raw.get()) + CONTEXT,
+            squeezed_reach: bounded(reach.squeezed.get()),
+            raw: Index::open(image, index::RAW)?,
+            squeezed: Index::open(image, index::SQUEEZED)?,
             patterns: Table::open(image, flat::PATTERNS)?,
             segments: Table::open(image, flat::SEGMENTS)?,
             programs: image.section(flat::PROGRAMS)?,
@@ -58,14 +71,11 @@ impl Patterns {
 
     pub(super) fn shape(&self, pattern: u32) -> Option<Shape> {
         let record = self.patterns.get(pattern)?;
-        let next = self.patterns.get(pattern.checked_add(1)?)?;
         let offset = match record.offset.get() {
             0 => None,
             _ => Some(*self.offsets.get_from_one(record.offset)?),
         };
         Some(Shape {
-            first: record.first.get(),
-            end: next.first.get(),
             lead: record.lead.get().into(),
             trail: record.trail.get().into(),
             keep: Keep::from_byte(record.keep),

@@ -2,16 +2,19 @@
 mod damage;
 mod random;
 mod rules;
+#[cfg(feature = "yara")]
+mod yara;
 
 use super::search::Extent;
 use super::*;
 use crate::event::{EngineWord, Place, Reason};
-use crate::filetype::UNKNOWN;
+use crate::filetype::{FileType, TYPES, UNKNOWN};
 use crate::signature::digests::Digest;
 use crate::signature::pattern::LENGTH_LIMIT;
 use crate::signature::{Batch, Meaning, cvdl::Cvdl};
-use crate::stop::Stop;
+use crate::stop::{Cancel, Stop, Stopped};
 use sha2::{Digest as _, Sha256};
+use std::time::Duration;
 
 fn database(cvdl: &str) -> Database {
     let mut batch = Batch::default();
@@ -21,14 +24,20 @@ fn database(cvdl: &str) -> Database {
 }
 
 /// An object of which nothing is known but its bytes.
-const SUBJECT: Subject<'static> = Subject {
+pub(super) const SUBJECT: Subject<'static> = Subject {
     file_type: &UNKNOWN,
     layout: None,
     containers: &[],
     object: Err(&Reason::Corrupt),
     name: b"",
     allowed: false,
+    contiguous: u64::MAX,
 };
+
+/// The type that ClamAV names like this.
+fn of_type(clam: &str) -> &'static FileType {
+    TYPES.iter().find(|one| one.clam == clam).unwrap()
+}
 
 fn finished(database: &Database, chunks: &[&[u8]], subject: &Subject<'_>) -> Matches {
     let mut matcher = Matcher::new(database, Extent::default(), Stop::never());
@@ -126,6 +135,21 @@ fn a_name_is_reported_once_and_in_the_order_of_the_sources() {
 fn a_database_without_signatures_finds_nothing() {
     let database = Database::compile(Vec::new()).unwrap();
     assert_eq!(matches(&database, &[b"abc", &[0; 20_000]]), []);
+}
+
+#[test]
+fn what_was_found_before_it_was_stopped_is_found() {
+    let database = database(":a, \"abc\" #");
+    let cancel = Cancel::default();
+    let stop = Stop::after(Duration::from_secs(1000), cancel.clone());
+    let mut matcher = Matcher::new(&database, Extent::default(), stop);
+    matcher.feed(b"abc").unwrap();
+    matcher.feed(&vec![b'-'; 1 << 20]).unwrap();
+    cancel.cancel();
+    assert!(matcher.feed(&vec![b'-'; 1 << 20]).is_err());
+    let matches = matcher.finish(&SUBJECT);
+    assert_eq!(matches.stopped, Some(Stopped::Cancelled));
+    assert_eq!(matches.findings.len(), 1);
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::collections::HashSet;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{SUBJECT, finished};
+use super::{SUBJECT, finished, of_type};
 use crate::engine::{Compiler, Database, Subject};
 use crate::event::{EngineWord, Place, SignatureName};
-use crate::filetype::{FileType, UNKNOWN};
+use crate::filetype::UNKNOWN;
 use crate::signature::condition::{Condition, Count, Hits, Relation};
 use crate::signature::pattern::{Builder, Part, Pattern};
 use crate::signature::rule::{Rule, Scope, Test};
@@ -215,11 +215,6 @@ fn cut(content: &[u8], sizes: &[usize]) -> Vec<Vec<u8>> {
     chunks
 }
 
-fn program() -> &'static FileType {
-    let rows = crate::filetype::TYPES.iter();
-    rows.into_iter().find(|row| row.target == 1).unwrap()
-}
-
 proptest! {
     #[test]
     fn any_split_of_any_content_finds_what_the_naive_search_finds(
@@ -229,7 +224,7 @@ proptest! {
         is_program: bool,
     ) {
         let content = content(&set.signatures, &parts);
-        let file_type = if is_program { program() } else { &UNKNOWN };
+        let file_type = if is_program { of_type("CL_TYPE_MSEXE") } else { &UNKNOWN };
         let expected = oracle(&set, &content, file_type.target);
         let database = set.compile();
         let pieces = cut(&content, &sizes);

@@ -6,11 +6,11 @@ use std::collections::HashSet;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
-use super::{SUBJECT, finished};
+use super::{SUBJECT, finished, of_type};
 use crate::engine::{Compiler, Database, Subject};
 use crate::event::{EngineWord, Place, Reason, SignatureName};
 use crate::executable::{Layout, Section};
-use crate::filetype::{FileType, TYPES, UNKNOWN};
+use crate::filetype::UNKNOWN;
 use crate::object::Object;
 use crate::signature::condition::{Condition, Count, Relation};
 use crate::signature::digests::Digest;
@@ -18,23 +18,6 @@ use crate::signature::pattern::{Base, Builder, Offset, Pattern};
 use crate::signature::rule::{Rule, Scope, Test, TypeList};
 use crate::signature::{Aside, Intake, Item, Meaning, Signature, Until};
 use crate::stop::Stop;
-
-/// The type that ClamAV calls so.
-fn type_of(clam: &str) -> &'static FileType {
-    TYPES.iter().find(|row| row.clam == clam).unwrap()
-}
-
-fn pe() -> &'static FileType {
-    type_of("CL_TYPE_MSEXE")
-}
-
-fn zip() -> &'static FileType {
-    type_of("CL_TYPE_ZIP")
-}
-
-fn tar() -> &'static FileType {
-    type_of("CL_TYPE_POSIX_TAR")
-}
 
 fn pattern(text: &str) -> Pattern {
     Pattern::exact(text.as_bytes()).unwrap()
@@ -94,13 +77,13 @@ fn a_scope_says_for_which_objects_a_rule_is() {
         ..Layout::default()
     };
     let program = Subject {
-        file_type: pe(),
+        file_type: of_type("CL_TYPE_MSEXE"),
         layout: Some(&layout),
         ..SUBJECT
     };
     let member = Subject {
-        file_type: pe(),
-        containers: &[tar(), zip()],
+        file_type: of_type("CL_TYPE_MSEXE"),
+        containers: &[of_type("CL_TYPE_POSIX_TAR"), of_type("CL_TYPE_ZIP")],
         ..SUBJECT
     };
     let any = Scope::default();
@@ -132,7 +115,7 @@ fn a_scope_says_for_which_objects_a_rule_is() {
         (Scope { entry: Some((65, 70)), ..any.clone() }, [false, false, false]),
         (Scope { sections: Some((1, 3)), ..any.clone() }, [false, true, false]),
         (Scope { sections: Some((4, 9)), ..any.clone() }, [false, false, false]),
-        (types(&["text", "program"], false), [true, true, true]),
+        (types(&["text", "PE"], false), [true, true, true]),
         (types(&["text"], false), [true, false, false]),
         (types(&["text"], true), [true, true, true]),
         (types(&["PE"], true), [true, false, false]),
@@ -340,7 +323,7 @@ fn the_sections_of_a_program_have_digests() {
     ]);
     assert!(database.needs_layout());
     let program = Subject {
-        file_type: pe(),
+        file_type: of_type("CL_TYPE_MSEXE"),
         layout: Some(&layout),
         object: Ok(&object),
         ..SUBJECT

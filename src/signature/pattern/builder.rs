@@ -10,13 +10,6 @@ use super::{
 /// with the places at which the rest of its segment may begin.
 pub const GAP_LIMIT: u64 = 256;
 
-/// Nothing lies between.
-const ADJACENT: Link = Link {
-    min: 0,
-    max: Some(0),
-    within: None,
-};
-
 /// Builds a [`Pattern`]. Flaws are kept and told by [`Builder::finish`].
 #[derive(Debug, Default, Clone)]
 pub struct Builder {
@@ -146,14 +139,14 @@ impl Builder {
             return self.fail(NoPattern::Empty);
         }
         if !self.parts.is_empty() {
-            self.link(ADJACENT);
+            self.link(Link::ADJACENT);
         }
         self.push(Part::Bytes {
             bytes,
             caseless: true,
         });
         self.close(true);
-        self.pending = Some(ADJACENT);
+        self.pending = Some(Link::ADJACENT);
     }
 
     /// The pattern of all pieces. What may follow its last byte need not be there: of a link at the end only the least
@@ -209,8 +202,8 @@ impl Builder {
             return;
         }
         self.pending = match self.pending.take() {
-            None | Some(ADJACENT) => Some(link),
-            Some(before) if link == ADJACENT => Some(before),
+            None | Some(Link::ADJACENT) => Some(link),
+            Some(before) if link == Link::ADJACENT => Some(before),
             Some(before) if before.within == link.within => Some(Link {
                 min: before.min.saturating_add(link.min),
                 max: before.max.zip(link.max).map(|(a, b)| a.saturating_add(b)),
@@ -243,7 +236,7 @@ impl Builder {
             self.parts.splice(0..0, last.parts);
             self.pending = self.links.pop();
         } else {
-            self.pending = Some(ADJACENT);
+            self.pending = Some(Link::ADJACENT);
         }
     }
 
@@ -259,7 +252,7 @@ impl Builder {
         }
         let before = self.pending.take();
         if !self.segments.is_empty() {
-            self.links.push(before.unwrap_or(ADJACENT));
+            self.links.push(before.unwrap_or(Link::ADJACENT));
         }
         self.segments.push(Segment {
             parts,
@@ -392,7 +385,7 @@ mod tests {
             b.bytes(b"y", false);
         });
         let pattern = pattern.unwrap();
-        assert_eq!(pattern.links(), [ADJACENT, any(0, None)]);
+        assert_eq!(pattern.links(), [Link::ADJACENT, any(0, None)]);
         assert!(pattern.segments()[1].is_squeezed());
         assert_eq!(pattern.segments()[1].shortest(), 4);
     }

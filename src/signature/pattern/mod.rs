@@ -111,8 +111,8 @@ pub enum Part {
     Edge(Edge),
 }
 
-/// A border in the content (ClamAV's `(B)`, `(L)`, `(W)`); it takes no byte. As the first part of its row it looks at the
-/// byte before, else at what comes behind; the ends of the object are borders too. Asked of ClamAV 1.4, which in the middle
+/// A border in the content (ClamAV's `(B)`, `(L)`, `(W)`); it takes no byte. As the first part of its row, and behind a gap
+/// of variable length, it looks at the byte before, else at what comes behind; the ends of the object are borders too. Asked of ClamAV 1.4, which in the middle
 /// of a pattern takes one byte there: that is a class of what stands behind or before a border, and no edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Edge {
@@ -200,6 +200,15 @@ impl Pattern {
     pub fn links(&self) -> &[Link] {
         &self.links
     }
+}
+
+impl Link {
+    /// Nothing lies between.
+    pub const ADJACENT: Self = Self {
+        min: 0,
+        max: Some(0),
+        within: None,
+    };
 }
 
 impl Segment {

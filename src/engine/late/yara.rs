@@ -1,0 +1,418 @@
+//! Rules in YARA's language, compiled and run by the crate `boreal`.
+//!
+//! The crate keeps its automata out of what it serialises, so opening the section builds them again. It was written by this
+//! version of the program and its checksum is right, which is all that the crate asks of it.
+#![forbid(unsafe_code)]
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use boreal::compiler::{AddRuleError, CompilerParams};
+use boreal::scanner::{
+    CallbackEvents, DeserializeParams, ScanCallbackResult, ScanError, ScanEvent, ScanParams,
+};
+
+use crate::event::Place;
+use crate::signature::Complaint;
+use crate::signature::yara::Part;
+
+/// The most matches of one string that are kept: each takes memory, and content may be made of nothing else.
+const MATCHES_LIMIT: u32 = 10_000;
+
+/// The most strings of one rule.
+const STRINGS_LIMIT: usize = 10_000;
+
+/// The longest reason of a complaint, in characters.
+const REASON_LIMIT: usize = 300;
+
+/// What rules may ask about an object besides its content.
+const VARIABLES: &[&str] = &["filename", "filepath", "extension", "filetype", "owner"];
+
+/// Takes parts and makes one machine of them.
+#[derive(Debug)]
+pub struct Compiler {
+    rules: boreal::Compiler,
+    count: u32,
+    /// Rules that more matches of a string than are kept could make true or false.
+    counting: Vec<(String, String)>,
+    slow: Vec<Slow>,
+}
+
+/// A rule with a string that each byte of each content has to be tried for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slow {
+    /// The file that it stands in.
+    pub file: String,
+    /// The line that it begins in, from 1.
+    pub line: u32,
+    /// The rule.
+    pub rule: String,
+    /// Its string, with the `$`.
+    pub string: String,
+    /// Why.
+    pub reason: &'static str,
+}
+
+impl Default for Compiler {
+    fn default() -> Self {
+        let mut rules = boreal::compiler::CompilerBuilder::new()
+            // Rules that print are rules all the same; what they print goes nowhere.
+            .add_module(silent())
+            .build();
+        rules.set_params(
+            CompilerParams::default()
+                .disable_includes(true)
+                .compute_statistics(true)
+                .max_strings_per_rule(STRINGS_LIMIT),
+        );
+        for variable in VARIABLES {
+            rules.define_symbol(variable, "");
+        }
+        Self {
+            rules,
+            count: 0,
+            counting: Vec::new(),
+            slow: Vec::new(),
+        }
+    }
+}
+
+fn silent() -> boreal::module::Console {
+    boreal::module::Console::with_callback(|_| {})
+}
+
+impl Compiler {
+    /// Adds a part to those before it, and gives the name of the rule if it is one that can be reported.
+    ///
+    /// # Errors
+    /// What is wrong with it and where; it is left out then.
+    pub fn add(&mut self, part: &Part) -> Result<Option<String>, Complaint> {
+        let added = self
+            .rules
+            .add_rules_str_in_namespace(&part.text, &*part.namespace);
+        let status = added.map_err(|error| complaint(part, &error))?;
+        let mut name = None;
+        for rule in status.statistics() {
+            let mut words = part
+                .text
+                .split_ascii_whitespace()
+                .take_while(|word| *word != "rule");
+            if !words.any(|word| word.contains("private")) {
+                name = Some(rule.name.to_string());
+            }
+            self.count = self.count.saturating_add(1);
+            if counts(&part.text) {
+                let key = (part.namespace.to_string(), rule.name.to_string());
+                self.counting.push(key);
+            }
+            for string in &rule.strings {
+                let shortest = string.atoms.iter().map(Vec::len).min();
+                let reason = match shortest {
+                    _ if string.matching_algo == "Raw" => "no bytes to search for",
+                    Some(0 | 1) => "less than two bytes to search for",
+                    _ => continue,
+                };
+                self.slow.push(Slow {
+                    file: part.file.to_string(),
+                    line: part.line,
+                    rule: rule.name.to_string(),
+                    string: format!("${}", string.name),
+                    reason,
+                });
+            }
+        }
+        Ok(name)
+    }
+
+    /// The number of rules so far, private ones too.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// The rules that cost more than others, in the order of the sources.
+    pub fn slow(&self) -> &[Slow] {
+        &self.slow
+    }
+
+    /// The bytes that [`Rules::open`] takes.
+    ///
+    /// # Errors
+    /// More than can be written; the text is for people.
+    pub fn finish(self) -> Result<Vec<u8>, String> {
+        let mut bytes = postcard::to_stdvec(&self.counting).map_err(|error| error.to_string())?;
+        let written = self.rules.finalize().to_bytes(&mut bytes);
+        written.map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+}
+
+/// Tells whether a rule's text speaks of the number or the places of matches: `#a`, `@a`, `!a`, `$a at`, `$a in`.
+fn counts(text: &str) -> bool {
+    let condition = text.rsplit("condition").next().unwrap_or(text);
+    let words = condition.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    condition.contains(['#', '@', '!']) || words.into_iter().any(|word| matches!(word, "at" | "in"))
+}
+
+/// What the crate says of a part, with the place in the file.
+fn complaint(part: &Part, error: &AddRuleError) -> Complaint {
+    let said = error.to_diagnostic();
+    let first = said.labels.iter().min_by_key(|label| label.range.start);
+    let at = first.map_or(0, |label| label.range.start);
+    let before = part.text.as_bytes().get(..at).unwrap_or(&[]);
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    let in_line = before.rsplit(|byte| *byte == b'\n').next();
+    let in_line = u32::try_from(in_line.map_or(0, <[u8]>::len)).unwrap_or(u32::MAX);
+    let column = match lines {
+        0 => part.column.saturating_add(in_line),
+        _ => in_line.saturating_add(1),
+    };
+    let details = said.labels.iter().map(|label| label.message.as_str());
+    let details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
+    let mut reason = format!("column {column}: {}", said.message);
+    if !details.is_empty() {
+        reason = format!("{reason} ({})", details.join(", "));
+    }
+    // It may quote the source.
+    let reason = reason.lines().next().unwrap_or_default();
+    Complaint {
+        file: part.file.to_string(),
+        line: part
+            .line
+            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX)),
+        reason: reason.chars().take(REASON_LIMIT).collect(),
+    }
+}
+
+/// Compiled rules; immutable, shared by threads.
+#[derive(Debug)]
+pub struct Rules {
+    scanner: boreal::Scanner,
+    counting: HashSet<(String, String)>,
+}
+
+/// What rules are told of an object.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// Its path, as far as known: that of the file, or of the member within its container.
+    pub path: &'a [u8],
+    /// Its type in words.
+    pub file_type: &'a [u8],
+}
+
+/// What rules say of an object.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// The rules that hold, in the order of the sources with global rules first; `place` is the end of the first string
+    /// that matches.
+    pub findings: Vec<(String, Place)>,
+    /// A rule that more matches of a string than are kept could have made hold.
+    pub overflow: Option<String>,
+    /// The time was over before all rules were evaluated.
+    pub timeout: bool,
+}
+
+impl Rules {
+    /// Opens what [`Compiler::finish`] made.
+    ///
+    /// # Errors
+    /// Why it is not that; the text is for people.
+    pub fn open(bytes: &[u8]) -> Result<Self, String> {
+        let (counting, bytes) =
+            postcard::take_from_bytes(bytes).map_err(|error| error.to_string())?;
+        let mut modules = DeserializeParams::default();
+        modules.add_module(silent());
+        let scanner = boreal::Scanner::from_bytes_unchecked(bytes, modules);
+        let scanner = scanner.map_err(|error| error.to_string())?;
+        Ok(Self { scanner, counting })
+    }
+
+    /// The names of the rules that can be reported.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let all = self.scanner.rules();
+        all.filter(|rule| !rule.is_private).map(|rule| rule.name)
+    }
+
+    /// Evaluates all rules on a content, or a window of it, within `left`.
+    pub fn scan(&self, content: &[u8], about: About<'_>, left: Option<Duration>) -> Outcome {
+        let mut scanner = self.scanner.clone();
+        scanner.set_scan_params(
+            ScanParams::default()
+                .match_max_length(0)
+                .string_max_nb_matches(MATCHES_LIMIT)
+                .timeout_duration(left)
+                .callback_events(
+                    CallbackEvents::RULE_MATCH | CallbackEvents::STRING_REACHED_MATCH_LIMIT,
+                ),
+        );
+        let name = about.path.rsplit(|byte| *byte == b'/').next();
+        let name = name.unwrap_or(about.path);
+        let extension = name.iter().rposition(|byte| *byte == b'.');
+        let extension = extension.and_then(|dot| name.get(dot..)).unwrap_or(b"");
+        let values = [name, about.path, extension, about.file_type, b""];
+        for (variable, value) in VARIABLES.iter().zip(values) {
+            // All of them were defined when the rules were compiled.
+            let _ = scanner.define_symbol(variable, value);
+        }
+        let mut outcome = Outcome::default();
+        let mut full: Vec<(&str, &str)> = Vec::new();
+        let mut held: HashSet<(&str, &str)> = HashSet::new();
+        let ended = scanner.scan_mem_with_callback(content, |event| {
+            match event {
+                ScanEvent::RuleMatch(rule) => {
+                    let ends = rule.matches.iter().flat_map(|string| &string.matches);
+                    let end = ends.map(|found| (found.base + found.offset + found.length) as u64);
+                    let place = end.min().map_or(Place::Absence, Place::End);
+                    outcome.findings.push((rule.name.to_owned(), place));
+                    held.insert((rule.namespace, rule.name));
+                }
+                ScanEvent::StringReachedMatchLimit(string) => {
+                    full.push((string.rule_namespace, string.rule_name));
+                }
+                _ => {}
+            }
+            ScanCallbackResult::Continue
+        });
+        outcome.timeout = matches!(ended, Err(ScanError::Timeout));
+        let missed = full.into_iter().find(|(namespace, name)| {
+            let key = ((*namespace).to_owned(), (*name).to_owned());
+            !held.contains(&(*namespace, *name)) && self.counting.contains(&key)
+        });
+        outcome.overflow = missed.map(|(_, name)| name.to_owned());
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(line: u32, text: &str) -> Part {
+        Part {
+            namespace: "a.yar".into(),
+            file: "b.yar".into(),
+            line,
+            column: 3,
+            text: text.to_owned(),
+        }
+    }
+
+    fn rules(texts: &[&str]) -> Rules {
+        let mut compiler = Compiler::default();
+        for text in texts {
+            compiler.add(&part(1, text)).unwrap();
+        }
+        Rules::open(&compiler.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn rules_hold_where_yara_says_so() {
+        let rules = rules(&[
+            r#"import "console" import "hash""#,
+            r#"private rule hidden { strings: $a = "xyz" condition: $a }"#,
+            r#"rule one { strings: $b = "needle" $a = "hay" condition: any of them }"#,
+            r#"rule two { condition: hidden and console.log("no") }"#,
+            r#"rule three { condition: extension == ".exe" and filename == "b.exe" and filetype contains "PE" and filepath startswith "/a/" }"#,
+            r#"rule four { condition: hash.md5(0, filesize) == "x" }"#,
+        ]);
+        let names: Vec<_> = rules.names().collect();
+        assert_eq!(names, ["one", "two", "three", "four"]);
+        let about = About {
+            path: b"/a/b.exe",
+            file_type: b"PE32",
+        };
+        let found = rules.scan(b"hay, needle, xyz", about, None);
+        let expected = [
+            ("one".to_owned(), Place::End(3)),
+            ("two".to_owned(), Place::Absence),
+            ("three".to_owned(), Place::Absence),
+        ];
+        assert_eq!(found.findings, expected);
+        assert!(!found.timeout && found.overflow.is_none());
+        let none = rules.scan(b"nothing", About::default(), None);
+        assert_eq!(none, Outcome::default());
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_place_and_the_others_stay() {
+        let mut compiler = Compiler::default();
+        let rows = [
+            (
+                "rule a { condition: nothing }",
+                10,
+                "column 23: unknown identifier \"nothing\"",
+            ),
+            (
+                "rule b {\n condition: 1 + \"a\" }",
+                11,
+                "column 13: expressions have invalid types",
+            ),
+            ("rule c { strings: $a = /a(/ condition: $a }", 10, "column "),
+            ("import \"cuckoo\"", 10, "column 3: unknown import cuckoo"),
+            (
+                "rule d { strings: $a = /(a{1000}){1000}/ condition: $a }",
+                10,
+                "column ",
+            ),
+        ];
+        for (text, line, reason) in rows {
+            let complaint = compiler.add(&part(10, text)).unwrap_err();
+            assert_eq!(
+                (&*complaint.file, complaint.line),
+                ("b.yar", line),
+                "{complaint}"
+            );
+            assert!(complaint.reason.starts_with(reason), "{}", complaint.reason);
+        }
+        compiler
+            .add(&part(1, "rule e { condition: true }"))
+            .unwrap();
+        compiler.add(&part(1, "rule f { condition: e }")).unwrap();
+        assert_eq!(compiler.count(), 2);
+        let rules = Rules::open(&compiler.finish().unwrap()).unwrap();
+        assert_eq!(rules.names().collect::<Vec<_>>(), ["e", "f"]);
+    }
+
+    #[test]
+    fn strings_that_every_byte_is_tried_for_are_named() {
+        let mut compiler = Compiler::default();
+        let text = r#"rule slow { strings: $good = "abcdef" $a = /[a-z]+/ $b = "x" condition: any of them }"#;
+        compiler.add(&part(7, text)).unwrap();
+        let slow: Vec<_> = compiler
+            .slow()
+            .iter()
+            .map(|slow| (&*slow.string, slow.line))
+            .collect();
+        assert_eq!(slow, [("$a", 7), ("$b", 7)]);
+    }
+
+    #[test]
+    fn more_matches_than_are_kept_are_said_where_they_could_matter() {
+        let text = |condition: &str| {
+            format!("rule a {{ strings: $a = \"ab\" $b = \"zz\" condition: {condition} }}")
+        };
+        let content = b"ab".repeat(20_000);
+        for (condition, held, overflow) in [
+            ("$a and $b", false, false),
+            ("#a > 5 and not $b", true, false),
+            ("#a > 15000 and not $b", false, true),
+            ("$a at 39998 or $b", false, true),
+        ] {
+            let outcome = rules(&[&text(condition)]).scan(&content, About::default(), None);
+            assert_eq!(!outcome.findings.is_empty(), held, "{condition}");
+            assert_eq!(outcome.overflow.is_some(), overflow, "{condition}");
+        }
+    }
+
+    #[test]
+    fn a_scan_ends_when_its_time_is_over() {
+        let rules = rules(&[r#"rule a { condition: for all i in (1..100000000) : (i != 0) }"#]);
+        let outcome = rules.scan(b"", About::default(), Some(Duration::ZERO));
+        assert!(outcome.timeout);
+    }
+
+    #[test]
+    fn bytes_that_are_no_rules_are_refused() {
+        assert!(Rules::open(b"").is_err());
+        assert!(Rules::open(b"\0nothing of the kind").is_err());
+    }
+}

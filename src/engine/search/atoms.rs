@@ -1,0 +1,241 @@
+//! The atoms of a segment: the few bytes by which the index finds it, as rare as can be guessed.
+//!
+//! One fixed literal is enough where a segment has one. Of alternatives each has its own, and a segment without literals is
+//! found under each byte of its smallest class. All atoms are in lower case, as the content is while it is searched.
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeSet;
+
+use crate::signature::pattern::{Part, Segment};
+
+/// The most bytes of an atom, and of a key of the index.
+pub(super) const WIDTH: usize = 8;
+
+/// Alternatives with more atoms together are left to other parts of the segment, if it has any.
+const MANY: usize = 256;
+
+/// Bytes of a segment, and what lies before them in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Atom {
+    /// The first `width` of these.
+    pub(super) bytes: [u8; WIDTH],
+    /// 1, 2, 3, 4 or 8.
+    pub(super) width: usize,
+    /// At least so many bytes of the segment before it.
+    pub(super) skip: u16,
+    /// At most so many more.
+    pub(super) spread: u16,
+}
+
+/// The atoms of a segment, each of its matches has one of them: at least one.
+pub(super) fn of(segment: &Segment) -> Vec<Atom> {
+    let best = best(segment.parts());
+    best.map_or_else(|| each((0..=u8::MAX).collect(), (0, 0)), |best| best.atoms)
+}
+
+struct Choice {
+    score: u32,
+    atoms: Vec<Atom>,
+}
+
+/// The best atoms of a row of parts; `None` if it has nothing but gaps, edges and what must not be there.
+fn best(parts: &[Part]) -> Option<Choice> {
+    let mut before = (0_usize, 0_usize);
+    let mut best: Option<Choice> = None;
+    for part in parts {
+        let own = match part {
+            Part::Bytes { bytes, .. } => literal(bytes, before),
+            Part::Class { set, min, .. } if *min > 0 && set.count() < 256 => {
+                let folded: BTreeSet<u8> = set.bytes().map(|b| b.to_ascii_lowercase()).collect();
+                let score = 64 / u32::try_from(folded.len()).unwrap_or(64).max(1);
+                Some(Choice {
+                    score,
+                    atoms: each(folded, before),
+                })
+            }
+            Part::Either {
+                choices,
+                negated: false,
+            } => alternatives(choices, before),
+            _ => None,
+        };
+        // A place before which anything may lie is tried once for each way to get there.
+        let own = own.map(|own| match before.0 == before.1 {
+            true => own,
+            false => Choice {
+                score: own.score / 2,
+                ..own
+            },
+        });
+        if let Some(own) = own
+            && best.as_ref().is_none_or(|best| best.score < own.score)
+        {
+            best = Some(own);
+        }
+        before = (before.0 + part.shortest(), before.1 + part.longest());
+    }
+    best
+}
+
+fn alternatives(choices: &[Vec<Part>], before: (usize, usize)) -> Option<Choice> {
+    let mut all = Choice {
+        score: u32::MAX,
+        atoms: Vec::new(),
+    };
+    for choice in choices {
+        let own = best(choice)?;
+        all.score = all.score.min(own.score);
+        let moved = own.atoms.into_iter().map(|atom| Atom {
+            skip: atom.skip.saturating_add(narrow(before.0)),
+            spread: atom.spread.saturating_add(narrow(before.1 - before.0)),
+            ..atom
+        });
+        all.atoms.extend(moved);
+    }
+    if all.atoms.len() > MANY {
+        all.score = 0;
+    }
+    Some(all)
+}
+
+/// Each of these bytes is an atom.
+fn each(bytes: BTreeSet<u8>, before: (usize, usize)) -> Vec<Atom> {
+    let atom = |byte| {
+        let mut bytes = [0; WIDTH];
+        if let Some(first) = bytes.first_mut() {
+            *first = byte;
+        }
+        Atom {
+            bytes,
+            width: 1,
+            skip: narrow(before.0),
+            spread: narrow(before.1 - before.0),
+        }
+    };
+    bytes.into_iter().map(atom).collect()
+}
+
+/// The rarest part of a literal.
+fn literal(bytes: &[u8], before: (usize, usize)) -> Option<Choice> {
+    let width = match bytes.len() {
+        0 => return None,
+        length @ 1..=3 => length,
+        4..WIDTH => 4,
+        _ => WIDTH,
+    };
+    let mut best = (0, 0);
+    // The sum over a window that moves on: what a byte adds at the front of a window is what it is worth alone, and
+    // otherwise only if it differs from the one before.
+    let mut sum = 0;
+    for (at, window) in bytes.windows(width).enumerate() {
+        if at == 0 {
+            sum = (window.iter().zip(window.iter().skip(1)))
+                .map(|(before, byte)| worth(*before, *byte))
+                .sum::<u32>();
+        } else {
+            if let [.., before, last] = window {
+                sum += worth(*before, *last);
+            }
+            if let [gone, first, ..] = bytes.get(at - 1..).unwrap_or(&[])
+                && width > 1
+            {
+                sum -= worth(*gone, *first);
+            }
+        }
+        let score = sum + window.first().map_or(0, |first| rarity(*first));
+        if score > best.0 {
+            best = (score, at);
+        }
+    }
+    let (score, at) = best;
+    let mut atom = Atom {
+        bytes: [0; WIDTH],
+        width,
+        skip: narrow(before.0 + at),
+        spread: narrow(before.1 - before.0),
+    };
+    for (to, from) in atom.bytes.iter_mut().zip(bytes.get(at..at + width)?) {
+        *to = from.to_ascii_lowercase();
+    }
+    Some(Choice {
+        score: score * 64,
+        atoms: vec![atom],
+    })
+}
+
+/// A byte that only repeats the one before says next to nothing: runs of zeros are everywhere.
+fn worth(before: u8, byte: u8) -> u32 {
+    match before == byte {
+        true => 0,
+        false => rarity(byte),
+    }
+}
+
+/// How rare a byte is: a guess over programs, texts and archives. A wrong guess costs time, not findings.
+fn rarity(byte: u8) -> u32 {
+    match byte {
+        0 => 1,
+        0xff | b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 2,
+        b'\n' | b'\r' | b'a'..=b'z' | b'0'..=b'9' => 3,
+        b'!'..=b'~' => 4,
+        _ => 5,
+    }
+}
+
+/// Segments are no longer than this holds.
+fn narrow(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::pattern::{Builder, ByteSet};
+
+    fn atoms(build: impl Fn(&mut Builder)) -> Vec<(Vec<u8>, u16, u16)> {
+        let mut builder = Builder::default();
+        build(&mut builder);
+        let pattern = builder.finish(None).unwrap();
+        let atoms = of(&pattern.segments()[0]).into_iter();
+        atoms
+            .map(|atom| (atom.bytes[..atom.width].to_vec(), atom.skip, atom.spread))
+            .collect()
+    }
+
+    fn bytes(bytes: &[u8]) -> Builder {
+        let mut builder = Builder::default();
+        builder.bytes(bytes, false);
+        builder
+    }
+
+    #[test]
+    fn the_rarest_bytes_find_a_segment() {
+        let zeros_around = [&[0; 40][..], b"%MARKER%", &[0; 40]].concat();
+        let found = atoms(|b| b.bytes(&zeros_around, false));
+        assert_eq!(found, [(b"%marker%".to_vec(), 40, 0)]);
+        assert_eq!(atoms(|b| b.bytes(b"A", true)), [(b"a".to_vec(), 0, 0)]);
+        let found = atoms(|b| {
+            b.bytes(b"aa", false);
+            b.gap(2, Some(7));
+            b.bytes(b"%\x81$\x82!x%&%$%/", false);
+        });
+        assert_eq!(found, [(b"%\x81$\x82!x%&".to_vec(), 4, 5)]);
+    }
+
+    #[test]
+    fn without_a_literal_each_choice_has_its_own() {
+        let found = atoms(|b| {
+            b.gap(1, Some(1));
+            b.either(vec![bytes(b"Ab"), bytes(b"xyzw")], false);
+        });
+        let expected = [(b"ab".to_vec(), 1, 0), (b"xyzw".to_vec(), 1, 0)];
+        assert_eq!(found, expected);
+        let found = atoms(|b| {
+            b.class(ByteSet::range(b'0', b'9'), 1, Some(3));
+            b.class(ByteSet::range(b'a', b'b'), 1, Some(1));
+        });
+        assert_eq!(found, [(b"a".to_vec(), 1, 2), (b"b".to_vec(), 1, 2)]);
+        let found = atoms(|b| b.either(vec![bytes(b"Ab")], true));
+        assert_eq!(found.len(), 256, "anything may be there");
+    }
+}

@@ -1,0 +1,200 @@
+//! YARA's language: rules with strings and a condition, in files that may include others.
+//!
+//! Here a file is cut into its rules; what they mean is the engine's. Rules of one file, and of those that it includes, see
+//! each other. Included files must be in the folder of the file that includes the others, or below it.
+#![forbid(unsafe_code)]
+
+mod split;
+
+use std::collections::HashSet;
+use std::io::{self, BufRead, Read};
+use std::sync::Arc;
+
+use super::{Complaint, Format, Intake, Item, Notes, Until};
+use split::{Kind, Piece, split};
+
+/// The most bytes of one file and of all that it includes.
+const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
+
+/// How deep files may include each other.
+const DEPTH_LIMIT: usize = 16;
+
+/// The most files that one includes, by others too.
+const FILES_LIMIT: usize = 10_000;
+
+/// Rules in YARA's language.
+#[derive(Debug)]
+pub struct Yara;
+
+/// One import or rule, to be compiled in the order of the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The file whose rules see each other.
+    pub namespace: Arc<str>,
+    /// The file that it stands in.
+    pub file: Arc<str>,
+    /// The line that it begins in, from 1.
+    pub line: u32,
+    /// The column there, in bytes from 1.
+    pub column: u32,
+    /// It.
+    pub text: String,
+}
+
+impl Format for Yara {
+    fn name(&self) -> &'static str {
+        "yara"
+    }
+
+    fn extensions(&self) -> &'static [&'static str] {
+        &["yar", "yara"]
+    }
+
+    fn parse(&self, text: &mut dyn BufRead, source: &str, out: &mut dyn Intake) -> io::Result<()> {
+        let notes = Notes { source };
+        if !cfg!(feature = "yara") {
+            notes.set_aside(out, 1, Until::Never, "built without YARA");
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        (&mut *text).take(TEXT_LIMIT + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > TEXT_LIMIT {
+            notes.complain(
+                out,
+                1,
+                "more than 16 MiB of rules in one file; make several",
+            );
+            return Ok(());
+        }
+        let mut reading = Reading {
+            namespace: source.into(),
+            left: TEXT_LIMIT - bytes.len() as u64,
+            seen: HashSet::new(),
+            out,
+        };
+        reading.file(&source.into(), &bytes, 0);
+        Ok(())
+    }
+}
+
+struct Reading<'a> {
+    namespace: Arc<str>,
+    /// Bytes that may still be included.
+    left: u64,
+    /// What has been included: a second time would only repeat each rule.
+    seen: HashSet<String>,
+    out: &'a mut dyn Intake,
+}
+
+impl Reading<'_> {
+    fn file(&mut self, file: &Arc<str>, text: &[u8], depth: usize) {
+        for piece in split(text) {
+            if let Err(reason) = self.piece(file, &piece, depth) {
+                self.out.take(Item::Complaint(Complaint {
+                    file: file.to_string(),
+                    line: piece.line,
+                    reason,
+                }));
+            }
+        }
+    }
+
+    fn piece(&mut self, file: &Arc<str>, piece: &Piece<'_>, depth: usize) -> Result<(), String> {
+        match piece.kind {
+            Kind::Import | Kind::Rule => {
+                let text = std::str::from_utf8(piece.text);
+                let text = text.map_err(|_| "the rule is not in UTF-8".to_owned())?;
+                self.out.take(Item::Yara(Part {
+                    namespace: self.namespace.clone(),
+                    file: file.clone(),
+                    line: piece.line,
+                    column: piece.column,
+                    text: text.to_owned(),
+                }));
+                Ok(())
+            }
+            Kind::Include(name) => self.include(file, name, depth),
+            Kind::Unknown => Err("neither a rule nor an import or include".to_owned()),
+            Kind::Endless => Err("the rule does not end".to_owned()),
+        }
+    }
+
+    fn include(&mut self, file: &str, name: &[u8], depth: usize) -> Result<(), String> {
+        if depth == DEPTH_LIMIT || self.seen.len() == FILES_LIMIT {
+            return Err("too many files include each other".to_owned());
+        }
+        let name = std::str::from_utf8(name).map_err(|_| "the name is not in UTF-8")?;
+        let (found, text) = self
+            .out
+            .beside(file, name, self.left)
+            .map_err(|reason| format!("cannot include {name}: {reason}"))?;
+        self.left = self.left.saturating_sub(text.len() as u64);
+        if found != *self.namespace && self.seen.insert(found.clone()) {
+            self.file(&found.into(), &text, depth + 1);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(all(test, feature = "yara"))]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    /// Files in memory.
+    #[derive(Default)]
+    struct Folder {
+        files: HashMap<&'static str, &'static str>,
+        parts: Vec<(String, u32, String)>,
+        complaints: Vec<String>,
+    }
+
+    impl Intake for Folder {
+        fn take(&mut self, item: Item) {
+            match item {
+                Item::Yara(part) => {
+                    assert_eq!(&*part.namespace, "a.yar");
+                    self.parts
+                        .push((part.file.to_string(), part.line, part.text));
+                }
+                Item::Complaint(complaint) => self.complaints.push(complaint.to_string()),
+                other => panic!("{other:?}"),
+            }
+        }
+
+        fn beside(&mut self, _: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
+            let text = self.files.get(name).ok_or("no such file")?;
+            assert!(text.len() as u64 <= limit);
+            Ok((name.to_owned(), text.as_bytes().to_vec()))
+        }
+    }
+
+    #[test]
+    fn included_rules_stand_where_they_are_included_and_each_file_once() {
+        let mut folder = Folder {
+            files: HashMap::from([
+                ("b.yar", "include \"a.yar\"\nrule b { condition: a }"),
+                ("a.yar", ""),
+            ]),
+            ..Folder::default()
+        };
+        let text =
+            "rule a { condition: true }\ninclude \"b.yar\" include \"b.yar\"\ninclude \"c.yar\"\n?";
+        Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
+            .unwrap();
+        let expected = [
+            (
+                "a.yar".to_owned(),
+                1,
+                "rule a { condition: true }".to_owned(),
+            ),
+            ("b.yar".to_owned(), 2, "rule b { condition: a }".to_owned()),
+        ];
+        assert_eq!(folder.parts, expected);
+        let expected = [
+            "a.yar:3: cannot include c.yar: no such file",
+            "a.yar:4: neither a rule nor an import or include",
+        ];
+        assert_eq!(folder.complaints, expected);
+    }
+}

@@ -1,0 +1,243 @@
+//! A text in YARA's language, cut into its imports, includes and rules.
+//!
+//! Nothing is checked here but where each begins and ends, so that a rule with a mistake does not take the others with it.
+#![forbid(unsafe_code)]
+
+/// One part of a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece<'a> {
+    pub kind: Kind<'a>,
+    /// The whole of it.
+    pub text: &'a [u8],
+    /// Where it begins, from 1.
+    pub line: u32,
+    pub column: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind<'a> {
+    /// `import "pe"`.
+    Import,
+    /// `include "other.yar"`, with the name as it stands there.
+    Include(&'a [u8]),
+    /// A rule with the words in front of it.
+    Rule,
+    /// What begins like none of these, up to the next line that does.
+    Unknown,
+    /// A rule whose end never comes.
+    Endless,
+}
+
+/// Cuts a text.
+pub(super) fn split(text: &[u8]) -> Vec<Piece<'_>> {
+    let mut cursor = Cursor {
+        text,
+        at: 0,
+        line: 1,
+        line_start: 0,
+    };
+    let mut pieces = Vec::new();
+    while let Some(piece) = cursor.piece() {
+        pieces.push(piece);
+    }
+    pieces
+}
+
+struct Cursor<'a> {
+    text: &'a [u8],
+    at: usize,
+    line: u32,
+    line_start: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn piece(&mut self) -> Option<Piece<'a>> {
+        self.blanks();
+        self.peek()?;
+        let (start, line) = (self.at, self.line);
+        let column = u32::try_from(start - self.line_start + 1).unwrap_or(u32::MAX);
+        let kind = self.kind();
+        Some(Piece {
+            kind,
+            text: self.text.get(start..self.at).unwrap_or(&[]),
+            line,
+            column,
+        })
+    }
+
+    fn kind(&mut self) -> Kind<'a> {
+        match self.word() {
+            b"import" if self.string().is_some() => Kind::Import,
+            b"include" => match self.string() {
+                Some(name) => Kind::Include(name),
+                None => self.unknown(),
+            },
+            b"private" | b"global" | b"rule" => self.rule(),
+            _ => self.unknown(),
+        }
+    }
+
+    /// Up to the brace that closes the rule's body.
+    fn rule(&mut self) -> Kind<'a> {
+        let mut depth = 0_u32;
+        // A slash begins a regular expression only behind these.
+        let mut expects_regex = false;
+        loop {
+            self.blanks();
+            let Some(byte) = self.peek() else {
+                return Kind::Endless;
+            };
+            match byte {
+                b'"' => drop(self.quoted(b'"')),
+                b'/' if expects_regex => drop(self.quoted(b'/')),
+                b'{' => {
+                    depth += 1;
+                    self.step();
+                }
+                b'}' => {
+                    self.step();
+                    depth = depth.saturating_sub(1);
+                    if depth == 0 {
+                        return Kind::Rule;
+                    }
+                }
+                _ if is_word(byte) => {
+                    expects_regex = self.word() == b"matches";
+                    continue;
+                }
+                _ => self.step(),
+            }
+            expects_regex = byte == b'=';
+        }
+    }
+
+    /// Up to the next line that begins like a part.
+    fn unknown(&mut self) -> Kind<'a> {
+        loop {
+            while let Some(byte) = self.peek() {
+                self.step();
+                if byte == b'\n' {
+                    break;
+                }
+            }
+            let rest = self.text.get(self.at..).unwrap_or(&[]);
+            let begins = [&b"import"[..], b"include", b"private", b"global", b"rule"];
+            if rest.is_empty() || begins.iter().any(|word| rest.starts_with(word)) {
+                return Kind::Unknown;
+            }
+        }
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn step(&mut self) {
+        if self.peek() == Some(b'\n') {
+            self.line = self.line.saturating_add(1);
+            self.line_start = self.at + 1;
+        }
+        self.at += 1;
+    }
+
+    fn word(&mut self) -> &'a [u8] {
+        let start = self.at;
+        while self.peek().is_some_and(is_word) {
+            self.at += 1;
+        }
+        self.text.get(start..self.at).unwrap_or(&[])
+    }
+
+    /// Steps over blanks and comments.
+    fn blanks(&mut self) {
+        while let Some(byte) = self.peek() {
+            let next = self.text.get(self.at + 1);
+            match (byte, next) {
+                (b'/', Some(b'/')) => {
+                    while self.peek().is_some_and(|byte| byte != b'\n') {
+                        self.at += 1;
+                    }
+                }
+                (b'/', Some(b'*')) => {
+                    self.at += 2;
+                    while self.peek().is_some()
+                        && !self
+                            .text
+                            .get(self.at..)
+                            .is_some_and(|rest| rest.starts_with(b"*/"))
+                    {
+                        self.step();
+                    }
+                    self.at = (self.at + 2).min(self.text.len());
+                }
+                _ if byte.is_ascii_whitespace() => self.step(),
+                // A byte order mark.
+                (0xef, Some(0xbb)) if self.at == 0 => self.at = 3,
+                _ => return,
+            }
+        }
+    }
+
+    /// What stands between quotes, behind blanks.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        self.blanks();
+        match self.peek() {
+            Some(b'"') => self.quoted(b'"'),
+            _ => None,
+        }
+    }
+
+    /// From a mark to the next that no backslash stands before, in the same line.
+    fn quoted(&mut self, mark: u8) -> Option<&'a [u8]> {
+        self.at += 1;
+        let start = self.at;
+        while let Some(byte) = self.peek().filter(|byte| *byte != b'\n') {
+            if byte == mark {
+                self.at += 1;
+                return self.text.get(start..self.at - 1);
+            }
+            self.at += if byte == b'\\' { 2 } else { 1 };
+        }
+        self.at = self.at.min(self.text.len());
+        None
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn braces_in_strings_comments_and_expressions_end_no_rule() {
+        let text = br#"import "pe" // }
+/* rule no { } */ include "a\"b.yar"
+private global rule one : tag {
+  strings:
+    $a = "}\"}" // }
+    $b = /}\/}[{]/ $c = { 7D [1-2] (7B | ??) /* } */ }
+  condition: 1 / 2 == 0 and $a matches /}/ // / }
+}   rule two { condition: true }
+what is
+this
+rule three { condition: "#;
+        let pieces = split(text);
+        let found: Vec<_> = pieces
+            .iter()
+            .map(|piece| (piece.kind, piece.line, piece.column))
+            .collect();
+        let expected = [
+            (Kind::Import, 1, 1),
+            (Kind::Include(br#"a\"b.yar"#), 2, 19),
+            (Kind::Rule, 3, 1),
+            (Kind::Rule, 8, 5),
+            (Kind::Unknown, 9, 1),
+            (Kind::Endless, 11, 1),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(pieces[3].text, b"rule two { condition: true }");
+    }
+}

@@ -1,0 +1,149 @@
+//! Bodies of signatures, made out of what they are to be found in: about half hold, and many nearly do.
+
+use std::fmt::Write;
+
+use super::programs::HEADERS;
+use super::random::Random;
+
+/// A few letters, so that near misses are common; in front what makes clamscan take it for data and not for text, which it
+/// would search a second time in another form.
+pub(super) fn content(random: &mut Random) -> Vec<u8> {
+    let length = match random.below(10) {
+        0 => random.range(1, 20),
+        1 => random.range(1000, 4000),
+        _ => random.range(40, 400),
+    };
+    let letters: &[u8] = if random.once_in(4) {
+        b"ab\x90\xf0z01 .\n"
+    } else {
+        b"abcd"
+    };
+    let mut bytes = vec![0; 64];
+    bytes.extend((0..length).map(|_| *random.pick(letters)));
+    bytes
+}
+
+/// `OFFSET:BODY`.
+pub(super) fn signature(random: &mut Random, content: &[u8]) -> String {
+    let start = 64.min(content.len() - 1);
+    let at = random.range(start, content.len() - 1);
+    let body = body(random, content, at);
+    format!("{}:{body}", offset(random, at, content.len()))
+}
+
+/// `OFFSET:BODY`, with the bases that programs have.
+pub(super) fn in_program(random: &mut Random, content: &[u8]) -> String {
+    let at = random.range(HEADERS, content.len() - 1);
+    let near = |random: &mut Random| random.below(0x300);
+    let section = random.below(4);
+    let offset = match random.below(7) {
+        0 => "*".to_owned(),
+        1 => format!("EP+{},{}", near(random), near(random)),
+        2 => format!("EP-{},{}", near(random), near(random)),
+        3 => format!("S{section}+{},{}", near(random), near(random)),
+        4 => format!("SL+{},{}", near(random), near(random)),
+        5 => format!("SE{section}"),
+        _ => format!("S{section}+{}", at.saturating_sub(0x400 + 0x180 * section)),
+    };
+    format!("{offset}:{}", body(random, content, at))
+}
+
+fn offset(random: &mut Random, at: usize, length: usize) -> String {
+    // Right, or one or two beside.
+    let nudge = |random: &mut Random, value: usize| match random.below(6) {
+        0 => value + 1,
+        1 => value.saturating_sub(1),
+        _ => value,
+    };
+    let shift = random.range(1, 20);
+    match random.below(8) {
+        0 => nudge(random, at).to_string(),
+        1 => format!(
+            "{},{shift}",
+            nudge(random, at).saturating_sub(random.below(shift + 2))
+        ),
+        2 => format!("EOF-{}", nudge(random, length - at)),
+        3 => format!(
+            "EOF-{},{shift}",
+            nudge(random, length - at) + random.below(shift + 2)
+        ),
+        _ => "*".to_owned(),
+    }
+}
+
+fn literal(text: &mut String, bytes: &[u8]) {
+    for byte in bytes {
+        write!(text, "{byte:02x}").unwrap();
+    }
+}
+
+/// What stands at `at`, with wildcards, and now and then a byte that is another.
+fn body(random: &mut Random, content: &[u8], at: usize) -> String {
+    let mut text = String::new();
+    let mut at = at;
+    let segments = *random.pick(&[1, 1, 1, 2, 2, 3]);
+    for number in 0..segments {
+        if number > 0 {
+            at += link(random, &mut text);
+        }
+        at = segment(random, content, at, &mut text);
+    }
+    text
+}
+
+/// Writes what lies between two segments and gives the bytes that it stands for.
+fn link(random: &mut Random, text: &mut String) -> usize {
+    let gap = random.below(12);
+    let wrong = usize::from(random.once_in(6));
+    let written = match random.below(5) {
+        0 => "*".to_owned(),
+        1 => format!("{{{}}}", (gap + wrong).max(1)),
+        2 => format!("{{{}-{}}}", gap + wrong, gap + wrong + random.below(6)),
+        3 => format!(
+            "{{-{}}}",
+            (gap + random.below(4)).saturating_sub(wrong).max(1)
+        ),
+        _ => format!(
+            "{{{}-}}",
+            (gap + wrong).saturating_sub(random.below(4)).max(1)
+        ),
+    };
+    text.push_str(&written);
+    gap
+}
+
+/// At least three plain bytes, then some that need not be; gives where it ends.
+fn segment(random: &mut Random, content: &[u8], at: usize, text: &mut String) -> usize {
+    let at_or = |random: &mut Random, at: usize| {
+        let byte = content.get(at).copied().unwrap_or(b'a');
+        if random.once_in(25) { byte ^ 3 } else { byte }
+    };
+    let mut at = at;
+    for _ in 0..random.range(3, 6) {
+        literal(text, &[at_or(random, at)]);
+        at += 1;
+    }
+    for _ in 0..random.below(4) {
+        let byte = at_or(random, at);
+        let other = *random.pick(b"abcd\x90");
+        match random.below(7) {
+            0 => text.push_str("??"),
+            1 => write!(text, "{:x}?", byte >> 4).unwrap(),
+            2 => write!(text, "?{:x}", byte & 15).unwrap(),
+            3 => write!(text, "({byte:02x}|{other:02x})").unwrap(),
+            4 => write!(text, "({other:02x}|{byte:02x})").unwrap(),
+            5 => write!(text, "!({other:02x}|7f)").unwrap(),
+            _ => {
+                let second = at_or(random, at + 1);
+                write!(text, "({other:02x}{other:02x}|{byte:02x}{second:02x})").unwrap();
+                at += 1;
+            }
+        }
+        at += 1;
+        for _ in 0..random.range(1, 3) {
+            literal(text, &[at_or(random, at)]);
+            at += 1;
+        }
+    }
+    at
+}

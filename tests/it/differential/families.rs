@@ -1,0 +1,238 @@
+//! Runs a family of signatures over files and holds the two sets of findings against each other.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use super::clamscan;
+use super::ours;
+use super::random::Random;
+use super::{bodies, digests, programs};
+use crate::support::has_tools;
+
+/// Files of one run. Signatures are as many as make the wanted number of pairs.
+const FILES: usize = 50;
+
+/// Pairs of a run, when nobody wishes otherwise.
+const PAIRS: usize = 5_000;
+
+/// What one family compares.
+pub(super) struct Run {
+    /// Sources: names, by which their formats are told, and texts of one signature a line.
+    pub(super) sources: Vec<(String, String)>,
+    /// Names and contents.
+    pub(super) files: Vec<(String, Vec<u8>)>,
+}
+
+/// A difference with a reason: the signature's line, the file, and whether it is found by us alone.
+pub(super) type Known = fn(line: &str, content: &[u8], by_us: bool) -> bool;
+
+fn signature_count() -> usize {
+    let wanted = std::env::var("VFIND_PAIRS").ok();
+    let pairs = wanted.map_or(PAIRS, |count| count.parse().unwrap());
+    pairs.div_ceil(FILES)
+}
+
+/// Compares in portions of at most 1,000 signatures, each with files of its own.
+fn compare(seed: u64, make: impl Fn(&mut Random, usize) -> Run, known: Known) {
+    if !has_tools(&["clamscan"]) {
+        return;
+    }
+    let mut left = signature_count();
+    let mut random = Random::new(seed);
+    let mut held = 0;
+    while left > 0 {
+        let portion = left.min(1_000);
+        left -= portion;
+        let run = make(&mut random, portion);
+        held += compare_run(&run, known);
+    }
+    assert!(held > 20, "hardly anything was found: {held}");
+}
+
+/// The number of findings that both have.
+fn compare_run(run: &Run, known: Known) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let (database, contents) = (folder.path().join("database"), folder.path().join("files"));
+    std::fs::create_dir(&database).unwrap();
+    std::fs::create_dir(&contents).unwrap();
+    for (name, text) in &run.sources {
+        std::fs::write(database.join(name), text).unwrap();
+    }
+    for (name, content) in &run.files {
+        std::fs::write(contents.join(name), content).unwrap();
+    }
+    let theirs = clamscan::scan(&database, &contents);
+    let ours = ours::scan(&ours::compile(&run.sources), &run.files);
+    let mut differences = String::new();
+    let mut held = 0;
+    for (name, content) in &run.files {
+        let empty = BTreeSet::new();
+        let (we, they) = (
+            ours.get(name).unwrap_or(&empty),
+            theirs.get(name).unwrap_or(&empty),
+        );
+        held += we.intersection(they).count();
+        for signature in we.symmetric_difference(they) {
+            let line = line_of(&run.sources, signature);
+            let by_us = we.contains(signature);
+            if !known(line, content, by_us) {
+                let who = if by_us { "we alone" } else { "clamscan alone" };
+                writeln!(differences, "{who}: {line}\n  {}", shown(content)).unwrap();
+            }
+        }
+    }
+    assert!(differences.is_empty(), "{differences}");
+    held
+}
+
+fn line_of<'a>(sources: &'a [(String, String)], signature: &str) -> &'a str {
+    let mut lines = sources.iter().flat_map(|(_, text)| text.lines());
+    let found = lines.find(|line| line.split([':', ';']).any(|field| field == signature));
+    found.unwrap_or("a signature that nobody wrote")
+}
+
+fn shown(content: &[u8]) -> String {
+    let start = &content[..content.len().min(400)];
+    format!("{} bytes: {}", content.len(), start.escape_ascii())
+}
+
+fn nothing(_line: &str, _content: &[u8], _by_us: bool) -> bool {
+    false
+}
+
+fn data_files(random: &mut Random) -> Vec<(String, Vec<u8>)> {
+    (0..FILES)
+        .map(|number| (format!("f{number}"), bodies::content(random)))
+        .collect()
+}
+
+fn program_files(random: &mut Random, make: fn(&mut Random) -> Vec<u8>) -> Vec<(String, Vec<u8>)> {
+    (0..FILES)
+        .map(|number| (format!("f{number}"), make(random)))
+        .collect()
+}
+
+fn lines(count: usize, mut line: impl FnMut(usize) -> String) -> String {
+    (0..count).map(|number| line(number) + "\n").collect()
+}
+
+#[test]
+fn extended_signatures() {
+    compare(
+        1,
+        |random, count| {
+            let files = data_files(random);
+            let text = lines(count, |number| {
+                let (_, content) = random.pick(&files);
+                format!("S{number}:0:{}", bodies::signature(random, content))
+            });
+            Run {
+                sources: vec![("a.ndb".to_owned(), text)],
+                files,
+            }
+        },
+        nothing,
+    );
+}
+
+#[test]
+fn extended_signatures_of_programs() {
+    for (target, make) in [
+        (1, programs::pe as fn(&mut Random) -> Vec<u8>),
+        (6, programs::elf),
+        (9, programs::macho),
+    ] {
+        compare(
+            target,
+            |random, count| {
+                let files = program_files(random, make);
+                let text = lines(count, |number| {
+                    let (_, content) = random.pick(&files);
+                    let wanted = if random.once_in(10) { 6 } else { target };
+                    let signature = bodies::in_program(random, content);
+                    format!("S{number}:{wanted}:{signature}")
+                });
+                Run {
+                    sources: vec![("a.ndb".to_owned(), text)],
+                    files,
+                }
+            },
+            digests::gives_up,
+        );
+    }
+}
+
+#[test]
+fn digests_of_files() {
+    compare(
+        20,
+        |random, count| {
+            let files = data_files(random);
+            let text = |random: &mut Random, from: usize, sha: bool| {
+                let all = lines(count / 2, |number| {
+                    let (_, content) = random.pick(&files);
+                    digests::of_file(random, content, &format!("S{}", from + number), sha)
+                });
+                digests::distinct(&all)
+            };
+            let sources = vec![
+                ("a.hdb".to_owned(), text(random, 0, false)),
+                ("a.hsb".to_owned(), text(random, count, true)),
+            ];
+            Run { sources, files }
+        },
+        nothing,
+    );
+}
+
+#[test]
+fn allowed_digests() {
+    compare(
+        21,
+        |random, count| {
+            let files = data_files(random);
+            let allowed = |random: &mut Random, sha: bool| {
+                lines(8, |number| {
+                    let (_, content) = random.pick(&files);
+                    digests::of_file(random, content, &format!("F{number}"), sha)
+                })
+            };
+            let fp = allowed(random, false);
+            let sfp = allowed(random, true);
+            let text = lines(count, |number| {
+                let (_, content) = random.pick(&files);
+                format!("S{number}:0:{}", bodies::signature(random, content))
+            });
+            let sources = vec![
+                ("a.ndb".to_owned(), text),
+                ("a.fp".to_owned(), fp),
+                ("a.sfp".to_owned(), sfp),
+            ];
+            Run { sources, files }
+        },
+        nothing,
+    );
+}
+
+#[test]
+fn digests_of_sections() {
+    compare(
+        22,
+        |random, count| {
+            let files = program_files(random, programs::pe);
+            let text = |random: &mut Random, from: usize, sha: bool| {
+                let all = lines(count / 2, |number| {
+                    let (_, content) = random.pick(&files);
+                    digests::of_section(random, content, &format!("S{}", from + number), sha)
+                });
+                digests::distinct(&all)
+            };
+            let sources = vec![
+                ("a.mdb".to_owned(), text(random, 0, false)),
+                ("a.msb".to_owned(), text(random, count, true)),
+            ];
+            Run { sources, files }
+        },
+        digests::gives_up,
+    );
+}

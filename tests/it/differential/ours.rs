@@ -1,0 +1,68 @@
+//! Our half: the formats, the compiler and a matcher, as the scanner uses them.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+
+use bytes::Bytes;
+use vfind::engine::search::Extent;
+use vfind::engine::{Compiler, Database, Matcher, Subject};
+use vfind::executable::layout;
+use vfind::filetype;
+use vfind::object::Object;
+use vfind::signature::format_by_extension;
+use vfind::stop::Stop;
+
+use super::clamscan::Found;
+
+/// A database of these files: names, of which the endings tell the formats, and texts. Every line is read.
+pub(super) fn compile(sources: &[(String, String)]) -> Database {
+    let mut compiler = Compiler::new(HashSet::new());
+    for (name, text) in sources {
+        let extension = Path::new(name).extension().unwrap().to_str().unwrap();
+        let format = format_by_extension(extension).unwrap();
+        format
+            .parse(&mut text.as_bytes(), name, &mut compiler)
+            .unwrap();
+    }
+    let complaints: Vec<_> = compiler
+        .complaints()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(complaints, Vec::<String>::new());
+    let aside = &compiler.tally().aside;
+    assert!(aside.is_empty(), "{aside:?}");
+    compiler.in_memory().unwrap()
+}
+
+/// All signatures that hold on each file; files without any are left out.
+pub(super) fn scan(database: &Database, files: &[(String, Vec<u8>)]) -> Found {
+    let all = files
+        .iter()
+        .map(|(name, content)| (name.clone(), names(database, content)));
+    all.filter(|(_, names)| !names.is_empty())
+        .collect::<BTreeMap<_, _>>()
+}
+
+fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
+    let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
+    let layout = layout(&object).unwrap();
+    let extent = Extent {
+        length: Some(object.length()),
+        layout: Some(layout.clone().unwrap_or_default()),
+    };
+    let mut matcher = Matcher::new(database, extent, Stop::never());
+    matcher.feed(content).unwrap();
+    let matches = matcher.finish(&Subject {
+        file_type: filetype::recognise(&object.probe().unwrap()),
+        layout: layout.as_ref(),
+        containers: &[],
+        object: Ok(&object),
+        name: b"file",
+        contiguous: u64::MAX,
+        allowed: false,
+        contiguous: 128 << 20,
+    });
+    let findings = matches.findings.into_iter();
+    findings.map(|found| found.signature.name).collect()
+}
