@@ -9,6 +9,7 @@
 mod compile;
 mod compiler;
 mod error;
+mod folder;
 mod generation;
 mod making;
 mod mapped;
