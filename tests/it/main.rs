@@ -25,6 +25,7 @@ mod differential;
 mod docs;
 mod ends;
 mod examples;
+mod explain;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
