@@ -59,7 +59,9 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
         containers: &[],
         object: Ok(&object),
         name: b"file",
+        contiguous: u64::MAX,
         allowed: false,
+        contiguous: 128 << 20,
     });
     let findings = matches.findings.into_iter();
     findings.map(|found| found.signature.name).collect()
