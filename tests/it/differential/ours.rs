@@ -59,7 +59,6 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
         containers: &[],
         object: Ok(&object),
         name: b"file",
-        contiguous: u64::MAX,
         allowed: false,
         contiguous: 128 << 20,
     });
