@@ -60,9 +60,8 @@ pub(super) fn regex(part: &[u8], target: u8, number: usize) -> Result<Regex, Tro
         Some(Place::Macro(_)) => return Err(wrong(part, "has a macro group as its offset")),
     };
     let options = options(part, letters)?;
-    if options.confined && offset.is_some_and(|offset| offset.shift > 0) {
-        return Err(Trouble::never("PCRE: flag e"));
-    }
+    // Without a shift there is nothing to stay inside of.
+    let confined = options.confined && offset.is_some_and(|offset| offset.shift > 0);
     let offset = offset.map(|offset| match offset.shift {
         0 if options.rolling => Offset {
             shift: u64::MAX,
@@ -79,7 +78,8 @@ pub(super) fn regex(part: &[u8], target: u8, number: usize) -> Result<Regex, Tro
         expression,
         trigger: Some(trigger.condition),
         offset,
-        anchored: options.anchored || offset.is_some_and(|offset| offset.shift == 0),
+        anchored: options.anchored,
+        confined,
         global: options.global,
     })
 }
@@ -167,6 +167,7 @@ mod tests {
             trigger: Some(Condition::Test(0)),
             offset: None,
             anchored: false,
+            confined: false,
             global: false,
         };
         let rows = [
@@ -192,7 +193,6 @@ mod tests {
                 "6:0/hello/",
                 Regex {
                     offset: at(6, 0),
-                    anchored: true,
                     ..plain.clone()
                 },
             ),
@@ -214,6 +214,14 @@ mod tests {
                 "6,9:0/hello/",
                 Regex {
                     offset: at(6, 9),
+                    ..plain.clone()
+                },
+            ),
+            (
+                "6,9:0/hello/e",
+                Regex {
+                    offset: at(6, 9),
+                    confined: true,
                     ..plain.clone()
                 },
             ),
@@ -279,7 +287,6 @@ mod tests {
             &deep,
             &long,
             "0/a{0,60000}b{0,60000}/",
-            "6,9:0/a/e",
         ] {
             let found = regex(part.as_bytes(), 0, 2);
             assert!(
