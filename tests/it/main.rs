@@ -12,6 +12,7 @@
 
 mod support;
 
+mod allowed;
 mod amavis;
 mod clam;
 mod cli;

@@ -60,8 +60,6 @@ pub(super) fn regex(part: &[u8], target: u8, number: usize) -> Result<Regex, Tro
         Some(Place::Macro(_)) => return Err(wrong(part, "has a macro group as its offset")),
     };
     let options = options(part, letters)?;
-    // Without a shift there is nothing to stay inside of.
-    let confined = options.confined && offset.is_some_and(|offset| offset.shift > 0);
     let offset = offset.map(|offset| match offset.shift {
         0 if options.rolling => Offset {
             shift: u64::MAX,
@@ -78,8 +76,8 @@ pub(super) fn regex(part: &[u8], target: u8, number: usize) -> Result<Regex, Tro
         expression,
         trigger: Some(trigger.condition),
         offset,
-        anchored: options.anchored,
-        confined,
+        anchored: options.anchored || offset.is_some_and(|offset| offset.shift == 0),
+        confined: options.confined && offset.is_some_and(|offset| offset.shift > 0),
         global: options.global,
     })
 }
@@ -193,6 +191,7 @@ mod tests {
                 "6:0/hello/",
                 Regex {
                     offset: at(6, 0),
+                    anchored: true,
                     ..plain.clone()
                 },
             ),
@@ -214,14 +213,6 @@ mod tests {
                 "6,9:0/hello/",
                 Regex {
                     offset: at(6, 9),
-                    ..plain.clone()
-                },
-            ),
-            (
-                "6,9:0/hello/e",
-                Regex {
-                    offset: at(6, 9),
-                    confined: true,
                     ..plain.clone()
                 },
             ),
@@ -287,6 +278,7 @@ mod tests {
             &deep,
             &long,
             "0/a{0,60000}b{0,60000}/",
+            "6,9:0/a/e",
         ] {
             let found = regex(part.as_bytes(), 0, 2);
             assert!(

@@ -95,10 +95,15 @@ pub(super) fn of_section(random: &mut Random, content: &[u8], name: &str, sha: b
 
 /// clamscan gives up on a whole program when its entry point lies in no section, when rows of an ELF table have another size,
 /// and on other odd fields. The manual knows nothing of that, so here what can be told is searched all the same.
-pub(super) fn gives_up(_line: &str, content: &[u8], by_us: bool) -> bool {
+///
+/// It also takes what begins directly behind a section for a part of it (`SEx`); the manual does not.
+pub(super) fn gives_up(line: &str, content: &[u8], by_us: bool) -> bool {
+    if !by_us {
+        return line.contains(":SE");
+    }
     let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
     let layout = layout(&object).unwrap().unwrap_or_default();
-    by_us && (layout.entry.is_none() || has_odd_rows(content))
+    layout.entry.is_none() || has_odd_rows(content)
 }
 
 /// The sizes of an ELF program's rows are not those of its class.

@@ -60,6 +60,7 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
         object: Ok(&object),
         name: b"file",
         allowed: false,
+        contiguous: 128 << 20,
     });
     let findings = matches.findings.into_iter();
     findings.map(|found| found.signature.name).collect()
