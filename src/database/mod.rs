@@ -6,6 +6,7 @@
 // Not forbid, for `mapped` could not allow it then; all others forbid it for themselves.
 #![deny(unsafe_code)]
 
+mod beside;
 mod compile;
 mod compiler;
 mod error;

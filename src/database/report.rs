@@ -59,6 +59,21 @@ pub struct SourceReport {
     pub complaints: u64,
     /// What was understood and set aside.
     pub asides: BTreeMap<SetAside, u64>,
+    /// Other files that it includes.
+    pub included: Vec<Included>,
+}
+
+/// A file that a source includes, and its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Included {
+    /// Where it is, and its format.
+    pub source: Source,
+    /// Bytes.
+    pub length: u64,
+    /// Of all of them.
+    pub sha256: [u8; 32],
+    /// As that of a source.
+    pub stamp: Option<Stamp>,
 }
 
 /// Why something was set aside.
@@ -129,6 +144,7 @@ impl Report {
             counts: Counts::default(),
             complaints: 0,
             asides: BTreeMap::new(),
+            included: Vec::new(),
         });
     }
 
@@ -172,6 +188,20 @@ impl Report {
         None
     }
 
+    /// Notes a file that the source that was begun last includes.
+    pub(super) fn include(&mut self, included: Included) {
+        if let Some(source) = self.sources.last_mut() {
+            source.included.push(included);
+        }
+    }
+
+    /// What is worth a warning, when the compiler has taken all.
+    pub(super) fn warn(&mut self, warnings: Vec<Complaint>) {
+        for warning in warnings {
+            keep(&mut self.warnings, warning);
+        }
+    }
+
     /// What the compiler itself could not take, when it has taken all.
     pub(super) fn refused(&mut self, complaints: &[Complaint], count: u64) {
         for complaint in complaints {
@@ -197,6 +227,9 @@ impl Report {
         for source in &self.sources {
             part(source.source.format.as_bytes());
             part(&source.sha256);
+            for included in &source.included {
+                part(&included.sha256);
+            }
         }
         part(b"");
         for name in unwanted {
