@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Seek, Write};
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
-use super::beside::beside;
+use super::include::include;
 use super::names::Names;
 use super::read::{Reading, Seen};
 use super::report::Report;
@@ -81,7 +81,6 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
         ..
     } = taking;
     report.refused(compiler.complaints(), compiler.tally().complaints);
-    report.warn(compiler.warnings());
     report.left_out = compiler.tally().ignored;
     let write = |report: &mut Report| {
         let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
@@ -142,10 +141,11 @@ impl Intake for Taking {
     }
 
     fn beside(&mut self, from: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
-        let top = self.report.sources.last();
-        let top = top.ok_or("it belongs to no source")?.source.clone();
-        let (included, text) = beside(&top, from, name, limit)?;
-        let name = included.source.name();
+        let source = self.report.sources.last().map(|source| &source.source);
+        let top = source
+            .and_then(Source::path)
+            .ok_or("only a file can include others")?;
+        let (name, text, included) = include(&top, from, name, limit)?;
         self.report.include(included);
         Ok((name, text))
     }

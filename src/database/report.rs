@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::include::Included;
 use super::read::Seen;
 use super::sources::{Source, Stamp, Unloaded};
 use crate::engine::Tally;
@@ -53,27 +54,14 @@ pub struct SourceReport {
     pub sha256: [u8; 32],
     /// The state of the file; `None` if that does not tell a later one from it.
     pub stamp: Option<Stamp>,
+    /// The files that were read because it names them.
+    pub included: Vec<Included>,
     /// What was taken of it.
     pub counts: Counts,
     /// What was not understood.
     pub complaints: u64,
     /// What was understood and set aside.
     pub asides: BTreeMap<SetAside, u64>,
-    /// Other files that it includes.
-    pub included: Vec<Included>,
-}
-
-/// A file that a source includes, and its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Included {
-    /// Where it is, and its format.
-    pub source: Source,
-    /// Bytes.
-    pub length: u64,
-    /// Of all of them.
-    pub sha256: [u8; 32],
-    /// As that of a source.
-    pub stamp: Option<Stamp>,
 }
 
 /// Why something was set aside.
@@ -141,10 +129,10 @@ impl Report {
             length: 0,
             sha256: [0; 32],
             stamp: None,
+            included: Vec::new(),
             counts: Counts::default(),
             complaints: 0,
             asides: BTreeMap::new(),
-            included: Vec::new(),
         });
     }
 
@@ -162,6 +150,18 @@ impl Report {
         };
         // What the compiler itself could not take.
         source.complaints += after.complaints - before.complaints;
+    }
+
+    /// Remembers a file that the source that was begun last names.
+    pub(super) fn include(&mut self, included: Included) {
+        if let Some(source) = self.sources.last_mut() {
+            source.included.push(included);
+        }
+    }
+
+    /// All files that sources name.
+    pub(super) fn included(&self) -> impl Iterator<Item = &Included> {
+        self.sources.iter().flat_map(|source| &source.included)
     }
 
     /// Keeps something that is not the compiler's to take, of the source that was begun last. Anything else is given back.
@@ -186,20 +186,6 @@ impl Report {
             }
         }
         None
-    }
-
-    /// Notes a file that the source that was begun last includes.
-    pub(super) fn include(&mut self, included: Included) {
-        if let Some(source) = self.sources.last_mut() {
-            source.included.push(included);
-        }
-    }
-
-    /// What is worth a warning, when the compiler has taken all.
-    pub(super) fn warn(&mut self, warnings: Vec<Complaint>) {
-        for warning in warnings {
-            keep(&mut self.warnings, warning);
-        }
     }
 
     /// What the compiler itself could not take, when it has taken all.
@@ -228,7 +214,7 @@ impl Report {
             part(source.source.format.as_bytes());
             part(&source.sha256);
             for included in &source.included {
-                part(&included.sha256);
+                part(included.sha256());
             }
         }
         part(b"");
