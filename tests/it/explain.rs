@@ -8,6 +8,7 @@ const RULES: &str =
     ":whole, (\"alpha\" AND \"be\", @0-3, \"ta\") XOR NOT ~~\"gam-ma\", .*, 'z'{2,5} #
 <\"JPEG\">
 :only, \"alpha\" #
+<>
 :numbers, @@2, \\d+, \"x\" #
 ";
 
