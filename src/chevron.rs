@@ -52,6 +52,12 @@ impl Chevron {
         end(text, out);
     }
 
+    /// Appends a line about no object. What holds for the text of [`Chevron::line`] holds for this one.
+    pub fn text(self, weight: Weight, text: &str, out: &mut Vec<u8>) {
+        self.begin(weight, "", out);
+        end(text, out);
+    }
+
     /// Appends the two lines of a virus. What is no CVDL rule keeps its own word behind the one that gateways look for.
     pub fn virus(self, path: &ObjectPath, engine: &str, name: &str, out: &mut Vec<u8>) {
         self.line(Weight::Virus, "VIRUS POSSIBLE IN FILE: ", path, "", out);

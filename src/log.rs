@@ -53,6 +53,9 @@ pub fn loaded(report: &Report, complaints_are_the_end: bool) -> Result<(), Strin
             }
         }
     }
+    for warning in report.warnings.iter().take(COMPLAINTS) {
+        warn!("{warning}");
+    }
     for complaint in report.complaints.iter().take(COMPLAINTS) {
         error!("not loaded: {complaint}");
     }

@@ -63,6 +63,10 @@ pub(super) struct CommonFlags {
     #[arg(long, value_name = "FILE")]
     noloads: Vec<PathBuf>,
 
+    /// Take names that two CVDL rules have, and gaps at the start of a sequence, for errors
+    #[arg(short, long)]
+    dup_check: bool,
+
     /// Print the names of the signatures that are loaded, and exit
     #[arg(long)]
     vlist: bool,
@@ -202,6 +206,7 @@ impl CommonFlags {
                     databases: self.database,
                     noload: self.noload,
                     noloads: self.noloads,
+                    strict: self.dup_check,
                 },
                 data_file: self.vdl_data_file,
                 rebuild: self.rebuild_vdl_data,

@@ -52,11 +52,6 @@ const UNKNOWN: &str = "what it does is not public";
 /// All of them.
 pub static REFUSED: &[Refused] = &[
     flags(
-        &["-d", "--dup-check"],
-        BOTH,
-        "signatures are not compared with each other; what is not understood is always reported",
-    ),
-    flags(
         &["--trig-count"],
         BOTH,
         "it counts in an engine that this one is not; --vlist lists what is loaded",

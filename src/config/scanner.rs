@@ -74,6 +74,10 @@ pub struct ScannerFlags {
     #[arg(short, long)]
     unbuf: bool,
 
+    /// Print for each FILE, and what is in it, whether this rule holds and which parts of it do not; nothing else is scanned for
+    #[arg(long, value_name = "RULE", requires = "paths")]
+    explain: Option<String>,
+
     /// Files and folders to scan; - is the content of standard input
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
@@ -97,6 +101,8 @@ pub struct ScannerConfig {
     pub unbuffered: bool,
     /// Bytes that the content of standard input may have.
     pub content_room: u64,
+    /// Only explain why this rule holds or does not.
+    pub explain: Option<String>,
     /// What is shared with `vfindd`.
     pub common: CommonConfig,
 }
@@ -177,6 +183,7 @@ impl ScannerFlags {
             options: Arc::new(options),
             ignore_links: self.ignore_symlinks,
             unbuffered: self.unbuf,
+            explain: self.explain,
             content_room: self.common.limits.spool() / 2,
             common: self.common.resolve(Isolation::Thread)?,
         })

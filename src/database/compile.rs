@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Seek, Write};
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
-use super::read::Reading;
+use super::beside::beside;
+use super::names::Names;
+use super::read::{Reading, Seen};
 use super::report::Report;
 use super::sources::Source;
 use crate::engine::{CompileError, Compiler};
@@ -68,6 +70,7 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
     let mut taking = Taking {
         compiler: Compiler::new(order.unwanted.iter().cloned().collect()),
         report: Report::default(),
+        names: Names::default(),
     };
     for source in &order.sources {
         read(source, &mut taking)?;
@@ -75,8 +78,10 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
     let Taking {
         compiler,
         mut report,
+        ..
     } = taking;
     report.refused(compiler.complaints(), compiler.tally().complaints);
+    report.warn(compiler.warnings());
     report.left_out = compiler.tally().ignored;
     let write = |report: &mut Report| {
         let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
@@ -98,37 +103,51 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
 }
 
 fn read(source: &Source, taking: &mut Taking) -> Result<(), LoadError> {
+    let before = taking.compiler.tally().clone();
+    taking.report.begin(source);
+    taking.names.begin(source);
+    let seen = items(source, taking)?;
+    taking.report.end(seen, &before, taking.compiler.tally());
+    Ok(())
+}
+
+/// Reads one source.
+pub(super) fn items(source: &Source, out: &mut dyn Intake) -> Result<Seen, LoadError> {
     let name = source.name();
     let format = signature::format(&source.format).ok_or_else(|| LoadError::NoFormat {
         name: name.clone(),
         format: source.format.clone(),
     })?;
-    let before = taking.compiler.tally().clone();
-    taking.report.begin(source);
     let mut pass = || {
         let mut reading = Reading::open(source)?;
-        format.parse(reading.reader(), &name, taking)?;
+        format.parse(reading.reader(), &name, out)?;
         reading.finish()
     };
-    let seen = pass().map_err(|error| LoadError::Unreadable {
-        name: name.clone(),
-        error,
-    })?;
-    taking.report.end(seen, &before, taking.compiler.tally());
-    Ok(())
+    pass().map_err(|error| LoadError::Unreadable { name, error })
 }
 
 /// Keeps what is said about a source, and gives the compiler the rest.
 struct Taking {
     compiler: Compiler,
     report: Report,
+    names: Names,
 }
 
 impl Intake for Taking {
     fn take(&mut self, item: Item) {
+        let item = self.names.check(item);
         if let Some(item) = self.report.take(item) {
             self.compiler.take(item);
         }
+    }
+
+    fn beside(&mut self, from: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
+        let top = self.report.sources.last();
+        let top = top.ok_or("it belongs to no source")?.source.clone();
+        let (included, text) = beside(&top, from, name, limit)?;
+        let name = included.source.name();
+        self.report.include(included);
+        Ok((name, text))
     }
 }
 

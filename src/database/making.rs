@@ -12,7 +12,7 @@ use super::error::LoadError;
 use super::mapped::map;
 use super::place::{DataFile, New, in_memory, seal};
 use super::read::digest;
-use super::report::{Report, SourceReport};
+use super::report::{Included, Report, SourceReport};
 use super::sources::{Listing, Source, Sources, Stamp};
 use crate::engine::Database;
 use crate::image::Image;
@@ -145,6 +145,16 @@ pub(super) fn misfit(report: &Report, unwanted: &[Vec<u8>], listing: &Listing) -
 }
 
 fn has_changed(made: &SourceReport) -> bool {
+    let own = Included {
+        source: made.source.clone(),
+        length: made.length,
+        sha256: made.sha256,
+        stamp: made.stamp,
+    };
+    is_other(&own) || made.included.iter().any(is_other)
+}
+
+fn is_other(made: &Included) -> bool {
     let Some(path) = made.source.path() else {
         // Built-in signatures change with the program.
         return digest(&made.source).map_or(true, |seen| seen.sha256 != made.sha256);

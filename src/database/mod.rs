@@ -6,12 +6,15 @@
 // Not forbid, for `mapped` could not allow it then; all others forbid it for themselves.
 #![deny(unsafe_code)]
 
+mod beside;
 mod compile;
 mod compiler;
 mod error;
+mod folder;
 mod generation;
 mod making;
 mod mapped;
+mod names;
 mod place;
 mod read;
 pub mod report;
@@ -30,6 +33,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 
 use crate::event::Epoch;
+use crate::signature::Intake;
 pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
 pub use error::{LoadError, Refused};
 pub use generation::Generation;
@@ -37,12 +41,20 @@ use making::{Existing, Opened, existing, misfit, open};
 pub use making::{Settings, attach};
 use place::DataFile;
 use report::Report;
-use sources::{Listing, Snapshot};
+use sources::{Listing, Snapshot, Source};
 pub use status::Status;
 
 /// The largest image in memory, in bytes, that is kept for a way back: it costs as much memory as it is long. A data file
 /// keeps any.
 const KEPT: u64 = 64 * 1024 * 1024;
+
+/// Reads a source once more, for what a database does not keep of it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn read_again(source: &Source, out: &mut dyn Intake) -> Result<(), LoadError> {
+    compile::items(source, out).map(drop)
+}
 
 /// The generation in use.
 pub struct Live {

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::read::Seen;
 use super::sources::{Source, Stamp, Unloaded};
 use crate::engine::Tally;
-use crate::signature::{Aside, Complaint, Item, Until};
+use crate::signature::{Aside, Complaint, Item, Remark, RemarkKind, Until};
 
 /// Complaints that are kept: a file in the wrong format would fill memory with them. All are counted.
 const COMPLAINTS: usize = 1000;
@@ -31,6 +31,8 @@ pub struct Report {
     pub complaints: Vec<Complaint>,
     /// All that was not understood, also what is not kept.
     pub complaint_count: u64,
+    /// What is understood, and perhaps not as it was meant; at most a thousand of it.
+    pub warnings: Vec<Complaint>,
     /// Signatures that were left out because their names are not wanted (`--noload`).
     pub left_out: u64,
     /// Signatures that sources take away by their names (`.ign2`).
@@ -57,6 +59,21 @@ pub struct SourceReport {
     pub complaints: u64,
     /// What was understood and set aside.
     pub asides: BTreeMap<SetAside, u64>,
+    /// Other files that it includes.
+    pub included: Vec<Included>,
+}
+
+/// A file that a source includes, and its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Included {
+    /// Where it is, and its format.
+    pub source: Source,
+    /// Bytes.
+    pub length: u64,
+    /// Of all of them.
+    pub sha256: [u8; 32],
+    /// As that of a source.
+    pub stamp: Option<Stamp>,
 }
 
 /// Why something was set aside.
@@ -127,6 +144,7 @@ impl Report {
             counts: Counts::default(),
             complaints: 0,
             asides: BTreeMap::new(),
+            included: Vec::new(),
         });
     }
 
@@ -157,12 +175,31 @@ impl Report {
                 self.complain(complaint, 1);
             }
             Item::Aside(aside) => source.set_aside(&aside),
+            Item::Remark(Remark {
+                file,
+                line,
+                kind: RemarkKind::Warning(reason),
+            }) => keep(&mut self.warnings, Complaint { file, line, reason }),
             item => {
                 source.counts.ignored += u64::from(matches!(item, Item::Ignored(_)));
                 return Some(item);
             }
         }
         None
+    }
+
+    /// Notes a file that the source that was begun last includes.
+    pub(super) fn include(&mut self, included: Included) {
+        if let Some(source) = self.sources.last_mut() {
+            source.included.push(included);
+        }
+    }
+
+    /// What is worth a warning, when the compiler has taken all.
+    pub(super) fn warn(&mut self, warnings: Vec<Complaint>) {
+        for warning in warnings {
+            keep(&mut self.warnings, warning);
+        }
     }
 
     /// What the compiler itself could not take, when it has taken all.
@@ -173,13 +210,9 @@ impl Report {
         self.complaint_count += count;
     }
 
-    fn complain(&mut self, mut complaint: Complaint, count: u64) {
+    fn complain(&mut self, complaint: Complaint, count: u64) {
         self.complaint_count += count;
-        if self.complaints.len() < COMPLAINTS {
-            let end = complaint.reason.floor_char_boundary(REASON);
-            complaint.reason.truncate(end);
-            self.complaints.push(complaint);
-        }
+        keep(&mut self.complaints, complaint);
     }
 
     /// The first 16 hexadecimal digits of a SHA-256 over the formats and contents of the sources and what is left out.
@@ -194,6 +227,9 @@ impl Report {
         for source in &self.sources {
             part(source.source.format.as_bytes());
             part(&source.sha256);
+            for included in &source.included {
+                part(&included.sha256);
+            }
         }
         part(b"");
         for name in unwanted {
@@ -212,6 +248,14 @@ impl Report {
             .iter()
             .filter(|source| source.source.path().is_some());
         !own.any(|source| source.counts.signatures() > 0)
+    }
+}
+
+fn keep(all: &mut Vec<Complaint>, mut complaint: Complaint) {
+    if all.len() < COMPLAINTS {
+        let end = complaint.reason.floor_char_boundary(REASON);
+        complaint.reason.truncate(end);
+        all.push(complaint);
     }
 }
 
@@ -235,6 +279,9 @@ impl fmt::Display for Report {
         }
         for unloaded in &self.unloaded {
             writeln!(f, "{}: not loaded: {}", unloaded.path, unloaded.reason)?;
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {warning}")?;
         }
         for complaint in &self.complaints {
             writeln!(f, "not understood: {complaint}")?;

@@ -14,8 +14,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
+use super::folder::add_folder;
 use super::read::open;
-use crate::signature::{self, FORMATS, Format, cvdl::Cvdl};
+use crate::signature::cvdl::{Cvdl, Strict};
+use crate::signature::{self, FORMATS, Format};
 
 /// The signatures that are built into the programs.
 pub const BUILTIN: &[u8] = include_bytes!("../../signatures/builtin.cvdl");
@@ -27,7 +29,7 @@ pub const BUILTIN_NAME: &str = "built-in";
 const LIST_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// The most files that one database is made of: more is no folder of signatures.
-const FILES: usize = 65_536;
+pub(super) const FILES: usize = 65_536;
 
 /// What to load. Everything is read again at each reload.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +46,8 @@ pub struct Sources {
     pub noload: Vec<String>,
     /// Files with such names, one a line.
     pub noloads: Vec<PathBuf>,
+    /// CVDL is checked for names that stand twice and what else is likely to be a mistake (`--dup-check`).
+    pub strict: bool,
 }
 
 /// One thing to read.
@@ -169,9 +173,17 @@ impl Sources {
         for path in &self.databases {
             let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
             match metadata.is_dir() {
-                true => folder(path, &mut listing)?,
+                true => add_folder(path, &mut listing)?,
                 false => listing.sources.push(named(path)?),
             }
+        }
+        let is_own = |source: &&mut Source| source.path.is_some() && source.format == Cvdl.name();
+        for source in listing
+            .sources
+            .iter_mut()
+            .filter(|source| self.strict && is_own(source))
+        {
+            source.format = Strict.name().to_owned();
         }
         if listing.sources.len() > FILES {
             let error = format!("more than {FILES} files of signatures");
@@ -250,7 +262,7 @@ fn named(path: &Path) -> Result<Source, LoadError> {
     }
 }
 
-fn format_of(path: &Path) -> Option<&'static dyn Format> {
+pub(super) fn format_of(path: &Path) -> Option<&'static dyn Format> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     signature::format_by_extension(&extension)
 }
@@ -261,54 +273,6 @@ fn extensions() -> String {
     let mut all: Vec<_> = all.map(|extension| format!(".{extension}")).collect();
     all.sort();
     all.join(" ")
-}
-
-/// Adds the files of a folder by their names, in the order of bytes. Folders in it are not entered: who keeps old
-/// signatures there does not want them back.
-fn folder(folder: &Path, listing: &mut Listing) -> Result<(), LoadError> {
-    let failed = |error| unreadable(folder, error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        names.push(entry.map_err(failed)?.file_name());
-        if names.len() > FILES {
-            let error = io::Error::other(format!("more than {FILES} files"));
-            return Err(failed(error));
-        }
-    }
-    names.sort();
-    for name in names {
-        if is_companion(&name) {
-            continue;
-        }
-        let path = folder.join(&name);
-        let is_folder = || fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-        let reason = match format_of(&path) {
-            _ if is_folder() => "a folder, which is not entered",
-            Some(format) => {
-                listing.sources.push(Source::file(&path, format));
-                continue;
-            }
-            None => "no known kind of signatures ends like this",
-        };
-        listing.unloaded.push(Unloaded {
-            path: path.display().to_string(),
-            reason: reason.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Tells whether a file is one that freshclam, editors and package managers keep beside signatures, and that holds none.
-fn is_companion(name: &OsStr) -> bool {
-    const NAMES: &[&[u8]] = &[b"freshclam.dat", b"mirrors.dat", b"COPYING"];
-    const STARTS: &[&[u8]] = &[b".", b"tmp.", b"#"];
-    const ENDS: &[&[u8]] = &[
-        b".sign", b".info", b".tmp", b".part", b".lock", b".cdiff", b"~",
-    ];
-    let name = name.as_bytes();
-    NAMES.contains(&name)
-        || STARTS.iter().any(|start| name.starts_with(start))
-        || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 pub(super) fn unreadable(path: &Path, error: io::Error) -> LoadError {

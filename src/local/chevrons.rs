@@ -15,6 +15,8 @@ use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
 use crate::verdict::{Report, Summary, describe};
 
+use super::listing;
+
 /// Prints reports in the original's form.
 pub(super) struct Chevrons<W> {
     out: W,
@@ -59,6 +61,7 @@ impl<W: Write> Chevrons<W> {
             )?;
         }
         let current = live.current();
+        self.out.write_all(&listing::lines(&current, self.quiet))?;
         if current.test_signatures_only && self.quiet < 2 {
             writeln!(
                 self.out,

@@ -3,6 +3,8 @@
 
 mod chevrons;
 mod content;
+mod explain;
+mod listing;
 mod names;
 
 use std::collections::VecDeque;
@@ -43,6 +45,9 @@ pub fn run(config: ScannerConfig) -> Result<Exit, String> {
     if common.list_signatures {
         crate::log::list_signatures(&live.current().database)?;
         return Ok(Exit::Clean);
+    }
+    if let Some(name) = &config.explain {
+        return explain::explain(name, &config, &live.current());
     }
     // Held until the end, and removed then.
     let _pid_file = common.pidfile.as_deref().map(PidFile::lock).transpose()?;

@@ -30,10 +30,29 @@ pub static FORMATS: &[&dyn Format] = &[
     &cvdl::Strict,
     &clam::Bodies,
     &clam::PlainBodies,
+    &clam::Logical,
     &clam::FileDigests,
     &clam::SectionDigests,
     &clam::AllowedDigests,
     &yara::Yara,
+    &clam::IgnoredNames,
+    &clam::Containers,
+    &clam::waiting::MEMBERS,
+    &clam::waiting::PASSWORDS,
+    &clam::waiting::TYPES,
+    &clam::waiting::CERTIFICATES,
+    &clam::waiting::CATALOGUES,
+    &clam::waiting::PHISHING,
+    &clam::waiting::ICONS,
+    &clam::waiting::IMPORTS,
+    &clam::waiting::OLD_MEMBERS,
+    &clam::waiting::BYTECODE,
+    &clam::waiting::SETTINGS,
+    &clam::waiting::INFORMATION,
+    &clam::waiting::OBSOLETE,
+    &clam::waiting::INDICATORS,
+    &clam::waiting::SIGNATURES,
+    &clam::waiting::STEPS,
 ];
 
 /// The format of this name.
@@ -150,7 +169,7 @@ pub enum Meaning {
 pub struct Complaint {
     /// The source.
     pub file: String,
-    /// Its line, from 1.
+    /// Its line, from 1; 0 for the whole source.
     pub line: u32,
     /// What is wrong there. The first line says it; more lines may show where.
     pub reason: String,
@@ -158,7 +177,10 @@ pub struct Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.reason),
+            line => write!(f, "{}:{line}: {}", self.file, self.reason),
+        }
     }
 }
 

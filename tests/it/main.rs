@@ -12,7 +12,9 @@
 
 mod support;
 
+mod allowed;
 mod amavis;
+mod clam;
 mod cli;
 mod client;
 mod crowd;
@@ -23,6 +25,7 @@ mod differential;
 mod docs;
 mod ends;
 mod examples;
+mod explain;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Seek, Write};
 
 use zerocopy::IntoBytes;
@@ -23,8 +23,8 @@ pub struct Builder {
     offsets: Vec<OffsetRecord>,
     sets: Vec<[u8; 32]>,
     known_sets: HashMap<ByteSet, u32>,
-    /// The first pattern with this hash.
-    known: HashMap<u64, u32>,
+    /// The first pattern with this hash, of which half is enough: a collision costs a pattern that is kept twice.
+    known: HashMap<u32, u32>,
     hasher: RandomState,
     raw: index::Builder,
     squeezed: index::Builder,
@@ -197,39 +197,47 @@ impl Builder {
         u32::try_from(self.links.len()).ok()
     }
 
-    fn hash(&self, pattern: u32) -> u64 {
-        self.hasher.hash_one(self.essence(pattern))
+    fn hash(&self, pattern: u32) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        self.essence(pattern, |bytes| hasher.write(bytes));
+        let bytes = hasher.finish().to_le_bytes();
+        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
     }
 
     fn are_equal(&self, one: u32, other: u32) -> bool {
-        self.essence(one) == self.essence(other)
+        let [one, other] = [one, other].map(|pattern| {
+            let mut all = Vec::new();
+            self.essence(pattern, |bytes| all.extend_from_slice(bytes));
+            all
+        });
+        one == other
     }
 
     /// All that makes a pattern what it is, as bytes.
-    fn essence(&self, pattern: u32) -> Option<Vec<u8>> {
+    fn essence(&self, pattern: u32, mut take: impl FnMut(&[u8])) -> Option<()> {
         let number = pattern as usize;
         let record = self.patterns.get(number)?;
         let first = record.first.get() as usize;
         let end = self.patterns.get(number + 1);
         let end = end.map_or(self.segments.len(), |next| next.first.get() as usize);
         let segments = self.segments.get(first..end)?;
-        let mut essence = vec![record.keep];
-        essence.extend(record.lead.to_bytes());
-        essence.extend(record.trail.to_bytes());
+        take(&[record.keep]);
+        take(record.lead.as_bytes());
+        take(record.trail.as_bytes());
         if let Some(offset) = record.offset.get().checked_sub(1) {
-            essence.extend_from_slice(self.offsets.get(offset as usize)?.as_bytes());
+            take(self.offsets.get(offset as usize)?.as_bytes());
         }
         for segment in segments {
-            essence.push(segment.flags);
+            take(&[segment.flags]);
             if let Some(link) = segment.link.get().checked_sub(1) {
-                essence.extend_from_slice(self.links.get(link as usize)?.as_bytes());
+                take(self.links.get(link as usize)?.as_bytes());
             }
         }
         let program = segments.first()?.program.get() as usize;
         let end = self.segments.get(end);
         let end = end.map_or(self.programs.len(), |next| next.program.get() as usize);
-        essence.extend_from_slice(self.programs.get(program..end)?);
-        Some(essence)
+        take(self.programs.get(program..end)?);
+        Some(())
     }
 }
 

@@ -131,8 +131,8 @@ fn edges_are_those_of_clamav() {
             b.edge(edge);
         }
     };
-    assert_eq!(all(|b| before_word(b), true), b" -./<@_");
-    assert_eq!(all(|b| word_behind(b), false), b"\n\r \"'-/=>_");
+    assert_eq!(all(before_word, true), b" -./<@_");
+    assert_eq!(all(word_behind, false), b"\n\r \"'-/=>_");
     for edge in [Edge::Word, Edge::Line, Edge::NotWord] {
         assert_eq!(hits(built(before(edge)), b"abcd\0").count, 1, "{edge:?}");
         assert_eq!(hits(built(behind(edge)), b"\0abcd").count, 1, "{edge:?}");

@@ -34,6 +34,8 @@ pub(super) struct Style {
     pub(super) caseless: bool,
     /// A zero byte stands behind each.
     pub(super) wide: bool,
+    /// No ASCII letter and no digit stands before or behind the whole.
+    pub(super) full_word: bool,
 }
 
 /// Reads a body that must begin at this offset.
@@ -42,28 +44,28 @@ pub(super) fn pattern(
     offset: Option<Offset>,
     style: Style,
 ) -> Result<Pattern, Trouble> {
-    built(body, style)?.finish(offset).map_err(Trouble::from)
-}
-
-/// Reads a body, for those that put something around it.
-pub(super) fn built(body: &[u8], style: Style) -> Result<Builder, Trouble> {
     let mut builder = Builder::default();
-    // Nearly all bodies are digits alone.
-    if let Ok(bytes) = HEXLOWER_PERMISSIVE.decode(body) {
-        if bytes.len() < 2 {
-            return Err(Trouble::wrong(TOO_SHORT));
-        }
-        style.put(&mut builder, &bytes);
-        return Ok(builder);
+    if style.full_word {
+        builder.edge(Edge::NotWord);
     }
-    let mut reader = Reader {
-        body,
-        at: 0,
-        style,
-        choices: 0,
-    };
-    reader.row(&mut builder)?;
-    Ok(builder)
+    // Nearly all bodies are digits alone.
+    match HEXLOWER_PERMISSIVE.decode(body) {
+        Ok(bytes) if bytes.len() < 2 => return Err(Trouble::wrong(TOO_SHORT)),
+        Ok(bytes) => style.put(&mut builder, &bytes),
+        Err(_) => {
+            let mut reader = Reader {
+                body,
+                at: 0,
+                style,
+                choices: 0,
+            };
+            reader.row(&mut builder)?;
+        }
+    }
+    if style.full_word {
+        builder.edge(Edge::NotWord);
+    }
+    builder.finish(offset).map_err(Trouble::from)
 }
 
 const TOO_SHORT: &str = "a part without two plain bytes in a row";
@@ -94,6 +96,8 @@ struct Part {
     was_single: Option<bool>,
     /// A single byte behind a bracket was read: the part must end here.
     is_closed: bool,
+    /// A range with an end came before it.
+    is_near: bool,
 }
 
 impl Part {
@@ -182,6 +186,7 @@ impl<'a> Reader<'a> {
                     (min, max) => {
                         part.end()?;
                         part = Part::default();
+                        part.is_near = max.is_some();
                         builder.gap(min, max);
                     }
                 },
@@ -189,6 +194,14 @@ impl<'a> Reader<'a> {
                     let (min, max) = self.bracket()?;
                     part.bracket()?;
                     builder.gap(min, Some(max));
+                }
+                [b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
+                    self.at += 3;
+                    self.border(builder, *letter, &mut part)?;
+                }
+                [b'!', b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
+                    self.at += 4;
+                    self.no_border(builder, *letter, &mut part)?;
                 }
                 [b'(', ..] | [b'!', b'(', ..] => {
                     self.alternative(builder, 0)?;
@@ -206,6 +219,68 @@ impl<'a> Reader<'a> {
                 }
             }
         }
+    }
+
+    /// `(B)`, `(L)` and `(W)`. At the ends of a part they take no byte, in the middle one, or CRLF.
+    fn border(
+        &mut self,
+        builder: &mut Builder,
+        letter: u8,
+        part: &mut Part,
+    ) -> Result<(), Trouble> {
+        let is_first = part.bytes == 0 && part.was_single.is_none();
+        let is_last = match self.rest() {
+            [] | [b'*', ..] => true,
+            [b'{', ..] => {
+                let start = self.at;
+                let range = self.range()?;
+                self.at = start;
+                match range {
+                    (min, Some(max)) if min == max && min < SHORT_GAP => false,
+                    (_, None) => true,
+                    _ => return Err(Trouble::never(NEAR_BORDER)),
+                }
+            }
+            _ => false,
+        };
+        if is_first || is_last {
+            if is_first && part.is_near {
+                return Err(Trouble::never(NEAR_BORDER));
+            }
+            part.run = 0;
+            builder.edge(match letter {
+                b'B' => Edge::Word,
+                b'L' => Edge::Line,
+                _ => Edge::NotWord,
+            });
+            return Ok(());
+        }
+        let mut one = Builder::default();
+        match letter {
+            b'B' => one.class(WORD_BORDERS.iter().copied().collect(), 1, Some(1)),
+            b'L' => one.bytes(b"\n", false),
+            _ => one.class(letters().complement(), 1, Some(1)),
+        }
+        let mut two = Builder::default();
+        two.bytes(b"\r\n", false);
+        builder.either(vec![two, one], false);
+        part.other(2);
+        Ok(())
+    }
+
+    /// `!(W)` is a letter or a digit. The others, and those at the ends of a part, would be borders that must not be there.
+    fn no_border(
+        &mut self,
+        builder: &mut Builder,
+        letter: u8,
+        part: &mut Part,
+    ) -> Result<(), Trouble> {
+        if letter != b'W' || part.bytes == 0 || matches!(self.rest(), [] | [b'*' | b'{', ..]) {
+            return Err(Trouble::never("an excluded border"));
+        }
+        builder.class(letters(), 1, Some(1));
+        part.other(1);
+        Ok(())
     }
 
     /// Pairs of digits.
@@ -307,15 +382,11 @@ impl<'a> Reader<'a> {
             return Err(Trouble::never("alternatives nested too deep"));
         }
         let negated = self.rest().first() == Some(&b'!');
-        let body = self.rest().get(usize::from(negated)..).unwrap_or_default();
-        if let [b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] = body {
-            let letter = *letter;
-            self.at += 3 + usize::from(negated);
-            return border(builder, letter, negated);
-        }
         self.at += 1 + usize::from(negated);
-        if negated && self.style.caseless {
-            return Err(Trouble::wrong("excluded alternatives cannot be caseless"));
+        if negated && (self.style.caseless || self.style.wide) {
+            return Err(Trouble::wrong(
+                "excluded alternatives cannot have modifiers",
+            ));
         }
         if self.singles(builder, negated) {
             return Ok(());
@@ -425,19 +496,13 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `(B)`, `(L)` and `(W)`; what is not `(W)` is a letter or a digit.
-fn border(builder: &mut Builder, letter: u8, negated: bool) -> Result<(), Trouble> {
-    match (letter, negated) {
-        (b'B', false) => builder.edge(Edge::Word),
-        (b'L', false) => builder.edge(Edge::Line),
-        (b'W', false) => builder.edge(Edge::NotWord),
-        (b'W', true) => {
-            let set = (0..=u8::MAX).filter(u8::is_ascii_alphanumeric).collect();
-            builder.class(set, 1, Some(1));
-        }
-        _ => return Err(Trouble::never("an excluded border")),
-    }
-    Ok(())
+/// The bytes that `clamscan` takes for `(B)` in the middle of a part.
+const WORD_BORDERS: &[u8] = b"\t\n\x0b\x0c\r \"'-./<=>@_";
+
+const NEAR_BORDER: &str = "a border beside a bounded range";
+
+fn letters() -> ByteSet {
+    (0..=u8::MAX).filter(u8::is_ascii_alphanumeric).collect()
 }
 
 fn digit(character: u8) -> Option<u8> {
@@ -537,7 +602,14 @@ mod tests {
                 r#""ab" ("c" | ByteSet[de]{1-1} "f") "g""#,
             ),
             ("(B)6162(L)", r#"Word "ab" Line"#),
-            ("(W)6162!(W)", r#"NotWord "ab" set of 62{1-1}"#),
+            ("(W)6162!(W)63", r#"NotWord "ab" set of 62{1-1} "c""#),
+            ("6162(B)63", r#""ab" ("\r\n" | set of 16{1-1}) "c""#),
+            ("6162(L)63", r#""ab" ("\r\n" | "\n") "c""#),
+            ("6162(W)*(B)6364", r#""ab" NotWord <0-> Word "cd""#),
+            (
+                "6162(W){9}63",
+                r#""ab" ("\r\n" | set of 194{1-1}) {9-9} "c""#,
+            ),
         ];
         for (body, expected) in rows {
             assert_eq!(
@@ -628,7 +700,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excluded_cannot_be_caseless() {
+    fn what_is_excluded_has_no_modifiers() {
         let caseless = Style {
             caseless: true,
             ..Style::default()
@@ -649,6 +721,9 @@ mod tests {
             ("6162{5-3}6364", "a range that ends before it begins"),
             ("6162(63|)64", "an alternative without any byte"),
             ("!(B)6162", "an excluded border"),
+            ("6162!(W)", "an excluded border"),
+            ("6162(W){1-2}6364", "a border beside a bounded range"),
+            ("6162{1-2}(B)6364", "a border beside a bounded range"),
             (&deep, "alternatives nested too deep"),
             (&many, "a pattern of too many parts"),
             (&long, "too many bytes in a row"),

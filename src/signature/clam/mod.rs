@@ -5,9 +5,18 @@
 #![forbid(unsafe_code)]
 
 mod body;
+mod compare;
+mod container;
+mod description;
 mod digests;
+mod expression;
+mod ignore;
+mod ldb;
 mod ndb;
 mod offset;
+mod pcre;
+mod regex;
+pub mod waiting;
 
 use std::borrow::Cow;
 use std::io::{self, BufRead};
@@ -16,7 +25,10 @@ use super::pattern::NoPattern;
 use super::{Intake, Item, Notes, Until, lines};
 use crate::path::printable;
 
+pub use container::Containers;
 pub use digests::{AllowedDigests, FileDigests, SectionDigests};
+pub use ignore::IgnoredNames;
+pub use ldb::Logical;
 pub use ndb::{Bodies, PlainBodies};
 
 /// The functionality level that signatures compare with: that of ClamAV 1.4.6, whose manual has the table.

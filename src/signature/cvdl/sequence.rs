@@ -236,13 +236,7 @@ fn offset(sequence: &mut Sequence, strict: bool) -> Result<Option<Offset>, Strin
     if begins.is_none() {
         trim_start(sequence);
     }
-    while let Some(Element::Class { min, max, .. }) = sequence.last_mut() {
-        *max = Some(*min);
-        if *min > 0 {
-            break;
-        }
-        sequence.pop();
-    }
+    trim_end(sequence);
     let Some((from, to)) = begins else {
         return Ok(None);
     };
@@ -263,6 +257,26 @@ fn trim_start(sequence: &mut Sequence) {
     sequence.drain(..leading);
     if let Some(Element::Class { min, max, .. }) = sequence.first_mut() {
         *max = Some(*min);
+    }
+}
+
+/// Any number of bytes may stand behind a sequence: of what it ends with, the least counts.
+fn trim_end(sequence: &mut Sequence) {
+    loop {
+        match sequence.last_mut() {
+            Some(Element::Class { min: 0, .. } | Element::Gap { min: 0, .. }) => {
+                sequence.pop();
+            }
+            Some(Element::Class { min, max, .. }) => {
+                *max = Some(*min);
+                return;
+            }
+            Some(Element::Gap { min, max }) => {
+                *max = Some(*min);
+                return;
+            }
+            _ => return,
+        }
     }
 }
 

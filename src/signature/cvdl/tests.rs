@@ -207,6 +207,8 @@ fn what_stands_at_the_ends_counts_with_its_least() {
         (r#"'x'{2,9}, "abc""#, r#""xxabc""#),
         (r#""abc", .*"#, r#""abc""#),
         (r#""abc", .*, 'x'?"#, r#""abc""#),
+        (r#""abc", 'x'?, .*"#, r#""abc""#),
+        (r#""abc", @2-5"#, r#""abc", @2"#),
         (r#""abc", \d+"#, r#""abc", '0'-'9'"#),
         (r#""abc", 'x'{2,9}"#, r#""abcxx""#),
         (r#"((.*, "a") | "b"), "c""#, r#"("ac" OR "bc")"#),

@@ -58,7 +58,7 @@ impl List {
             (None, 0, Some(0)) => Ok(()),
             (Some(set), ..) => self.item(f, &format_args!("{}{times}", One(set))),
             (None, 0, None) => self.item(f, &".*"),
-            (None, min, None) => self.item(f, &format_args!("@{min}, .*")),
+            (None, min, None) => self.item(f, &format_args!(".*, @{min}")),
             (None, min, Some(max)) => self.item(f, &Gap(min, max)),
         }
     }
