@@ -131,6 +131,10 @@ fn string(random: &mut Random) -> String {
                 ".*?l",
             ]);
             let head = random.of(&["", "", "^", "[0-9]", "(a|h)", "\\b"]);
+            // At the ends of a content, yara sees the border of a word where there is none.
+            let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+            let head = if is_word(word.first()) { head } else { "" };
+            let tail = if is_word(word.last()) { tail } else { "+" };
             let flags = random.of(&["", "i", "s", "is"]);
             let modifiers = random.of(&["", "", " nocase", " wide", " fullword", " ascii wide"]);
             format!("/{head}{text}{tail}/{flags}{modifiers}")
