@@ -279,6 +279,15 @@ fn a_database_is_checked_without_a_daemon() {
     ] {
         assert!(text.lines().any(|shown| shown == line), "{line} in {text}");
     }
+    let slow = "rule Slow { strings: $a = \"x\" condition: $a }\n";
+    site.write("db/d.yar", slow);
+    let checked = run(VFINDD, &["--check-database", &db], b"");
+    let text = out(&checked);
+    assert_eq!(checked.status.code(), Some(0), "{text}");
+    assert!(
+        text.contains(&format!("slow: {db}/d.yar:1: YARA Slow is slow")),
+        "{text}"
+    );
     site.write("db/b.cvdl", ":Twice, \"needle c\" #\n:Bad, nonsense #\n");
     let checked = run(VFINDD, &["--check-database", &db, "/nonexistent"], b"");
     assert_eq!(checked.status.code(), Some(255));
