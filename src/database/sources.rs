@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
+use super::folder::add_folder;
 use super::read::open;
 use crate::signature::cvdl::{Cvdl, Strict};
 use crate::signature::{self, FORMATS, Format};
@@ -28,7 +29,7 @@ pub const BUILTIN_NAME: &str = "built-in";
 const LIST_LIMIT: u64 = 16 * 1024 * 1024;
 
 /// The most files that one database is made of: more is no folder of signatures.
-const FILES: usize = 65_536;
+pub(super) const FILES: usize = 65_536;
 
 /// What to load. Everything is read again at each reload.
 #[derive(Debug, Clone, Default)]
@@ -95,6 +96,8 @@ pub struct Stamp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     files: Vec<(PathBuf, Option<Stamp>)>,
+    /// Those that sources include.
+    pub(super) included: Vec<(PathBuf, Option<Stamp>)>,
     /// Why the files are not known.
     problem: Option<String>,
 }
@@ -172,7 +175,7 @@ impl Sources {
         for path in &self.databases {
             let metadata = fs::metadata(path).map_err(|error| unreadable(path, error))?;
             match metadata.is_dir() {
-                true => folder(path, &mut listing)?,
+                true => add_folder(path, &mut listing)?,
                 false => listing.sources.push(named(path)?),
             }
         }
@@ -199,8 +202,8 @@ impl Sources {
         Ok(listing)
     }
 
-    /// The state of all files now.
-    pub fn snapshot(&self) -> Snapshot {
+    /// The state of all files now, with those that sources include.
+    pub(super) fn snapshot(&self, included: Vec<PathBuf>) -> Snapshot {
         let (paths, problem) = match self.list() {
             Ok(listing) => {
                 let files = listing.sources.iter().filter_map(Source::path);
@@ -214,12 +217,13 @@ impl Sources {
         };
         Snapshot {
             files: paths.into_iter().map(stamp).collect(),
+            included: included.into_iter().map(stamp).collect(),
             problem,
         }
     }
 
-    /// The folders in which a change may be one of the signatures.
-    pub fn folders(&self) -> Vec<PathBuf> {
+    /// The folders in which a change may be one of the signatures, or of those that sources include.
+    pub(super) fn folders(&self, included: Vec<PathBuf>) -> Vec<PathBuf> {
         let is_folder = |path: &&PathBuf| path.is_dir();
         let (mut folders, alone): (Vec<_>, Vec<_>) = {
             let (folders, files): (Vec<_>, Vec<_>) = self.databases.iter().partition(is_folder);
@@ -231,7 +235,11 @@ impl Sources {
         });
         let named = self.files.iter().map(|(path, _)| path);
         let named = named.chain(alone).chain(&self.lists).chain(&self.noloads);
-        for path in named.cloned().chain(listed.unwrap_or_default()) {
+        for path in named
+            .cloned()
+            .chain(listed.unwrap_or_default())
+            .chain(included)
+        {
             folders.push(match path.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
                 _ => PathBuf::from("."),
@@ -261,7 +269,7 @@ fn named(path: &Path) -> Result<Source, LoadError> {
     }
 }
 
-fn format_of(path: &Path) -> Option<&'static dyn Format> {
+pub(super) fn format_of(path: &Path) -> Option<&'static dyn Format> {
     let extension = path.extension()?.to_str()?.to_ascii_lowercase();
     signature::format_by_extension(&extension)
 }
@@ -272,54 +280,6 @@ fn extensions() -> String {
     let mut all: Vec<_> = all.map(|extension| format!(".{extension}")).collect();
     all.sort();
     all.join(" ")
-}
-
-/// Adds the files of a folder by their names, in the order of bytes. Folders in it are not entered: who keeps old
-/// signatures there does not want them back.
-fn folder(folder: &Path, listing: &mut Listing) -> Result<(), LoadError> {
-    let failed = |error| unreadable(folder, error);
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        names.push(entry.map_err(failed)?.file_name());
-        if names.len() > FILES {
-            let error = io::Error::other(format!("more than {FILES} files"));
-            return Err(failed(error));
-        }
-    }
-    names.sort();
-    for name in names {
-        if is_companion(&name) {
-            continue;
-        }
-        let path = folder.join(&name);
-        let is_folder = || fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir());
-        let reason = match format_of(&path) {
-            _ if is_folder() => "a folder, which is not entered",
-            Some(format) => {
-                listing.sources.push(Source::file(&path, format));
-                continue;
-            }
-            None => "no known kind of signatures ends like this",
-        };
-        listing.unloaded.push(Unloaded {
-            path: path.display().to_string(),
-            reason: reason.to_owned(),
-        });
-    }
-    Ok(())
-}
-
-/// Tells whether a file is one that freshclam, editors and package managers keep beside signatures, and that holds none.
-fn is_companion(name: &OsStr) -> bool {
-    const NAMES: &[&[u8]] = &[b"freshclam.dat", b"mirrors.dat", b"COPYING"];
-    const STARTS: &[&[u8]] = &[b".", b"tmp.", b"#"];
-    const ENDS: &[&[u8]] = &[
-        b".sign", b".info", b".tmp", b".part", b".lock", b".cdiff", b"~",
-    ];
-    let name = name.as_bytes();
-    NAMES.contains(&name)
-        || STARTS.iter().any(|start| name.starts_with(start))
-        || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 pub(super) fn unreadable(path: &Path, error: io::Error) -> LoadError {

@@ -172,20 +172,22 @@ fn two_daemons_share_no_file() {
     }
 }
 
-fn pipe(path: &Path) {
-    use rustix::fs::{CWD, FileType, Mode, mknodat};
-    mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+/// Keeps a data file from being made, as another process does that makes it: whoever wants it waits.
+fn occupied(data: &Path) -> std::fs::File {
+    let path = format!("{}.new", data.display());
+    let file = std::fs::File::create(path).unwrap();
+    file.lock().unwrap();
+    file
 }
 
-/// Signatures that never come: a pipe into which nobody writes.
 #[test]
 fn a_daemon_that_still_loads_ends_when_it_is_told_to_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let (list, number) = (folder.path().join("list"), folder.path().join("number"));
-    pipe(&list);
+    let (data, number) = (folder.path().join("data"), folder.path().join("number"));
+    let _lock = occupied(&data);
     let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_vfindd"))
         .args(["--svsp-port=0", "--quiet=2"])
-        .arg(format!("--md5={}", list.display()))
+        .arg(format!("--vdl-data-file={}", data.display()))
         .arg(format!("--pidfile={}", number.display()))
         .stdin(std::process::Stdio::null())
         .spawn()
@@ -208,14 +210,16 @@ fn a_daemon_that_still_loads_ends_when_it_is_told_to_and_leaves_nothing() {
 #[test]
 fn a_reload_that_never_ends_does_not_keep_a_daemon_from_ending() {
     let folder = tempfile::tempdir().unwrap();
-    let list = folder.path().join("list");
+    let (list, data) = (folder.path().join("list"), folder.path().join("data"));
     std::fs::write(&list, "").unwrap();
-    let mut daemon = Daemon::start(&[&format!("--md5={}", list.display())]);
-    std::fs::remove_file(&list).unwrap();
-    pipe(&list);
+    let mut daemon = Daemon::start(&[
+        &format!("--md5={}", list.display()),
+        &format!("--vdl-data-file={}", data.display()),
+    ]);
+    let _lock = occupied(&data);
+    std::fs::write(&list, "900150983cd24fb0d6963f7d28e17f72:3:Abc\n").unwrap();
     daemon.signal(Signal::HUP);
-    let me = std::env::current_exe().unwrap();
-    assert!(daemon.connect().scan(&me).starts_with("DONE 0 "));
+    assert!(daemon.connect().scan(&list).starts_with("DONE 0 "));
     daemon.signal(Signal::TERM);
     assert_eq!(daemon.wait(), Some(0));
 }

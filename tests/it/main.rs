@@ -25,11 +25,13 @@ mod differential;
 mod docs;
 mod ends;
 mod examples;
+mod explain;
 #[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod identity;
+mod late;
 mod layering;
 mod model;
 mod model_play;

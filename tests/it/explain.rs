@@ -1,0 +1,140 @@
+//! `vfind --explain`: what it says of a rule and a file, part by part.
+
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output};
+
+const RULES: &str =
+    ":whole, (\"alpha\" AND \"be\", @0-3, \"ta\") XOR NOT ~~\"gam-ma\", .*, 'z'{2,5} #
+<\"JPEG\">
+:only, \"alpha\" #
+<>
+:numbers, @@2, \\d+, \"x\" #
+";
+
+fn explain(folder: &Path, rule: &str, file: &str) -> Output {
+    std::fs::write(folder.join("v.vdl"), RULES).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_vfind"))
+        .current_dir(folder)
+        .args(["--vdl=v.vdl", &format!("--explain={rule}"), file])
+        .output()
+        .unwrap()
+}
+
+/// The lines, with the folder's name left out.
+fn lines(output: &Output, folder: &Path) -> Vec<String> {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let folder = format!("{}/", folder.display());
+    text.lines().map(|line| line.replace(&folder, "")).collect()
+}
+
+#[test]
+fn each_part_of_a_rule_holds_or_fails_and_it_is_said_where() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("text"), "the alpha, be ta, ga mm a.zz\n").unwrap();
+    let output = explain(folder.path(), "whole", "text");
+    assert_eq!(
+        lines(&output, folder.path()),
+        [
+            "\"text\": CVDL whole holds, end at 16",
+            "  XOR: holds, ends at 16",
+            "    AND: holds, ends at 16",
+            "      \"alpha\": holds at 4 to 9",
+            "      \"be\", @0-3, \"ta\": holds, begins at 9 to 12, ends at 16",
+            "    NOT: fails",
+            "      ~~\"gamma\", .*, \"zz\": holds, ends at 28",
+        ]
+    );
+    assert_eq!(output.status.code(), Some(23));
+    std::fs::write(at("text"), "ab9x").unwrap();
+    let output = explain(folder.path(), "CVDL numbers", "text");
+    let said = lines(&output, folder.path());
+    assert_eq!(said[0], "\"text\": CVDL numbers holds, end at 4");
+    assert_eq!(
+        said.last().unwrap(),
+        "  @@2, '0'-'9', '0'-'9'*, \"x\": holds, ends at 4"
+    );
+    std::fs::write(at("text"), "a9x").unwrap();
+    let output = explain(folder.path(), "CVDL numbers", "text");
+    assert!(lines(&output, folder.path())[0].ends_with("does not hold"));
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn the_type_of_an_object_and_what_is_in_a_container_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("page"),
+        "<html>\n<body>alpha</body></html>\n",
+    )
+    .unwrap();
+    let output = explain(folder.path(), "only", "page");
+    assert_eq!(
+        lines(&output, folder.path()),
+        [
+            "\"page\": CVDL only does not hold",
+            "  for types [\"JPEG\"]: fails",
+            "    type of the object: HTML text",
+            "  \"alpha\": holds at 13 to 18",
+        ]
+    );
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(b"\xff\xd8\xff\xe0 alpha").unwrap();
+    std::fs::write(folder.path().join("picture.gz"), packed.finish().unwrap()).unwrap();
+    let output = explain(folder.path(), "only", "picture.gz");
+    let said = lines(&output, folder.path());
+    let inner = said
+        .iter()
+        .position(|line| line.starts_with("\"picture.gz\" -> "))
+        .unwrap();
+    assert_eq!(
+        said[inner..][1..],
+        [
+            "  for types [\"JPEG\"]: holds",
+            "    type of the object: JPEG image",
+            "  \"alpha\": holds at 5 to 10",
+        ]
+    );
+    assert_eq!(output.status.code(), Some(23));
+}
+
+#[test]
+fn what_cannot_be_explained_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("text"), "x").unwrap();
+    for (rule, file, words) in [
+        ("absent", "text", "no such rule"),
+        ("whole", "nothing", "No such file"),
+        ("whole", ".", "files alone"),
+    ] {
+        let output = explain(folder.path(), rule, file);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains(words), "{rule} {file}: {said}");
+        assert_eq!(output.status.code(), Some(255), "{rule} {file}");
+    }
+}
+
+#[test]
+fn a_name_in_two_files_is_an_error_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["a.vdl", "b.vdl"] {
+        std::fs::write(folder.path().join(name), ":same, \"x\" #\n").unwrap();
+    }
+    let run = |options: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfind"));
+        command.current_dir(folder.path()).args(options);
+        command.args(["--vdl=a.vdl", "--vdl=b.vdl", "--exit-on-error", "--vlist"]);
+        command.output().unwrap()
+    };
+    assert_eq!(run(&[]).status.code(), Some(0));
+    for option in ["-d", "--dup-check"] {
+        let output = run(&[option]);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("b.vdl: the name `same` is already in a.vdl"),
+            "{said}"
+        );
+        assert_eq!(output.status.code(), Some(255));
+    }
+}
