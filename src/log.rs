@@ -33,6 +33,9 @@ pub fn start(quiet: u8) {
 /// Complaints that are said one by one; of more, only the number is said.
 const COMPLAINTS: usize = 100;
 
+/// Slow rules that are named one by one.
+const SLOW: usize = 10;
+
 /// Names of several signatures that `--check-database` prints; of more, only the number is said.
 const DUPLICATES: usize = 20;
 
@@ -55,6 +58,12 @@ pub fn loaded(report: &Report, complaints_are_the_end: bool) -> Result<(), Strin
     }
     for warning in report.warnings.iter().take(COMPLAINTS) {
         warn!("{warning}");
+    }
+    for slow in report.slow.iter().take(SLOW) {
+        warn!("{slow}");
+    }
+    if let Some(more @ 1..) = report.slow_count.checked_sub(SLOW as u64) {
+        warn!("{more} more rules are slow, see --check-database");
     }
     for complaint in report.complaints.iter().take(COMPLAINTS) {
         error!("not loaded: {complaint}");

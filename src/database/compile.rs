@@ -82,6 +82,7 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
     } = taking;
     report.refused(compiler.complaints(), compiler.tally().complaints);
     report.left_out = compiler.tally().ignored;
+    report.warn(compiler.warnings());
     let write = |report: &mut Report| {
         let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
         let mut writer = Writer::new(out)?;

@@ -17,6 +17,12 @@ use crate::signature::{Aside, Complaint, Item, Remark, RemarkKind, Until};
 /// Complaints that are kept: a file in the wrong format would fill memory with them. All are counted.
 const COMPLAINTS: usize = 1000;
 
+/// Slow rules that are printed.
+const LISTED: usize = 10;
+
+/// Slow rules that are kept. All are counted.
+const SLOW: usize = 100;
+
 /// The longest reason that is kept, in bytes: it may hold a piece of the source.
 const REASON: usize = 4096;
 
@@ -38,6 +44,10 @@ pub struct Report {
     pub left_out: u64,
     /// Signatures that sources take away by their names (`.ign2`).
     pub ignored: u64,
+    /// Rules that cost more than others in every scan, with the reason; at most a hundred.
+    pub slow: Vec<Complaint>,
+    /// All such rules.
+    pub slow_count: u64,
     /// What stood in folders and was not read.
     #[serde(skip)]
     pub unloaded: Vec<Unloaded>,
@@ -188,6 +198,13 @@ impl Report {
         None
     }
 
+    /// Rules that cost more than others.
+    pub(super) fn warn(&mut self, slow: Vec<Complaint>) {
+        self.slow_count = slow.len() as u64;
+        self.slow = slow;
+        self.slow.truncate(SLOW);
+    }
+
     /// What the compiler itself could not take, when it has taken all.
     pub(super) fn refused(&mut self, complaints: &[Complaint], count: u64) {
         for complaint in complaints {
@@ -275,6 +292,13 @@ impl fmt::Display for Report {
         let more = self.complaint_count - self.complaints.len() as u64;
         if more > 0 {
             writeln!(f, "not understood: {more} more")?;
+        }
+        for slow in self.slow.iter().take(LISTED) {
+            writeln!(f, "slow: {slow}")?;
+        }
+        let more = self.slow_count.saturating_sub(LISTED as u64);
+        if more > 0 {
+            writeln!(f, "slow: {more} more")?;
         }
         for (count, what) in [
             (self.left_out, "left out by --noload"),
