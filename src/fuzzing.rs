@@ -101,6 +101,51 @@ fn check_replies(out: &[u8]) {
     }
 }
 
+/// Rules in YARA's language, then after a zero a content: they load or are complained about, and what loaded is the same
+/// after it was written and read.
+#[cfg(feature = "yara")]
+pub fn yara(data: &[u8]) {
+    use crate::engine::search::Extent;
+    use crate::engine::{Compiler, Match, Matcher, Subject};
+    use crate::filetype::UNKNOWN;
+    use crate::object::Object;
+    use crate::signature::Format;
+    use crate::signature::yara::Yara;
+    use crate::stop::Stop;
+
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let mut text = parts.next().unwrap_or_default();
+    let content = parts.next().unwrap_or_default();
+    let mut compiler = Compiler::default();
+    // Memory does not fail to be read.
+    let _ = Yara.parse(&mut text, "fuzz.yar", &mut compiler);
+    let lines = data.split(|byte| *byte == b'\n').count() as u32;
+    assert!(
+        compiler
+            .complaints()
+            .iter()
+            .all(|complaint| complaint.line <= lines)
+    );
+    let Ok(database) = compiler.in_memory() else {
+        return;
+    };
+    let object = Object::memory(content.to_vec().into(), Stop::never());
+    let stop = Stop::after(Duration::from_secs(1), Cancel::default());
+    let mut matcher = Matcher::new(&database, Extent::default(), stop);
+    let _ = matcher.feed(content);
+    let matches = matcher.finish(&Subject {
+        file_type: &UNKNOWN,
+        layout: None,
+        containers: &[],
+        object: Ok(&object),
+        name: b"fuzz",
+        allowed: false,
+        contiguous: u64::MAX,
+    });
+    let known = |found: &Match| database.knows(&found.signature);
+    assert!(matches.findings.iter().all(known));
+}
+
 /// A signature file of the format that the first byte picks: it loads or is complained about, and what loaded can be
 /// searched for.
 pub fn signature(data: &[u8]) {

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Seek, Write};
 use serde::{Deserialize, Serialize};
 
 use super::LoadError;
+use super::include::include;
 use super::names::Names;
 use super::read::{Reading, Seen};
 use super::report::Report;
@@ -137,6 +138,16 @@ impl Intake for Taking {
         if let Some(item) = self.report.take(item) {
             self.compiler.take(item);
         }
+    }
+
+    fn beside(&mut self, from: &str, name: &str, limit: u64) -> Result<(String, Vec<u8>), String> {
+        let source = self.report.sources.last().map(|source| &source.source);
+        let top = source
+            .and_then(Source::path)
+            .ok_or("only a file can include others")?;
+        let (name, text, included) = include(&top, from, name, limit)?;
+        self.report.include(included);
+        Ok((name, text))
     }
 }
 

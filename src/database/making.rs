@@ -9,6 +9,7 @@ use tracing::{info, warn};
 use super::compile::{Meta, Order};
 use super::compiler::Compiling;
 use super::error::LoadError;
+use super::include::Included;
 use super::mapped::map;
 use super::place::{DataFile, New, in_memory, seal};
 use super::read::digest;
@@ -152,6 +153,9 @@ fn has_changed(made: &SourceReport) -> bool {
     let Ok(metadata) = std::fs::metadata(&path) else {
         return true;
     };
+    if made.included.iter().any(Included::has_changed) {
+        return true;
+    }
     if made.stamp == Some(Stamp::of(&metadata)) {
         return false;
     }

@@ -11,6 +11,7 @@ mod compiler;
 mod error;
 mod folder;
 mod generation;
+mod include;
 mod making;
 mod mapped;
 mod names;
@@ -36,11 +37,12 @@ use crate::signature::Intake;
 pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
 pub use error::{LoadError, Refused};
 pub use generation::Generation;
+use include::Included;
 use making::{Existing, Opened, existing, misfit, open};
 pub use making::{Settings, attach};
 use place::DataFile;
 use report::Report;
-use sources::{Listing, Snapshot, Source};
+use sources::{Listing, Snapshot, Source, Stamp};
 pub use status::Status;
 
 /// The largest image in memory, in bytes, that is kept for a way back: it costs as much memory as it is long. A data file
@@ -106,11 +108,13 @@ impl Live {
     pub fn start(settings: impl Into<Settings>) -> Result<Self, LoadError> {
         let settings = settings.into();
         let data_file = settings.data_file.clone().map(DataFile::new);
-        let tried = settings.sources.snapshot();
+        let mut tried = settings.sources.snapshot(Vec::new());
         let listing = settings.sources.list()?;
         let opened = first(&settings, data_file.as_ref(), &listing)?;
+        let current = Generation::new(1, opened, listing);
+        tried.included = as_read(&current);
         Ok(Self {
-            current: ArcSwap::from_pointee(Generation::new(1, opened, listing)),
+            current: ArcSwap::from_pointee(current),
             data_file,
             settings,
             turn: Mutex::default(),
@@ -140,12 +144,18 @@ impl Live {
 
     /// The state of the sources now.
     pub fn snapshot(&self) -> Snapshot {
-        self.settings.sources.snapshot()
+        self.settings.sources.snapshot(self.included())
     }
 
     /// The folders in which a change may be one of the sources.
     pub fn folders(&self) -> Vec<PathBuf> {
-        self.settings.sources.folders()
+        self.settings.sources.folders(self.included())
+    }
+
+    /// The files that the sources in use include.
+    fn included(&self) -> Vec<PathBuf> {
+        let current = self.current();
+        current.report.included().map(Included::path).collect()
     }
 
     /// Loads the same sources again and puts them to use. Reads files and waits for a compiler: not for an async thread.
@@ -157,6 +167,9 @@ impl Live {
         let tried = self.snapshot();
         unpoisoned(&self.state).tried = tried;
         let result = self.renew();
+        if result.is_ok() {
+            unpoisoned(&self.state).tried.included = as_read(&self.current());
+        }
         let epoch = match &result {
             Ok(Reloaded::New(epoch) | Reloaded::Same(epoch)) => Ok(epoch.clone()),
             Err(refused) => Err(refused.to_string()),
@@ -198,7 +211,6 @@ impl Live {
     /// There is none, or it cannot be used.
     pub fn rollback(&self) -> Result<Epoch, Refused> {
         let _alone = unpoisoned(&self.turn);
-        let tried = self.snapshot();
         let opened = match &self.data_file {
             Some(data_file) => {
                 let previous = data_file.open_previous().map_err(Refused::NoWayBack)?;
@@ -219,8 +231,10 @@ impl Live {
             }
         };
         let previous = kept(&self.current());
+        let epoch = self.put(opened, Listing::default(), previous);
+        let tried = self.snapshot();
         unpoisoned(&self.state).tried = tried;
-        Ok(self.put(opened, Listing::default(), previous))
+        Ok(epoch)
     }
 
     /// What is in use, and what became of the last reload.
@@ -249,6 +263,13 @@ impl Live {
         }
         epoch
     }
+}
+
+/// The states in which the files that sources include were read.
+fn as_read(generation: &Generation) -> Vec<(PathBuf, Option<Stamp>)> {
+    let included = generation.report.included();
+    let states = included.map(|included| (included.path(), Some(included.stamp)));
+    states.collect()
 }
 
 /// The image of a generation for a way back without a data file.

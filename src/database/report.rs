@@ -8,6 +8,7 @@ use data_encoding::HEXLOWER;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::include::Included;
 use super::read::Seen;
 use super::sources::{Source, Stamp, Unloaded};
 use crate::engine::Tally;
@@ -53,6 +54,8 @@ pub struct SourceReport {
     pub sha256: [u8; 32],
     /// The state of the file; `None` if that does not tell a later one from it.
     pub stamp: Option<Stamp>,
+    /// The files that were read because it names them.
+    pub included: Vec<Included>,
     /// What was taken of it.
     pub counts: Counts,
     /// What was not understood.
@@ -126,6 +129,7 @@ impl Report {
             length: 0,
             sha256: [0; 32],
             stamp: None,
+            included: Vec::new(),
             counts: Counts::default(),
             complaints: 0,
             asides: BTreeMap::new(),
@@ -146,6 +150,18 @@ impl Report {
         };
         // What the compiler itself could not take.
         source.complaints += after.complaints - before.complaints;
+    }
+
+    /// Remembers a file that the source that was begun last names.
+    pub(super) fn include(&mut self, included: Included) {
+        if let Some(source) = self.sources.last_mut() {
+            source.included.push(included);
+        }
+    }
+
+    /// All files that sources name.
+    pub(super) fn included(&self) -> impl Iterator<Item = &Included> {
+        self.sources.iter().flat_map(|source| &source.included)
     }
 
     /// Keeps something that is not the compiler's to take, of the source that was begun last. Anything else is given back.
@@ -197,6 +213,9 @@ impl Report {
         for source in &self.sources {
             part(source.source.format.as_bytes());
             part(&source.sha256);
+            for included in &source.included {
+                part(included.sha256());
+            }
         }
         part(b"");
         for name in unwanted {

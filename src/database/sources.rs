@@ -96,6 +96,8 @@ pub struct Stamp {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     files: Vec<(PathBuf, Option<Stamp>)>,
+    /// Those that sources include.
+    pub(super) included: Vec<(PathBuf, Option<Stamp>)>,
     /// Why the files are not known.
     problem: Option<String>,
 }
@@ -200,8 +202,8 @@ impl Sources {
         Ok(listing)
     }
 
-    /// The state of all files now.
-    pub fn snapshot(&self) -> Snapshot {
+    /// The state of all files now, with those that sources include.
+    pub(super) fn snapshot(&self, included: Vec<PathBuf>) -> Snapshot {
         let (paths, problem) = match self.list() {
             Ok(listing) => {
                 let files = listing.sources.iter().filter_map(Source::path);
@@ -215,12 +217,13 @@ impl Sources {
         };
         Snapshot {
             files: paths.into_iter().map(stamp).collect(),
+            included: included.into_iter().map(stamp).collect(),
             problem,
         }
     }
 
-    /// The folders in which a change may be one of the signatures.
-    pub fn folders(&self) -> Vec<PathBuf> {
+    /// The folders in which a change may be one of the signatures, or of those that sources include.
+    pub(super) fn folders(&self, included: Vec<PathBuf>) -> Vec<PathBuf> {
         let is_folder = |path: &&PathBuf| path.is_dir();
         let (mut folders, alone): (Vec<_>, Vec<_>) = {
             let (folders, files): (Vec<_>, Vec<_>) = self.databases.iter().partition(is_folder);
@@ -232,7 +235,11 @@ impl Sources {
         });
         let named = self.files.iter().map(|(path, _)| path);
         let named = named.chain(alone).chain(&self.lists).chain(&self.noloads);
-        for path in named.cloned().chain(listed.unwrap_or_default()) {
+        for path in named
+            .cloned()
+            .chain(listed.unwrap_or_default())
+            .chain(included)
+        {
             folders.push(match path.parent() {
                 Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
                 _ => PathBuf::from("."),

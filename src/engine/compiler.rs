@@ -282,10 +282,13 @@ impl Compiler {
         Ok(Vec::new())
     }
 
-    /// The YARA rules that cost more than others.
-    #[cfg(feature = "yara")]
-    pub fn slow(&self) -> &[late::yara::Slow] {
-        self.yara.as_ref().map_or(&[], late::yara::Compiler::slow)
+    /// The rules that cost more than others, with the reason.
+    pub fn warnings(&self) -> Vec<Complaint> {
+        #[cfg(feature = "yara")]
+        let slow = self.yara.iter().flat_map(late::yara::Compiler::slow);
+        #[cfg(not(feature = "yara"))]
+        let slow = std::iter::empty::<&Complaint>();
+        slow.cloned().collect()
     }
 
     fn is_unwanted(&self, name: &SignatureName) -> bool {

@@ -26,7 +26,10 @@ const OVERLAP: u64 = 1024 * 1024;
 
 /// Regular expressions of a database, each compiled when it is needed for the first time.
 #[derive(Debug)]
-pub(super) struct Expressions(Box<[OnceLock<Result<Expression, String>>]>);
+pub(super) struct Expressions(Box<[OnceLock<Made>]>);
+
+/// Boxed, because most are never made.
+type Made = Result<Box<Expression>, String>;
 
 impl Expressions {
     /// Room for so many.
@@ -38,8 +41,8 @@ impl Expressions {
         let Some(cell) = self.0.get(number as usize) else {
             return Err("no such expression");
         };
-        let made = cell.get_or_init(|| Expression::new(&regex.expression));
-        made.as_ref().map_err(String::as_str)
+        let made = cell.get_or_init(|| Expression::new(&regex.expression).map(Box::new));
+        made.as_deref().map_err(String::as_str)
     }
 }
 

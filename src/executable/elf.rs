@@ -133,9 +133,13 @@ fn section(row: Fields<'_>, wide: bool, end: u64) -> Option<Section> {
     Some(Section::clipped(start, length, end))
 }
 
-/// The place in the file of the address where the program begins: in the first segment that has it, of whatever type.
+/// The place in the file of the address where the program begins: in the first segment that has it, of whatever type. What
+/// begins nowhere, as an object file, is counted from its first byte, as clamscan does.
 fn entry(address: u64, segments: &[Segment]) -> Option<u64> {
-    segments.iter().filter(|_| address > 0).find_map(|segment| {
+    if address == 0 || segments.is_empty() {
+        return Some(0);
+    }
+    segments.iter().find_map(|segment| {
         let within = address.checked_sub(segment.address)?;
         (within < segment.length).then(|| segment.start.checked_add(within))?
     })

@@ -68,10 +68,12 @@ pub(super) fn layout(object: &Object, head: &[u8]) -> io::Result<Option<Layout>>
             _ => {}
         }
     }
-    let entry = begins.and_then(|entry| match entry {
-        Entry::Offset(offset) => Some(offset),
-        Entry::Address(address) => offset(address, &parts),
-    });
+    let entry = match begins {
+        // A library begins nowhere: counted from its first byte, as clamscan does.
+        None => Some(0),
+        Some(Entry::Offset(offset)) => Some(offset),
+        Some(Entry::Address(address)) => offset(address, &parts),
+    };
     Ok(Some(Layout {
         entry,
         sections: parts.into_iter().map(|(_, section)| section).collect(),

@@ -1,7 +1,7 @@
 //! What a content is: the types by which signatures say which objects they are for.
 //!
 //! Told by content alone, never by a name. A type is a row of [`TYPES`], tried from top to bottom; what no row fits is
-//! [`UNKNOWN`]. Containers are told by the table of [`expand`](crate::expand): a row here names their kind.
+//! [`UNKNOWN`]. Containers are told by the table of [`expand`]: a row here names their kind.
 //!
 //! The numbers of targets and the `CL_TYPE` names are those that clamscan gives (`clamscan --debug`, and signatures for each
 //! target). Where clamscan is content with two or three letters, and people would not call it that, the row keeps the target

@@ -48,6 +48,7 @@ pub static TYPES: &[FileType] = &[
     row("PNG image", "CL_TYPE_PNG", 5, &[At(0, b"\x89PNG\r\n\x1a\n")]),
     row("unknown", "CL_TYPE_PNG", 5, &[At(0, b"\x89PNG")]),
     row("TIFF image", "CL_TYPE_TIFF", 5, &[At(0, b"II*\0"), At(0, b"MM\0*")]),
+    row("unknown", "CL_TYPE_TIFF", 5, &[At(0, b"MM")]),
     row("JPEG 2000 image", "CL_TYPE_GRAPHICS", 5, &[At(0, b"\0\0\0\x0cjP  \r\n\x87\n")]),
     row("PC bitmap image", "CL_TYPE_GRAPHICS", 5, &[Where(program::bitmap)]),
     row("unknown", "CL_TYPE_GRAPHICS", 5, &[At(0, b"BM")]),

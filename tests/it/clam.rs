@@ -112,10 +112,12 @@ const LINES: &[(&str, &str)] = &[
     ("ldb", "A;Target:0,Foo:3;0;68656c6c6f"),
     ("ldb", "A;Target:0,FileSize:25;0;68656c6c6f"),
     ("ldb", "A;Target:0,EntryPoint:1-5;0;68656c6c6f"),
-    ("ldb", "A;Target:1,EntryPoint:1-5;0;68656c6c6f"),
+    (
+        "ldb",
+        "A;Engine:81-255,Target:1,EntryPoint:1-5;0;68656c6c6f",
+    ),
     ("ldb", "A;Target:0,IconGroup1:a;0;68656c6c6f"),
     ("ldb", "A;Target:0;0=1&(1|2)>1,2;6162;6364;6566"),
-    ("ldb", "A;Target:0;(0)=1;6162"),
     ("ldb", "A;Target:0;0&;6162"),
     ("ldb", "A;Target:0;0&&0;6162"),
     ("ldb", "A;Target:0;(0;6162"),
@@ -133,6 +135,7 @@ const LINES: &[(&str, &str)] = &[
     ("ldb", "A;Target:0;0&1;6162;0(>>4#ib2#=0x1234)"),
     ("ldb", "A;Target:0;0&1;6162;0(>>4#ib3#=0x1234)"),
     ("ldb", "A;Target:0;0&1;6162;0(>>4#dl3#=1)"),
+    ("ldb", "A;Target:0;0&1;6162;1(>>4#d3#=1)"),
     ("ldb", "A;Target:0;0&1;6162;0(>>4#d3#!1)"),
     ("ldb", "A;Target:0;0&1;6162;0(>>4#d3#>1,<2,=3)"),
     ("ldb", "A;Target:0;0&1;6162;0/hel+o/gi"),
@@ -148,6 +151,18 @@ const LINES: &[(&str, &str)] = &[
 
 /// Lines that one of us takes and the other refuses, and why that stays so.
 const DIFFERENCES: &[(&str, &str, bool, &str)] = &[
+    (
+        "ldb",
+        "A;Target:0;(0)=1;6162",
+        true,
+        "a count behind a part in parentheses; clamscan misses an operator in them",
+    ),
+    (
+        "ldb",
+        "A;Target:1,EntryPoint:1-5;0;68656c6c6f",
+        true,
+        "the level that clamscan wants to be named is met",
+    ),
     (
         "ndb",
         "A:0:*:20(B)6865",
@@ -174,15 +189,9 @@ const DIFFERENCES: &[(&str, &str, bool, &str)] = &[
     ),
     (
         "ldb",
-        "A;Target:0;0 ;6162",
+        "A;Target:0;(0|1) ;6162;6364",
         true,
         "blanks mean nothing; clamscan refuses them at some places",
-    ),
-    (
-        "ldb",
-        "A;Target:0;0&1;6162;1(>>4#d3#=1)",
-        true,
-        "a part beside itself never holds: set aside",
     ),
     (
         "ldb",
@@ -211,10 +220,12 @@ fn is_taken(extension: &str, line: &str) -> bool {
 fn clamscan_takes(folder: &Path, extension: &str, line: &str) -> bool {
     let database = folder.join(format!("test.{extension}"));
     std::fs::write(&database, format!("{line}\n")).unwrap();
+    let content = folder.join("content");
+    std::fs::write(&content, "").unwrap();
     let output = Command::new("clamscan")
         .arg("-d")
         .arg(&database)
-        .arg("/dev/null")
+        .arg(&content)
         .output()
         .unwrap();
     std::fs::remove_file(&database).unwrap();
@@ -311,6 +322,8 @@ fn the_examples_of_the_manual_are_found_by_both_programs() {
             "{example:?}"
         );
         for (position, (is_found, content)) in example.contents.iter().enumerate() {
+            // clamscan passes over what is shorter than six bytes.
+            assert!(content.len() > 5, "{example:?}");
             let file = folder.path().join(format!("content{position}"));
             std::fs::write(&file, content).unwrap();
             let option = format!("--database={}", database.display());

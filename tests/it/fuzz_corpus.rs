@@ -50,3 +50,9 @@ fn any_signature_file_loads_or_is_complained_about() {
 fn any_content_is_matched_or_said_not_to_be() {
     replay("content", vfind::fuzzing::content);
 }
+
+#[cfg(feature = "yara")]
+#[test]
+fn any_yara_rule_loads_or_is_complained_about() {
+    replay("yara", vfind::fuzzing::yara);
+}

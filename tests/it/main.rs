@@ -31,6 +31,7 @@ mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod identity;
+mod late;
 mod layering;
 mod model;
 mod model_play;

@@ -88,6 +88,25 @@ fn no_request_is_lost_and_nothing_grows_however_often_signatures_are_reloaded() 
     }
 }
 
+/// Asks until it is over; for each answer the epoch and the number of findings.
+fn requests(mut talk: Talk, content: &Path, over: &AtomicBool) -> Vec<(String, usize)> {
+    talk.send("ENABLE COVERAGE\n");
+    assert_eq!(talk.text(), "OK");
+    let mut seen = Vec::new();
+    while !over.load(Ordering::Relaxed) {
+        talk.send(format!("SCAN/FILE {}\n", content.display()));
+        let answer = talk.answer();
+        let done = answer.last().unwrap();
+        let count = match done.strip_prefix("DONE ") {
+            Some(rest) => rest.split(' ').next().unwrap().parse().unwrap(),
+            None => panic!("{answer:?}"),
+        };
+        let coverage = &answer[answer.len() - 2];
+        seen.push((coverage.split(' ').nth(5).unwrap().to_owned(), count));
+    }
+    seen
+}
+
 fn stress(isolation: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (source, socket) = (folder.path().join("a.cvdl"), folder.path().join("control"));
@@ -105,27 +124,10 @@ fn stress(isolation: &str) {
     let over = &AtomicBool::new(false);
     let content = &content;
     let (before, seen) = std::thread::scope(|scope| {
-        let work = move |mut talk: Talk| {
-            talk.send("ENABLE COVERAGE\n");
-            assert_eq!(talk.text(), "OK");
-            let mut seen = Vec::new();
-            while !over.load(Ordering::Relaxed) {
-                talk.send(format!("SCAN/FILE {}\n", content.display()));
-                let answer = talk.answer();
-                let done = answer.last().unwrap();
-                let count: usize = match done.strip_prefix("DONE ") {
-                    Some(rest) => rest.split(' ').next().unwrap().parse().unwrap(),
-                    None => panic!("{answer:?}"),
-                };
-                let coverage = &answer[answer.len() - 2];
-                seen.push((coverage.split(' ').nth(5).unwrap().to_owned(), count));
-            }
-            seen
-        };
         let loads: Vec<_> = (0..3)
             .map(|_| {
                 let talk = daemon.connect();
-                scope.spawn(move || work(talk))
+                scope.spawn(move || requests(talk, content, over))
             })
             .collect();
         let mut before = None;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use crate::support::{Daemon, out, run, said};
+use crate::support::{Daemon, has_tools, out, run, said};
 
 const VFINDD: &str = env!("CARGO_BIN_EXE_vfindd");
 
@@ -311,4 +311,94 @@ fn the_same_signatures_have_the_same_fingerprint_elsewhere() {
     assert_eq!(fingerprint(&one), fingerprint(&other));
     other.write("db/c.cvdl", "");
     assert_ne!(fingerprint(&one), fingerprint(&other));
+}
+
+/// A container of one signature that `sigtool` makes, as freshclam would fetch it.
+fn container(name: &str, marker: &str, version: u32) -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let hex: String = marker.bytes().map(|byte| format!("{byte:02x}")).collect();
+    std::fs::write(folder.path().join("COPYING"), "words\n").unwrap();
+    std::fs::write(
+        folder.path().join("test.ndb"),
+        format!("{name}:0:*:{hex}\n"),
+    )
+    .unwrap();
+    let script = format!(
+        "cd '{}' && echo me | sigtool --build=test.cud --unsigned --cvd-version={version}",
+        folder.path().display()
+    );
+    let built = run("sh", &["-c", &script], b"");
+    std::fs::read(folder.path().join("test.cud")).unwrap_or_else(|_| panic!("{built:?}"))
+}
+
+#[test]
+fn a_folder_that_freshclam_keeps_is_followed() {
+    if !has_tools(&["sigtool"]) {
+        return;
+    }
+    let site = Site::new();
+    let put = |name: &str, content: &[u8]| {
+        std::fs::create_dir_all(site.at("db/tmp.0123")).unwrap();
+        std::fs::write(site.at("db/tmp.0123/new"), content).unwrap();
+        std::fs::rename(site.at("db/tmp.0123/new"), site.at("db").join(name)).unwrap();
+    };
+    site.write("db/freshclam.dat", "\0");
+    put("daily.cud", &container("Daily", "needle a", 1));
+    let daemon = site.start(&["--watch"]);
+    assert!(finds(&daemon, site.folder.path(), "a needle a"));
+    put("main.cud", &container("Main", "needle b", 1));
+    daemon.log_line("signatures reloaded");
+    assert!(finds(&daemon, site.folder.path(), "a needle b"));
+    put("daily.cud", &container("Daily", "needle c", 2));
+    daemon.log_line("signatures reloaded");
+    assert!(finds(&daemon, site.folder.path(), "a needle c"));
+    assert!(!finds(&daemon, site.folder.path(), "a needle a"));
+    // A download that was cut short keeps the others.
+    let cut = container("Daily", "needle d", 3);
+    put("daily.cud", &cut[..cut.len() - 40]);
+    assert!(daemon.log_line("reload refused").contains("daily.cud"));
+    assert!(finds(&daemon, site.folder.path(), "a needle c"));
+}
+
+#[test]
+fn of_a_container_in_both_forms_the_newer_is_loaded() {
+    if !has_tools(&["sigtool"]) {
+        return;
+    }
+    for (whole, made, loaded) in [(1, 2, "Made"), (2, 1, "Whole"), (2, 2, "Made")] {
+        let site = Site::new();
+        let at = |name: &str| site.at("db").join(name);
+        std::fs::write(at("daily.cvd"), container("Whole", "needle a", whole)).unwrap();
+        std::fs::write(at("daily.cld"), container("Made", "needle b", made)).unwrap();
+        let database = format!("--database={}", site.at("db").display());
+        let output = run(VFINDD, &[&database, "--vlist"], b"");
+        let names = out(&output);
+        let names: Vec<_> = names
+            .lines()
+            .filter_map(|name| name.strip_prefix("CLAM "))
+            .collect();
+        assert_eq!(names, [loaded], "{}", said(&output));
+        assert!(said(&output).contains("the other form of it is newer"));
+    }
+}
+
+#[test]
+fn what_a_source_includes_is_part_of_it() {
+    let site = Site::new();
+    std::fs::create_dir(site.at("db/parts")).unwrap();
+    site.write("db/top.yar", "include \"parts/one.inc\"\n");
+    let rule = |marker: &str| format!("rule One {{ strings: $a = \"{marker}\" condition: $a }}\n");
+    site.write("db/parts/one.inc", &rule("needle a"));
+    let data = format!("--vdl-data-file={}", site.at("data").display());
+    let daemon = site.start(&["--watch", &data]);
+    assert!(finds(&daemon, site.folder.path(), "a needle a"));
+    let first = site.epoch();
+    site.rename_in("db/parts/one.inc", &rule("needle b"));
+    daemon.log_line("signatures reloaded");
+    assert!(finds(&daemon, site.folder.path(), "a needle b"));
+    assert_ne!(site.epoch()[2..], first[2..]);
+    drop(daemon);
+    site.write("db/parts/one.inc", &rule("needle c"));
+    let daemon = site.start(&[&data]);
+    assert!(finds(&daemon, site.folder.path(), "a needle c"));
 }

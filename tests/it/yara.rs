@@ -108,7 +108,7 @@ fn string(random: &mut Random) -> String {
                 3 => format!("({first} | 00 | 41 42)"),
                 4 => "[0-4]".to_owned() + " " + &first,
                 5 => "[2]".to_owned() + " " + &first,
-                _ => format!("~{first}"),
+                _ => format!("({first} ?? | {first})"),
             };
             parts[at] = part;
             format!("{{ {} }}", parts.join(" "))
@@ -130,7 +130,11 @@ fn string(random: &mut Random) -> String {
                 "$",
                 ".*?l",
             ]);
-            let head = random.of(&["", "", "^", "[0-9]?", "(a|h)", "\\b"]);
+            let head = random.of(&["", "", "^", "[0-9]", "(a|h)", "\\b"]);
+            // At the ends of a content, yara sees the border of a word where there is none.
+            let is_word = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+            let head = if is_word(word.first()) { head } else { "" };
+            let tail = if is_word(word.last()) { tail } else { "+" };
             let flags = random.of(&["", "i", "s", "is"]);
             let modifiers = random.of(&["", "", " nocase", " wide", " fullword", " ascii wide"]);
             format!("/{head}{text}{tail}/{flags}{modifiers}")
@@ -183,10 +187,7 @@ fn condition(random: &mut Random, strings: usize, depth: usize) -> String {
             number(random)
         ),
         8 => format!("!{name}[1] {compare} {}", number(random)),
-        9 => format!(
-            "{} of them",
-            random.of(&["any", "all", "none", "1", "2", "50%"])
-        ),
+        9 => format!("{} of them", random.of(&["any", "all", "1", "2", "50%"])),
         10 => format!(
             "for {} of them : ( # {compare} {} )",
             random.of(&["any", "all", "1"]),
@@ -208,8 +209,7 @@ fn condition(random: &mut Random, strings: usize, depth: usize) -> String {
                 "pe.number_of_sections > 0",
                 "hash.md5(0, 3) == \"900150983cd24fb0d6963f7d28e17f72\"",
                 "math.entropy(0, filesize) > 3.0",
-                "string.length(filename) > 3",
-                "math.in_range(filesize, 10, 200)",
+                "math.in_range(math.mean(0, filesize), 10.0, 90.0)",
             ])
             .to_owned(),
         _ => random
@@ -329,8 +329,7 @@ fn rules_hold_where_yara_says_so() {
 
 fn compare(seed: usize, rules: usize, files: usize) {
     let mut random = Random::new(seed as u64);
-    let imports =
-        ["pe", "elf", "hash", "math", "string"].map(|name| format!("import \"{name}\"\n"));
+    let imports = ["pe", "elf", "hash", "math"].map(|name| format!("import \"{name}\"\n"));
     let all: Vec<_> = (0..rules).map(|number| rule(&mut random, number)).collect();
     let folder = tempfile::tempdir().unwrap();
     let contents = folder.path().join("files");
@@ -355,10 +354,10 @@ fn compare(seed: usize, rules: usize, files: usize) {
     let accepted: Vec<_> = all.iter().filter(kept).cloned().collect();
     assert!(accepted.len() * 10 > all.len() * 9, "{:?}", taking.refused);
     let path = folder.path().join("rules.yar");
+    std::fs::write(&path, imports.concat() + &accepted.concat()).unwrap();
     let mut expected = BTreeSet::new();
     for file in 0..files {
         let (file, path_of) = (name(file), contents.join(name(file)));
-        std::fs::write(&path, imports.concat() + &accepted.concat()).unwrap();
         let variables = [
             format!("filename={file}"),
             format!("filepath={}", path_of.display()),
@@ -370,7 +369,13 @@ fn compare(seed: usize, rules: usize, files: usize) {
         }
         arguments.extend([path.to_str().unwrap(), path_of.to_str().unwrap()]);
         let output = run("yara", &arguments, b"");
-        assert!(output.status.success(), "seed {seed}: {}", said(&output));
+        let text = || std::fs::read_to_string(&path).unwrap();
+        assert!(
+            output.status.success(),
+            "seed {seed}: {}\n{}",
+            said(&output),
+            text()
+        );
         let printed = out(&output);
         let rules = printed.lines().filter_map(|line| line.split(' ').next());
         expected.extend(rules.map(|rule| format!("{rule} {file}")));

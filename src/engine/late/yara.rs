@@ -35,22 +35,7 @@ pub struct Compiler {
     count: u32,
     /// Rules that more matches of a string than are kept could make true or false.
     counting: Vec<(String, String)>,
-    slow: Vec<Slow>,
-}
-
-/// A rule with a string that each byte of each content has to be tried for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Slow {
-    /// The file that it stands in.
-    pub file: String,
-    /// The line that it begins in, from 1.
-    pub line: u32,
-    /// The rule.
-    pub rule: String,
-    /// Its string, with the `$`.
-    pub string: String,
-    /// Why.
-    pub reason: &'static str,
+    slow: Vec<Complaint>,
 }
 
 impl Default for Compiler {
@@ -108,16 +93,17 @@ impl Compiler {
             for string in &rule.strings {
                 let shortest = string.atoms.iter().map(Vec::len).min();
                 let reason = match shortest {
-                    _ if string.matching_algo == "Raw" => "no bytes to search for",
-                    Some(0 | 1) => "less than two bytes to search for",
+                    _ if string.matching_algo == "Raw" => "no bytes",
+                    Some(0 | 1) => "less than two bytes",
                     _ => continue,
                 };
-                self.slow.push(Slow {
+                self.slow.push(Complaint {
                     file: part.file.to_string(),
                     line: part.line,
-                    rule: rule.name.to_string(),
-                    string: format!("${}", string.name),
-                    reason,
+                    reason: format!(
+                        "YARA {} is slow: ${} has {reason} to search for",
+                        rule.name, string.name
+                    ),
                 });
             }
         }
@@ -129,8 +115,8 @@ impl Compiler {
         self.count
     }
 
-    /// The rules that cost more than others, in the order of the sources.
-    pub fn slow(&self) -> &[Slow] {
+    /// The strings that have to be tried at each byte of each content, in the order of the sources.
+    pub fn slow(&self) -> &[Complaint] {
         &self.slow
     }
 
@@ -377,12 +363,12 @@ mod tests {
         let mut compiler = Compiler::default();
         let text = r#"rule slow { strings: $good = "abcdef" $a = /[a-z]+/ $b = "x" condition: any of them }"#;
         compiler.add(&part(7, text)).unwrap();
-        let slow: Vec<_> = compiler
-            .slow()
-            .iter()
-            .map(|slow| (&*slow.string, slow.line))
-            .collect();
-        assert_eq!(slow, [("$a", 7), ("$b", 7)]);
+        let slow: Vec<_> = compiler.slow().iter().map(ToString::to_string).collect();
+        let expected = [
+            "b.yar:7: YARA slow is slow: $a has no bytes to search for",
+            "b.yar:7: YARA slow is slow: $b has less than two bytes to search for",
+        ];
+        assert_eq!(slow, expected);
     }
 
     #[test]

@@ -7,8 +7,9 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::{SUBJECT, finished, of_type};
+use crate::engine::search::PLACES;
 use crate::engine::{Compiler, Database, Subject};
-use crate::event::{EngineWord, Place, Reason, SignatureName};
+use crate::event::{EngineWord, Limit, Place, Reason, SignatureName};
 use crate::executable::{Layout, Section};
 use crate::filetype::UNKNOWN;
 use crate::object::Object;
@@ -185,6 +186,30 @@ fn a_member_of_a_macro_begins_so_many_bytes_behind_a_match() {
         ]);
         let found = names(&database, content.as_bytes(), &SUBJECT);
         assert_eq!(!found.is_empty(), *holds, "{content} {min}-{max}");
+    }
+}
+
+#[test]
+fn more_places_than_are_kept_are_a_gap() {
+    let members = Item::MacroMember {
+        group: 1,
+        pattern: pattern("b"),
+    };
+    let after = Test::Macro {
+        after: 0,
+        min: 0,
+        max: 9,
+        group: 1,
+    };
+    let tests = vec![Test::Pattern(pattern("a")), after];
+    let database = database([members, rule("m", tests, Condition::Test(1))]);
+    for (count, gaps) in [(PLACES / 2, 0), (PLACES + 1, 1)] {
+        let content = [b"ab".as_slice(), &b"a".repeat(count)].concat();
+        let matches = finished(&database, &[&content], &SUBJECT);
+        assert_eq!(matches.findings.len(), 1, "what was found holds");
+        assert_eq!(matches.gaps.len(), gaps, "{count}");
+        let limit = Reason::Limit(Limit::Matches);
+        assert!(matches.gaps.iter().all(|(reason, _)| *reason == limit));
     }
 }
 

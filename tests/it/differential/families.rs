@@ -32,7 +32,10 @@ fn signature_count() -> usize {
     pairs.div_ceil(FILES)
 }
 
-/// Compares in portions of at most 1,000 signatures, each with files of its own.
+/// Signatures of one run: enough that starting clamscan costs little, few enough that digests seldom repeat.
+const PORTION: usize = 250;
+
+/// Compares in portions, each with files of its own.
 fn compare(seed: u64, make: impl Fn(&mut Random, usize) -> Run, known: Known) {
     if !has_tools(&["clamscan"]) {
         return;
@@ -41,7 +44,7 @@ fn compare(seed: u64, make: impl Fn(&mut Random, usize) -> Run, known: Known) {
     let mut random = Random::new(seed);
     let mut held = 0;
     while left > 0 {
-        let portion = left.min(1_000);
+        let portion = left.min(PORTION);
         left -= portion;
         let run = make(&mut random, portion);
         held += compare_run(&run, known);

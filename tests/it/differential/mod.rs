@@ -10,3 +10,4 @@ mod layouts;
 mod ours;
 mod programs;
 mod random;
+mod types;
