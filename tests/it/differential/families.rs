@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::clamscan;
 use super::ours;
 use super::random::Random;
-use super::{bodies, digests, programs};
+use super::{bodies, digests, logical, programs};
 use crate::support::has_tools;
 
 /// Files of one run. Signatures are as many as make the wanted number of pairs.
@@ -237,5 +237,48 @@ fn digests_of_sections() {
             Run { sources, files }
         },
         digests::gives_up,
+    );
+}
+
+#[test]
+fn logical_signatures() {
+    compare(
+        30,
+        |random, count| {
+            let files = data_files(random);
+            let text = lines(count, |number| {
+                let (_, content) = random.pick(&files);
+                let name = format!("S{number}");
+                let all = std::iter::repeat_with(|| logical::signature(random, content, &name));
+                // A few counts over groups of groups are set aside.
+                let mut live = all.take(5).filter(|line| !ours::sets_aside("ldb", line));
+                live.next().unwrap()
+            });
+            Run {
+                sources: vec![("a.ldb".to_owned(), text)],
+                files,
+            }
+        },
+        nothing,
+    );
+}
+
+#[test]
+fn ignored_signatures() {
+    compare(
+        31,
+        |random, count| {
+            let files = data_files(random);
+            let text = lines(count, |number| {
+                let (_, content) = random.pick(&files);
+                format!("S{number}:0:{}", bodies::signature(random, content))
+            });
+            let ignored = lines(count / 3, |_| format!("S{}", random.below(count)));
+            Run {
+                sources: vec![("a.ndb".to_owned(), text), ("a.ign2".to_owned(), ignored)],
+                files,
+            }
+        },
+        nothing,
     );
 }
