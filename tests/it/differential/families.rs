@@ -264,7 +264,7 @@ fn logical_signatures() {
                 files,
             }
         },
-        logical::counts_different,
+        logical::counts_within_counts,
     );
 }
 
