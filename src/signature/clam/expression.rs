@@ -158,7 +158,9 @@ fn cases(
             guards.push(guard.clone());
         }
     }
-    if guards.len() > GUARDS {
+    // Before they are copied into the cases: blocks that count blocks would grow beyond any bound.
+    let size: usize = guards.iter().map(steps).sum();
+    if guards.len() > GUARDS || size << guards.len() > STEPS {
         return Err(Trouble::never("a count over too many blocks"));
     }
     let mut ways = Vec::new();
@@ -442,7 +444,8 @@ mod tests {
             .collect();
         let blocks = format!("({})=1", blocks.join("|"));
         let doubled = (0..20).fold("0".to_owned(), |inner, _| format!("({inner}&1)=0"));
-        for text in [long, deep, mixed, blocks, doubled] {
+        let counted = (0..6).fold("0".to_owned(), |inner, _| format!("({inner}|1)=1"));
+        for text in [long, deep, mixed, blocks, doubled, counted] {
             let found = expression(text.as_bytes());
             assert!(
                 matches!(found, Err(Trouble::Aside(..))),

@@ -173,3 +173,235 @@ fn check_target(target: u8) -> Result<(), Trouble> {
     };
     Err(Trouble::Aside(Until::Content, reason))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signature::{Aside, Batch, FORMATS, Format, Meaning};
+    use proptest::prelude::*;
+
+    /// What a line came to, in a few words.
+    fn read(format: &dyn Format, line: &str) -> String {
+        let mut batch = Batch::default();
+        batch.read(format, line.as_bytes(), "x");
+        if let [complaint] = batch.complaints() {
+            return format!("wrong: {}", complaint.reason);
+        }
+        match (batch.signatures(), batch.others()) {
+            ([one], []) => match &one.meaning {
+                Meaning::Digest { digest, size } => format!("{} {digest} {size:?}", one.name),
+                Meaning::SectionDigest { digest, size } => {
+                    format!("{} section {digest} {size:?}", one.name)
+                }
+                Meaning::Rule(rule) => format!("{} target {}", one.name, rule.scope.target),
+            },
+            ([], [Item::Allowed { digest, size, name }]) => {
+                format!("allowed {name} {digest} {size:?}")
+            }
+            ([], [Item::MacroMember { group, .. }]) => format!("member of {group}"),
+            ([], [Item::Aside(Aside { until, reason, .. })]) => format!("{until:?}: {reason}"),
+            ([], []) => "nothing".to_owned(),
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    const MD5: &str = "aa15bcf478d165efd2065190eb473bcb";
+    const SHA1: &str = "4de254cb0e129d59af3feef7eb50944fedba197f";
+
+    #[test]
+    fn every_form_of_a_digest() {
+        let sha256 = "ab".repeat(32);
+        let rows: [(&dyn Format, String, String); 17] = [
+            (
+                &FileDigests,
+                format!("{MD5}:544:A"),
+                format!("CLAM A {MD5} Some(544)"),
+            ),
+            (
+                &FileDigests,
+                format!("{}:544:A", MD5.to_uppercase()),
+                format!("CLAM A {MD5} Some(544)"),
+            ),
+            (
+                &FileDigests,
+                format!("{SHA1}:*:A:73"),
+                format!("CLAM A {SHA1} None"),
+            ),
+            (
+                &FileDigests,
+                format!("{sha256}:1:A b:10:216"),
+                format!("CLAM A b {sha256} Some(1)"),
+            ),
+            (
+                &SectionDigests,
+                format!("544:{MD5}:A"),
+                format!("CLAM A section {MD5} Some(544)"),
+            ),
+            (
+                &SectionDigests,
+                format!("*:{MD5}:A:73"),
+                format!("CLAM A section {MD5} None"),
+            ),
+            (
+                &AllowedDigests,
+                format!("{MD5}:544:A"),
+                format!("allowed A {MD5} Some(544)"),
+            ),
+            (
+                &AllowedDigests,
+                format!("{sha256}:*:A:73"),
+                format!("allowed A {sha256} None"),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:544:A:217"),
+                "Never: for another version of ClamAV".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:544:A:1:215"),
+                "Never: for another version of ClamAV".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:544:A:1:216:2"),
+                "wrong: more fields than this format has".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:544:A:b"),
+                "wrong: `b` is no functionality level".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:*:A"),
+                "wrong: a size of `*` needs `:73` behind the name".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:0:A"),
+                "wrong: `0` is no size".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:544:"),
+                "wrong: the name is empty".to_owned(),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}0:544:A"),
+                format!("wrong: `{MD5}0` is not 32, 40 or 64 hexadecimal digits"),
+            ),
+            (
+                &FileDigests,
+                format!("{MD5}:544"),
+                "wrong: a line must have a digest, a size and a name, with colons between them"
+                    .to_owned(),
+            ),
+        ];
+        for (format, line, expected) in rows {
+            assert_eq!(read(format, &line), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_a_body_with_its_target_and_levels() {
+        let other = "Never: for another version of ClamAV";
+        let rows = [
+            ("A:0:*:616263", "CLAM A target 0"),
+            ("A::*:616263", "CLAM A target 0"),
+            ("A:6:EP+0:616263:10:255", "CLAM A target 6"),
+            ("A:3:*:616263", "Content: waits for normalised HTML"),
+            ("A:4:*:616263", "Content: waits for mail"),
+            ("A:7:*:616263", "Content: waits for normalised text"),
+            ("A:7:*:zz", "wrong: no body goes on at `zz` (character 1)"),
+            (
+                "A:15:*:616263",
+                "Never: for a target of another version of ClamAV",
+            ),
+            ("A:0:$12:6162", "member of 12"),
+            ("A:0:*:6162", "wrong: fewer than three bytes"),
+            ("A:0:*:6162??", "CLAM A target 0"),
+            ("A:0:*:zz:217", other),
+            ("A:0:*:616263::10", other),
+            ("A:0:*:616263:", "CLAM A target 0"),
+            ("A:x:*:616263", "wrong: `x` is no target"),
+            ("A:0:*", "wrong: a line must be `Name:Target:Offset:Body`"),
+            (":0:*:616263", "wrong: the name is empty"),
+            ("# A:0:*:616263", "nothing"),
+            ("", "nothing"),
+        ];
+        for (line, expected) in rows {
+            assert_eq!(read(&Bodies, line), expected, "{line}");
+        }
+        assert_eq!(read(&PlainBodies, "A=616263"), "CLAM A target 0");
+        assert!(read(&PlainBodies, "A:616263").starts_with("wrong: a line must be"));
+    }
+
+    /// What lines are made of.
+    const WORDS: &[&str] = &[
+        "A",
+        ":",
+        ";",
+        ",",
+        "0",
+        "1",
+        "9",
+        "*",
+        "?",
+        "61",
+        "6162",
+        "(",
+        ")",
+        "|",
+        "!",
+        "&",
+        "=",
+        ">",
+        "<",
+        "[",
+        "]",
+        "{",
+        "}",
+        "-",
+        "/",
+        "\\",
+        "#",
+        "$",
+        "^",
+        "+",
+        ".",
+        "::",
+        "iwfa",
+        "Target:0",
+        "Engine:1-255,",
+        "EP+",
+        "EOF-",
+        "(B)",
+        "(W)",
+        "(L)",
+        "(?:",
+        "\\x",
+        "[:alpha:]",
+        "gresmxAEU",
+        "#ib2#=",
+        "(>>",
+        "${1-2}3$",
+        "CL_TYPE_ZIP",
+        "A;Target:0;0&1;6162;",
+        "A;Target:0;0&1;6162;0/",
+        "A:0:*:6162",
+    ];
+
+    proptest! {
+        #[test]
+        fn no_line_of_these_words_makes_a_format_fail(
+            words in proptest::collection::vec(proptest::sample::select(WORDS), 0..30),
+        ) {
+            let line = words.concat();
+            for format in FORMATS {
+                Batch::default().read(*format, line.as_bytes(), "x");
+            }
+        }
+    }
+}

@@ -217,6 +217,14 @@ mod tests {
                 },
             ),
             (
+                "6,9:0/hello/e",
+                Regex {
+                    offset: at(6, 9),
+                    confined: true,
+                    ..plain.clone()
+                },
+            ),
+            (
                 "0/a/b/",
                 Regex {
                     expression: "(?-u)a/b".to_owned(),

@@ -147,3 +147,14 @@ fn segment(random: &mut Random, content: &[u8], at: usize, text: &mut String) ->
     }
     at
 }
+
+/// A few bytes that stand there, as often as they may.
+pub(super) fn short(random: &mut Random, content: &[u8]) -> String {
+    let last = content.len() - 1;
+    let at = random.range(64.min(last), last);
+    let mut text = String::new();
+    for place in at..at + random.range(3, 4) {
+        literal(&mut text, &[content.get(place).copied().unwrap_or(b'a')]);
+    }
+    text
+}

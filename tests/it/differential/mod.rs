@@ -7,6 +7,7 @@ mod clamscan;
 mod digests;
 mod families;
 mod layouts;
+mod logical;
 mod ours;
 mod programs;
 mod random;

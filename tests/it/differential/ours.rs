@@ -35,6 +35,16 @@ pub(super) fn compile(sources: &[(String, String)]) -> Database {
     compiler.in_memory().unwrap()
 }
 
+/// Tells whether a line is understood and not searched for.
+pub(super) fn sets_aside(extension: &str, line: &str) -> bool {
+    let mut compiler = Compiler::new(HashSet::new());
+    let format = format_by_extension(extension).unwrap();
+    format
+        .parse(&mut line.as_bytes(), "line", &mut compiler)
+        .unwrap();
+    !compiler.tally().aside.is_empty()
+}
+
 /// All signatures that hold on each file; files without any are left out.
 pub(super) fn scan(database: &Database, files: &[(String, Vec<u8>)]) -> Found {
     let all = files

@@ -7,10 +7,12 @@
 //! signature that holds on a container and inside it is reported for the innermost object (design: SVSP details).
 #![forbid(unsafe_code)]
 
+mod members;
+mod said;
+
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
-use std::ops::ControlFlow;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -23,16 +25,15 @@ use super::{Job, Outcome};
 use crate::budget::Budget;
 use crate::engine::search::Extent;
 use crate::engine::{Database, Matcher, Matches, Subject};
-use crate::event::{
-    Errno, Event, Exclusion, Finding, Gap, Limit, Note, NoteKind, Reason, SignatureName, Sink,
-};
+use crate::event::{Event, Exclusion, NoteKind, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
-use crate::expand::{self, Children, Content, Expander, Halt};
+use crate::expand::{self, Expander, Halt};
 use crate::filetype::{self, FileType};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
 use crate::path::ObjectPath;
 use crate::stop::{Stop, Stopped};
+use members::Members;
 
 /// A longer detail is cut to this many bytes: it may quote what hostile content says.
 const DETAIL: usize = 1024;
@@ -68,6 +69,16 @@ struct Spot {
     containers: Vec<&'static FileType>,
     /// One of those is in a list of known good digests.
     allowed: bool,
+}
+
+impl Spot {
+    /// The same place as its members see it.
+    fn around_members(&self, matched: &Matched) -> Self {
+        let mut spot = self.clone();
+        spot.containers.push(matched.file_type);
+        spot.allowed |= matched.matches.is_allowed;
+        spot
+    }
 }
 
 /// How an object is opened, in the order in which it is tried; nothing for a leaf. A content that has the marks of
@@ -397,16 +408,14 @@ impl<'a> Walk<'a> {
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
-        let mut around = spot.clone();
-        around.containers.push(matched.file_type);
-        around.allowed |= matched.matches.is_allowed;
+        let around = (!plan.is_empty()).then(|| spot.around_members(&matched));
         for expander in plan {
-            let Some(object) = object.filter(|_| opened.is_ok()) else {
+            let (Some(object), Some(around)) = (object.filter(|_| opened.is_ok()), &around) else {
                 break;
             };
             let mut members = Members {
                 walk: self,
-                spot: &around,
+                spot: around,
                 inside: &mut inside,
                 any: false,
             };
@@ -433,173 +442,6 @@ impl<'a> Walk<'a> {
             Halt::Item => Err(Halt::Item),
             Halt::Unlike => Ok(()),
         }
-    }
-
-    fn report(
-        &mut self,
-        spot: &Spot,
-        matches: Matches,
-        inside: &Names,
-        found: &mut Names,
-    ) -> Result<(), Halt> {
-        for (reason, detail) in matches.gaps {
-            self.gap(&spot.path, reason, detail)?;
-        }
-        for (kind, detail) in matches.notes {
-            self.note(&spot.path, kind, detail)?;
-        }
-        for held in matches.allowed {
-            self.allowed(spot, &held.signature)?;
-        }
-        for held in matches.findings {
-            if inside.contains(&held.signature) && !self.job.original {
-                continue;
-            }
-            if let Err(limit) = self.budget.finding() {
-                return self.over(&spot.path, limit);
-            }
-            found.insert(held.signature.clone());
-            self.sinking(Event::Finding(Finding {
-                signature: held.signature,
-                path: spot.path.clone(),
-                place: held.place,
-            }))?;
-        }
-        Ok(())
-    }
-
-    /// A finding that is not reported. It is none of what is `inside`: the same bytes may be in a part of the container
-    /// that nobody has allowed.
-    fn allowed(&mut self, spot: &Spot, signature: &SignatureName) -> Result<(), Halt> {
-        self.allowed += 1;
-        match self.allowed {
-            0..=ALLOWED => self.note(&spot.path, NoteKind::Allowed, signature.to_string()),
-            _ => Ok(()),
-        }
-    }
-
-    /// Reading a file failed: it is unreadable, or it is time to stop.
-    fn failed(&mut self, path: &ObjectPath, error: &io::Error) -> Result<(), Halt> {
-        if let Err(stopped) = self.stop.check() {
-            return self.stopped(path, stopped);
-        }
-        self.gap(
-            path,
-            Reason::Unreadable(Errno::of(error)),
-            error.to_string(),
-        )
-    }
-
-    /// Reading decoded content failed: the container's file is unreadable, or the content is damaged.
-    fn damaged(&mut self, path: &ObjectPath, error: &io::Error) -> Result<(), Halt> {
-        if self.stop.check().is_err() || error.raw_os_error().is_some() {
-            return self.failed(path, error);
-        }
-        self.gap(path, Reason::Corrupt, error.to_string())
-    }
-
-    fn stopped(&mut self, path: &ObjectPath, stopped: Stopped) -> Result<(), Halt> {
-        if stopped == Stopped::Deadline {
-            let seconds = self.job.limits.deadline.as_secs_f64();
-            self.gap(
-                path,
-                Reason::Deadline,
-                format!("not done after {seconds} s"),
-            )?;
-        }
-        Err(Halt::Item)
-    }
-
-    /// A limit of the whole item is reached: nothing after this is examined.
-    fn over(&mut self, path: &ObjectPath, limit: Limit) -> Result<(), Halt> {
-        let detail = format!(
-            "{}, nothing after it was examined",
-            self.limit_detail(limit)
-        );
-        self.gap(path, Reason::Limit(limit), detail)?;
-        Err(Halt::Item)
-    }
-
-    fn limit_detail(&self, limit: Limit) -> String {
-        format!("more than {}", self.budget.value(limit))
-    }
-
-    fn gap(&mut self, path: &ObjectPath, reason: Reason, mut detail: String) -> Result<(), Halt> {
-        let path = path.clone();
-        detail.truncate(detail.floor_char_boundary(DETAIL));
-        self.sinking(Event::Gap(Gap {
-            path,
-            reason,
-            detail,
-        }))
-    }
-
-    fn note(&mut self, path: &ObjectPath, kind: NoteKind, detail: String) -> Result<(), Halt> {
-        let path = path.clone();
-        self.sinking(Event::Note(Note { path, kind, detail }))
-    }
-
-    fn sinking(&mut self, event: Event) -> Result<(), Halt> {
-        match self.sink.event(event) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(Halt::Item),
-        }
-    }
-}
-
-/// Takes the members of one container, whose own type stands last among those of its spot.
-struct Members<'w, 'a> {
-    walk: &'w mut Walk<'a>,
-    spot: &'w Spot,
-    inside: &'w mut Names,
-    any: bool,
-}
-
-impl Members<'_, '_> {
-    fn path_of(&self, member: Option<&[u8]>) -> ObjectPath {
-        member.map_or_else(
-            || self.spot.path.clone(),
-            |name| self.spot.path.member(name),
-        )
-    }
-}
-
-impl Children for Members<'_, '_> {
-    fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
-        let spot = Spot {
-            path: self.spot.path.member(name),
-            depth: self.spot.depth + 1,
-            containers: self.spot.containers.clone(),
-            allowed: self.spot.allowed,
-        };
-        self.any = true;
-        if let Err(limit) = self.walk.budget.member() {
-            return self.walk.over(&spot.path, limit);
-        }
-        match content {
-            Content::Stream(reader) => self.walk.stream(&spot, reader, self.inside),
-            Content::Object(object) => {
-                if let Err(limit) = self.walk.budget.bytes(object.length()) {
-                    return self.walk.over(&spot.path, limit);
-                }
-                self.walk.object(&spot, &object, self.inside)
-            }
-        }
-    }
-
-    fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt> {
-        let path = self.path_of(member);
-        self.walk.gap(&path, reason, detail)?;
-        // A gap costs as much as a member, so that a container cannot make more of them than it may have members.
-        match self.walk.budget.member() {
-            Ok(()) => Ok(()),
-            Err(limit) => self.walk.over(&path, limit),
-        }
-    }
-
-    fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt> {
-        let path = self.spot.path.clone();
-        self.walk.note(&path, kind, detail)
     }
 }
 

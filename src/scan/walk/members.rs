@@ -1,0 +1,63 @@
+//! The members of a container, as its expander gives them.
+#![forbid(unsafe_code)]
+
+use super::{Names, Spot, Walk};
+use crate::event::{NoteKind, Reason};
+use crate::expand::{Children, Content, Halt};
+use crate::path::ObjectPath;
+
+/// Takes the members of one container, whose own type stands last among those of its spot.
+pub(super) struct Members<'w, 'a> {
+    pub(super) walk: &'w mut Walk<'a>,
+    pub(super) spot: &'w Spot,
+    pub(super) inside: &'w mut Names,
+    pub(super) any: bool,
+}
+
+impl Members<'_, '_> {
+    fn path_of(&self, member: Option<&[u8]>) -> ObjectPath {
+        member.map_or_else(
+            || self.spot.path.clone(),
+            |name| self.spot.path.member(name),
+        )
+    }
+}
+
+impl Children for Members<'_, '_> {
+    fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
+        let spot = Spot {
+            path: self.spot.path.member(name),
+            depth: self.spot.depth + 1,
+            containers: self.spot.containers.clone(),
+            allowed: self.spot.allowed,
+        };
+        self.any = true;
+        if let Err(limit) = self.walk.budget.member() {
+            return self.walk.over(&spot.path, limit);
+        }
+        match content {
+            Content::Stream(reader) => self.walk.stream(&spot, reader, self.inside),
+            Content::Object(object) => {
+                if let Err(limit) = self.walk.budget.bytes(object.length()) {
+                    return self.walk.over(&spot.path, limit);
+                }
+                self.walk.object(&spot, &object, self.inside)
+            }
+        }
+    }
+
+    fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt> {
+        let path = self.path_of(member);
+        self.walk.gap(&path, reason, detail)?;
+        // A gap costs as much as a member, so that a container cannot make more of them than it may have members.
+        match self.walk.budget.member() {
+            Ok(()) => Ok(()),
+            Err(limit) => self.walk.over(&path, limit),
+        }
+    }
+
+    fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt> {
+        let path = self.spot.path.clone();
+        self.walk.note(&path, kind, detail)
+    }
+}
