@@ -56,7 +56,10 @@ pub(super) fn add_folder(folder: &Path, listing: &mut Listing) -> Result<(), Loa
 /// `daily.cvd` into `daily.cld` when it adds differences, and for a moment, or after an interruption, both are there.
 fn older_twins(folder: &Path, names: &[OsString]) -> HashSet<OsString> {
     let mut older = HashSet::new();
-    for whole in names.iter().filter(|name| name.as_bytes().ends_with(b".cvd")) {
+    for whole in names
+        .iter()
+        .filter(|name| name.as_bytes().ends_with(b".cvd"))
+    {
         let made = Path::new(whole).with_extension("cld").into_os_string();
         if names.binary_search(&made).is_err() {
             continue;
