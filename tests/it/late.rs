@@ -27,7 +27,8 @@ fn both(signatures: &[String], content: &[u8]) -> (BTreeSet<usize>, BTreeSet<usi
     let output = run("clamscan", &arguments, b"");
     assert_eq!(said(&output), "");
     let number = |name: &str| name.strip_prefix('T').unwrap().parse().unwrap();
-    let theirs = out(&output).lines().filter_map(|line| {
+    let printed = out(&output);
+    let theirs = printed.lines().filter_map(|line| {
         let name = line.strip_suffix(".UNOFFICIAL FOUND")?;
         Some(number(name.rsplit(' ').next()?))
     });
