@@ -161,6 +161,13 @@ fn number(random: &mut Random) -> String {
         .to_owned()
 }
 
+/// One that every content has: at one that is undefined, yara takes a string for absent, not for undefined.
+fn place(random: &mut Random) -> String {
+    random
+        .of(&["0", "1", "2", "3", "10", "filesize", "0x10"])
+        .to_owned()
+}
+
 fn condition(random: &mut Random, strings: usize, depth: usize) -> String {
     let name = format!("s{}", random.below(strings));
     let compare = random.of(&["==", ">", "<", ">=", "<=", "!="]);
@@ -179,8 +186,8 @@ fn condition(random: &mut Random, strings: usize, depth: usize) -> String {
     match random.below(16) {
         0..=3 => format!("${name}"),
         4 => format!("#{name} {compare} {}", number(random)),
-        5 => format!("${name} at {}", number(random)),
-        6 => format!("${name} in (0..{})", number(random)),
+        5 => format!("${name} at {}", place(random)),
+        6 => format!("${name} in (0..{})", place(random)),
         7 => format!(
             "@{name}[{}] {compare} {}",
             1 + random.below(3),

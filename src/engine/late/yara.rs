@@ -1,16 +1,15 @@
 //! Rules in YARA's language, compiled and run by the crate `boreal`.
 //!
-//! The crate keeps its automata out of what it serialises, so opening the section builds them again. It was written by this
-//! version of the program and its checksum is right, which is all that the crate asks of it.
+//! The section of an image holds the texts of the rules that compile, and opening it compiles them once more: the crate's own
+//! serialised form keeps its automata out, so that reading it is hardly faster, and its version 1.4 loses all rules after
+//! the first 1,024.
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;
 use std::time::Duration;
 
 use boreal::compiler::{AddRuleError, CompilerParams};
-use boreal::scanner::{
-    CallbackEvents, DeserializeParams, ScanCallbackResult, ScanError, ScanEvent, ScanParams,
-};
+use boreal::scanner::{CallbackEvents, ScanCallbackResult, ScanError, ScanEvent, ScanParams};
 
 use crate::event::Place;
 use crate::signature::Complaint;
@@ -32,6 +31,8 @@ const VARIABLES: &[&str] = &["filename", "filepath", "extension", "filetype", "o
 #[derive(Debug)]
 pub struct Compiler {
     rules: boreal::Compiler,
+    /// The namespaces and texts of what compiles.
+    texts: Vec<(String, String)>,
     count: u32,
     /// Rules that more matches of a string than are kept could make true or false.
     counting: Vec<(String, String)>,
@@ -55,6 +56,7 @@ impl Default for Compiler {
         }
         Self {
             rules,
+            texts: Vec::new(),
             count: 0,
             counting: Vec::new(),
             slow: Vec::new(),
@@ -76,6 +78,8 @@ impl Compiler {
             .rules
             .add_rules_str_in_namespace(&part.text, &*part.namespace);
         let status = added.map_err(|error| complaint(part, &error))?;
+        let namespace = part.namespace.to_string();
+        self.texts.push((namespace, part.text.clone()));
         let mut name = None;
         for rule in status.statistics() {
             let mut words = part
@@ -125,10 +129,7 @@ impl Compiler {
     /// # Errors
     /// More than can be written; the text is for people.
     pub fn finish(self) -> Result<Vec<u8>, String> {
-        let mut bytes = postcard::to_stdvec(&self.counting).map_err(|error| error.to_string())?;
-        let written = self.rules.finalize().to_bytes(&mut bytes);
-        written.map_err(|error| error.to_string())?;
-        Ok(bytes)
+        postcard::to_stdvec(&self.texts).map_err(|error| error.to_string())
     }
 }
 
@@ -203,13 +204,24 @@ impl Rules {
     /// # Errors
     /// Why it is not that; the text is for people.
     pub fn open(bytes: &[u8]) -> Result<Self, String> {
-        let (counting, bytes) =
-            postcard::take_from_bytes(bytes).map_err(|error| error.to_string())?;
-        let mut modules = DeserializeParams::default();
-        modules.add_module(silent());
-        let scanner = boreal::Scanner::from_bytes_unchecked(bytes, modules);
-        let scanner = scanner.map_err(|error| error.to_string())?;
-        Ok(Self { scanner, counting })
+        let texts: Vec<(String, String)> =
+            postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
+        let mut compiler = Compiler::default();
+        for (namespace, text) in texts {
+            let part = Part {
+                namespace: namespace.into(),
+                file: "".into(),
+                line: 1,
+                column: 1,
+                text,
+            };
+            let added = compiler.add(&part);
+            added.map_err(|complaint| complaint.reason)?;
+        }
+        Ok(Self {
+            scanner: compiler.rules.finalize(),
+            counting: compiler.counting.into_iter().collect(),
+        })
     }
 
     /// The names of the rules that can be reported.
@@ -390,6 +402,24 @@ mod tests {
     }
 
     #[test]
+    fn the_last_of_many_rules_holds_as_the_first() {
+        let mut compiler = Compiler::default();
+        for number in 0..3000 {
+            let text =
+                format!("rule r{number} {{ strings: $a = \"word{number}.\" condition: $a }}");
+            compiler.add(&part(number + 1, &text)).unwrap();
+        }
+        let rules = Rules::open(&compiler.finish().unwrap()).unwrap();
+        assert_eq!(rules.names().count(), 3000);
+        for number in [0, 1023, 1024, 2999] {
+            let content = format!("word{number}.");
+            let outcome = rules.scan(content.as_bytes(), About::default(), None);
+            let found: Vec<_> = outcome.findings.into_iter().map(|(name, _)| name).collect();
+            assert_eq!(found, [format!("r{number}")]);
+        }
+    }
+
+    #[test]
     fn a_scan_ends_when_its_time_is_over() {
         let rules = rules(&[r#"rule a { condition: for all i in (1..100000000) : (i != 0) }"#]);
         let outcome = rules.scan(b"", About::default(), Some(Duration::ZERO));
@@ -399,6 +429,6 @@ mod tests {
     #[test]
     fn bytes_that_are_no_rules_are_refused() {
         assert!(Rules::open(b"").is_err());
-        assert!(Rules::open(b"\0nothing of the kind").is_err());
+        assert!(Rules::open(b"\x01\x01a\x04what").is_err());
     }
 }
