@@ -345,6 +345,13 @@ fn named(engine: EngineWord, name: &[u8]) -> Result<SignatureName, String> {
     if name.len() > NAME_LIMIT {
         return Err(format!("a name of more than {NAME_LIMIT} bytes"));
     }
+    // Nearly all names of a million are words: nothing in them has to be changed.
+    if !name.is_empty()
+        && name.iter().all(u8::is_ascii_graphic)
+        && let Ok(name) = String::from_utf8(name.to_vec())
+    {
+        return Ok(SignatureName { engine, name });
+    }
     let name = SignatureName::new(engine, &String::from_utf8_lossy(name));
     match name.name.is_empty() {
         true => Err("the name is empty".to_owned()),

@@ -110,9 +110,15 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The fields of a line.
+/// The fields of a line; at least one.
 fn fields(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
-    line.split(move |byte| *byte == separator)
+    let mut rest = Some(line);
+    std::iter::from_fn(move || {
+        let line = rest?;
+        let end = memchr::memchr(separator, line);
+        rest = end.and_then(|end| line.get(end + 1..));
+        line.get(..end.unwrap_or(line.len()))
+    })
 }
 
 /// Checks the levels that stand in the last fields of a line: the smallest, and the largest if there is one.
