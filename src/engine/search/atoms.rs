@@ -1,5 +1,9 @@
 //! The atoms of a segment: the few bytes by which the index finds it, as rare as can be guessed.
 //!
+//! How rare bytes are is guessed from two things: which bytes they are, and how many patterns had them before
+//! ([`Usual`]). Patterns are made of the content of this world, so what many of them share is frequent there too; and an
+//! atom of thousands of patterns would have all of them confirmed wherever it is.
+//!
 //! One fixed literal is enough where a segment has one. Of alternatives each has its own, and a segment without literals is
 //! found under each byte of its smallest class. All atoms are in lower case, as the content is while it is searched.
 #![forbid(unsafe_code)]
@@ -27,11 +31,78 @@ pub(super) struct Atom {
     pub(super) spread: u16,
 }
 
-/// The atoms of a segment, each of its matches has one of them: at least one.
-pub(super) fn of(segment: &Segment) -> Vec<Atom> {
-    let best = best(segment.parts());
-    best.map_or_else(|| each((0..=u8::MAX).collect(), (0, 0)), |best| best.atoms)
+/// The patterns of which all literals are learned; of those behind them one in so many more, so that the counts stay small.
+const LEARNED: u32 = 16 * 1024;
+const SAMPLE: u32 = 16;
+
+/// How often literals were seen, by their hash.
+#[derive(Debug, Default)]
+pub(super) struct Usual {
+    counts: Vec<u8>,
+    segments: u32,
 }
+
+impl Usual {
+    /// The atoms of a segment, each of its matches has one of them: at least one.
+    pub(super) fn atoms(&mut self, segment: &Segment) -> Vec<Atom> {
+        let best = best(segment.parts(), self);
+        if self.segments < LEARNED || self.segments.is_multiple_of(SAMPLE) {
+            self.learn(segment.parts());
+        }
+        self.segments = self.segments.wrapping_add(1);
+        let Some(best) = best else {
+            return each((0..=u8::MAX).collect(), (0, 0));
+        };
+        for atom in &best.atoms {
+            if atom.width == WIDTH {
+                self.count_up(u64::from_le_bytes(atom.bytes));
+            }
+        }
+        best.atoms
+    }
+
+    fn learn(&mut self, parts: &[Part]) {
+        for part in parts {
+            match part {
+                Part::Bytes { bytes, .. } => keys(bytes).for_each(|key| self.count_up(key)),
+                Part::Either { choices, .. } => {
+                    choices.iter().for_each(|choice| self.learn(choice));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn count_up(&mut self, key: u64) {
+        if self.counts.is_empty() {
+            self.counts = vec![0; 1 << USUAL_BITS];
+        }
+        if let Some(count) = self.counts.get_mut(slot(key)) {
+            *count = count.saturating_add(1);
+        }
+    }
+
+    fn count(&self, key: u64) -> u8 {
+        self.counts.get(slot(key)).copied().unwrap_or(0)
+    }
+}
+
+/// The logarithm of the number of counts: a few for each literal that is learned of a million patterns.
+const USUAL_BITS: u32 = 22;
+
+fn slot(key: u64) -> usize {
+    (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - USUAL_BITS)) as usize
+}
+
+/// The windows of a literal as keys of the index.
+fn keys(bytes: &[u8]) -> impl Iterator<Item = u64> {
+    bytes
+        .array_windows::<WIDTH>()
+        .map(|window| u64::from_le_bytes(window.map(|byte| byte.to_ascii_lowercase())))
+}
+
+/// What a point of [`rarity`] is worth, so that it can be halved often.
+const RARE: u32 = 256;
 
 struct Choice {
     score: u32,
@@ -39,15 +110,15 @@ struct Choice {
 }
 
 /// The best atoms of a row of parts; `None` if it has nothing but gaps, edges and what must not be there.
-fn best(parts: &[Part]) -> Option<Choice> {
+fn best(parts: &[Part], usual: &Usual) -> Option<Choice> {
     let mut before = (0_usize, 0_usize);
     let mut best: Option<Choice> = None;
     for part in parts {
         let own = match part {
-            Part::Bytes { bytes, .. } => literal(bytes, before),
+            Part::Bytes { bytes, .. } => literal(bytes, before, usual),
             Part::Class { set, min, .. } if *min > 0 && set.count() < 256 => {
                 let folded: BTreeSet<u8> = set.bytes().map(|b| b.to_ascii_lowercase()).collect();
-                let score = 64 / u32::try_from(folded.len()).unwrap_or(64).max(1);
+                let score = RARE / u32::try_from(folded.len()).unwrap_or(RARE).max(1);
                 Some(Choice {
                     score,
                     atoms: each(folded, before),
@@ -56,7 +127,7 @@ fn best(parts: &[Part]) -> Option<Choice> {
             Part::Either {
                 choices,
                 negated: false,
-            } => alternatives(choices, before),
+            } => alternatives(choices, before, usual),
             _ => None,
         };
         // A place before which anything may lie is tried once for each way to get there.
@@ -77,13 +148,13 @@ fn best(parts: &[Part]) -> Option<Choice> {
     best
 }
 
-fn alternatives(choices: &[Vec<Part>], before: (usize, usize)) -> Option<Choice> {
+fn alternatives(choices: &[Vec<Part>], before: (usize, usize), usual: &Usual) -> Option<Choice> {
     let mut all = Choice {
         score: u32::MAX,
         atoms: Vec::new(),
     };
     for choice in choices {
-        let own = best(choice)?;
+        let own = best(choice, usual)?;
         all.score = all.score.min(own.score);
         let moved = own.atoms.into_iter().map(|atom| Atom {
             skip: atom.skip.saturating_add(narrow(before.0)),
@@ -116,7 +187,7 @@ fn each(bytes: BTreeSet<u8>, before: (usize, usize)) -> Vec<Atom> {
 }
 
 /// The rarest part of a literal.
-fn literal(bytes: &[u8], before: (usize, usize)) -> Option<Choice> {
+fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice> {
     let width = match bytes.len() {
         0 => return None,
         length @ 1..=3 => length,
@@ -124,6 +195,7 @@ fn literal(bytes: &[u8], before: (usize, usize)) -> Option<Choice> {
         _ => WIDTH,
     };
     let mut best = (0, 0);
+    let mut keys = keys(bytes);
     // The sum over a window that moves on: what a byte adds at the front of a window is what it is worth alone, and
     // otherwise only if it differs from the one before.
     let mut sum = 0;
@@ -142,7 +214,14 @@ fn literal(bytes: &[u8], before: (usize, usize)) -> Option<Choice> {
                 sum -= worth(*gone, *first);
             }
         }
-        let score = sum + window.first().map_or(0, |first| rarity(*first));
+        let key = keys.next();
+        let mut score = (sum + window.first().map_or(0, |first| rarity(*first))) * RARE;
+        // The count is looked up only where it can still matter.
+        if let Some(key) = key
+            && score > best.0
+        {
+            score >>= (u32::from(usual.count(key)) + 1).ilog2();
+        }
         if score > best.0 {
             best = (score, at);
         }
@@ -158,7 +237,7 @@ fn literal(bytes: &[u8], before: (usize, usize)) -> Option<Choice> {
         *to = from.to_ascii_lowercase();
     }
     Some(Choice {
-        score: score * 64,
+        score,
         atoms: vec![atom],
     })
 }
@@ -196,7 +275,7 @@ mod tests {
         let mut builder = Builder::default();
         build(&mut builder);
         let pattern = builder.finish(None).unwrap();
-        let atoms = of(&pattern.segments()[0]).into_iter();
+        let atoms = Usual::default().atoms(&pattern.segments()[0]).into_iter();
         atoms
             .map(|atom| (atom.bytes[..atom.width].to_vec(), atom.skip, atom.spread))
             .collect()
@@ -220,6 +299,22 @@ mod tests {
             b.bytes(b"%\x81$\x82!x%&%$%/", false);
         });
         assert_eq!(found, [(b"%\x81$\x82!x%&".to_vec(), 4, 5)]);
+    }
+
+    #[test]
+    fn what_many_have_is_no_atom() {
+        let mut usual = Usual::default();
+        let mut distinct = BTreeSet::new();
+        for number in 0..1000_u32 {
+            let mut builder = Builder::default();
+            builder.bytes(b"\x81$\x82!%&$%/text-", false);
+            builder.bytes(format!("{number:06}").as_bytes(), false);
+            builder.bytes(b"\0\0\0", false);
+            let pattern = builder.finish(None).unwrap();
+            let atoms = usual.atoms(&pattern.segments()[0]);
+            distinct.insert(atoms[0].bytes);
+        }
+        assert!(distinct.len() > 800, "{}", distinct.len());
     }
 
     #[test]

@@ -8,8 +8,9 @@ use std::io::{self, Seek, Write};
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
+use super::atoms::Usual;
 use super::flat::{self, LinkRecord, OffsetRecord, PatternRecord, Reach, SegmentRecord};
-use super::{Keep, atoms, index, offset, program};
+use super::{Keep, index, offset, program};
 use crate::image;
 use crate::signature::pattern::{ByteSet, Link, Part, Pattern, Segment};
 
@@ -26,6 +27,7 @@ pub struct Builder {
     /// The first pattern with this hash, of which half is enough: a collision costs a pattern that is kept twice.
     known: HashMap<u32, u32>,
     hasher: RandomState,
+    usual: Usual,
     raw: index::Builder,
     squeezed: index::Builder,
     longest: usize,
@@ -78,7 +80,7 @@ impl Builder {
                 false => (&mut self.raw, &mut self.longest),
             };
             *longest = segment.longest().max(*longest);
-            for atom in atoms::of(segment) {
+            for atom in self.usual.atoms(segment) {
                 index.add(u32::try_from(number).unwrap_or(u32::MAX), &atom);
             }
         }
