@@ -16,6 +16,9 @@ use split::{Kind, Piece, split};
 /// The most bytes of one file and of all that it includes.
 const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
 
+/// The longest rule in bytes: the time to compile one grows faster than its text.
+const RULE_LIMIT: usize = 1024 * 1024;
+
 /// How deep files may include each other.
 const DEPTH_LIMIT: usize = 16;
 
@@ -101,6 +104,9 @@ impl Reading<'_> {
 
     fn piece(&mut self, file: &Arc<str>, piece: &Piece<'_>, depth: usize) -> Result<(), String> {
         match piece.kind {
+            Kind::Rule if piece.text.len() > RULE_LIMIT => {
+                Err("a rule of more than 1 MiB; make several".to_owned())
+            }
             Kind::Import | Kind::Rule => {
                 let text = std::str::from_utf8(piece.text);
                 let text = text.map_err(|_| "the rule is not in UTF-8".to_owned())?;
@@ -196,5 +202,22 @@ mod tests {
             "a.yar:4: neither a rule nor an import or include",
         ];
         assert_eq!(folder.complaints, expected);
+    }
+
+    #[test]
+    fn what_is_too_large_is_refused_alone() {
+        let long = format!("rule b {{ strings: $a = \"{}\" }}", "a".repeat(RULE_LIMIT));
+        let text = format!("rule a {{}}\n{long}\nrule c {{}}");
+        let mut folder = Folder::default();
+        Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
+            .unwrap();
+        assert_eq!(folder.parts.len(), 2);
+        let expected = ["a.yar:2: a rule of more than 1 MiB; make several"];
+        assert_eq!(folder.complaints, expected);
+        let mut folder = Folder::default();
+        let large = vec![b' '; TEXT_LIMIT as usize + 1];
+        Yara.parse(&mut large.as_slice(), "a.yar", &mut folder)
+            .unwrap();
+        assert_eq!(folder.complaints.len(), 1);
     }
 }
