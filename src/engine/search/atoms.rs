@@ -64,7 +64,9 @@ impl Usual {
     fn learn(&mut self, parts: &[Part]) {
         for part in parts {
             match part {
-                Part::Bytes { bytes, .. } => keys(bytes).for_each(|key| self.count_up(key)),
+                Part::Bytes { bytes, .. } => {
+                    keys(&bytes.to_ascii_lowercase()).for_each(|key| self.count_up(key));
+                }
                 Part::Either { choices, .. } => {
                     choices.iter().for_each(|choice| self.learn(choice));
                 }
@@ -94,11 +96,10 @@ fn slot(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - USUAL_BITS)) as usize
 }
 
-/// The windows of a literal as keys of the index.
-fn keys(bytes: &[u8]) -> impl Iterator<Item = u64> {
-    bytes
-        .array_windows::<WIDTH>()
-        .map(|window| u64::from_le_bytes(window.map(|byte| byte.to_ascii_lowercase())))
+/// The windows of a literal in lower case as keys of the index.
+fn keys(folded: &[u8]) -> impl Iterator<Item = u64> {
+    let windows = folded.array_windows::<WIDTH>();
+    windows.map(|window| u64::from_le_bytes(*window))
 }
 
 /// What a point of [`rarity`] is worth, so that it can be halved often.
@@ -194,28 +195,27 @@ fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice
         4..WIDTH => 4,
         _ => WIDTH,
     };
+    let folded = bytes.to_ascii_lowercase();
+    // What each byte is worth behind the one before it, and what it is worth alone, at the front of a window.
+    let front = |at: usize| folded.get(at).map_or(0, |byte| rarity(*byte));
+    let worth: Vec<u32> = std::iter::once(0)
+        .chain(
+            folded
+                .array_windows()
+                .map(|[before, byte]| worth(*before, *byte)),
+        )
+        .collect();
+    let mut keys = keys(&folded);
     let mut best = (0, 0);
-    let mut keys = keys(bytes);
-    // The sum over a window that moves on: what a byte adds at the front of a window is what it is worth alone, and
-    // otherwise only if it differs from the one before.
-    let mut sum = 0;
-    for (at, window) in bytes.windows(width).enumerate() {
-        if at == 0 {
-            sum = (window.iter().zip(window.iter().skip(1)))
-                .map(|(before, byte)| worth(*before, *byte))
-                .sum::<u32>();
-        } else {
-            if let [.., before, last] = window {
-                sum += worth(*before, *last);
-            }
-            if let [gone, first, ..] = bytes.get(at - 1..).unwrap_or(&[])
-                && width > 1
-            {
-                sum -= worth(*gone, *first);
-            }
+    let mut sum: u32 = worth.iter().take(width).sum();
+    for at in 0..=folded.len() - width {
+        if at > 0 {
+            // The window moves on by one byte.
+            let (gone, come) = (worth.get(at), worth.get(at + width - 1));
+            sum = sum + come.unwrap_or(&0) - gone.unwrap_or(&0);
         }
         let key = keys.next();
-        let mut score = (sum + window.first().map_or(0, |first| rarity(*first))) * RARE;
+        let mut score = (sum + front(at)) * RARE;
         // The count is looked up only where it can still matter.
         if let Some(key) = key
             && score > best.0
@@ -233,8 +233,8 @@ fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice
         skip: narrow(before.0 + at),
         spread: narrow(before.1 - before.0),
     };
-    for (to, from) in atom.bytes.iter_mut().zip(bytes.get(at..at + width)?) {
-        *to = from.to_ascii_lowercase();
+    for (to, from) in atom.bytes.iter_mut().zip(folded.get(at..at + width)?) {
+        *to = *from;
     }
     Some(Choice {
         score,
@@ -250,16 +250,29 @@ fn worth(before: u8, byte: u8) -> u32 {
     }
 }
 
-/// How rare a byte is: a guess over programs, texts and archives. A wrong guess costs time, not findings.
 fn rarity(byte: u8) -> u32 {
-    match byte {
-        0 => 1,
-        0xff | b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 2,
-        b'\n' | b'\r' | b'a'..=b'z' | b'0'..=b'9' => 3,
-        b'!'..=b'~' => 4,
-        _ => 5,
-    }
+    let rarity = RARITY.get(usize::from(byte));
+    rarity.copied().unwrap_or(0).into()
 }
+
+/// How rare a byte is: a guess over programs, texts and archives. A wrong guess costs time, not findings.
+const RARITY: [u8; 256] = {
+    let mut all = [5; 256];
+    let mut rest: &mut [u8] = &mut all;
+    let mut byte = 0_u8;
+    while let Some((first, behind)) = rest.split_first_mut() {
+        *first = match byte {
+            0 => 1,
+            0xff | b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 2,
+            b'\n' | b'\r' | b'a'..=b'z' | b'0'..=b'9' => 3,
+            b'!'..=b'~' => 4,
+            _ => 5,
+        };
+        rest = behind;
+        byte = byte.wrapping_add(1);
+    }
+    all
+};
 
 /// Segments are no longer than this holds.
 fn narrow(number: usize) -> u16 {

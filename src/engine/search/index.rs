@@ -4,19 +4,19 @@
 //!
 //! ```text
 //! bits: u32, buckets: u32                 logarithms of the numbers of bits and of buckets
-//! bitmap                                  a bit for each hash that is there
+//! filter: words of u64                    two bits of one word for each hash that is there
 //! the first entry of each bucket, and of what is behind the last: u32
 //! entries: check:u32 segment:u32 skip:u16 spread:u16
 //! ```
 //!
-//! Nearly all places end at the bitmap. What passes it by chance ends at the check, which is most of the hash; the
+//! Nearly all places end at the filter. What passes it by chance ends at the check, which is most of the hash; the
 //! rest is confirmed. A width that no segment has is an empty section, which costs nothing.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Seek, Write};
 
 use bytes::Bytes;
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::atoms::Atom;
@@ -29,7 +29,7 @@ const WIDTHS: [usize; 5] = [8, 4, 3, 2, 1];
 /// Places whose hits are looked for at once.
 const BLOCK: usize = 64;
 
-/// Bits of the bitmap for each entry: one place in sixteen passes by chance.
+/// Bits of the filter for each entry: about one place in seventy passes by chance.
 const BITS: usize = 16;
 
 /// The tables over the whole content, and those over what is left of it for squeezed text.
@@ -73,7 +73,7 @@ fn hash(key: u64) -> u64 {
     key.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-/// The bits of a hash that neither bitmap nor buckets look at first, with the others mixed in.
+/// The bits of a hash that neither filter nor buckets look at first, with the others mixed in.
 fn check(hash: u64) -> u32 {
     let bytes = (hash ^ hash >> 29).to_le_bytes();
     u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
@@ -82,6 +82,17 @@ fn check(hash: u64) -> u32 {
 /// The upper `count` bits; `count` is at least 1 and at most 32.
 fn upper(hash: u64, count: u32) -> usize {
     (hash >> (64 - count)) as usize
+}
+
+/// The word of a filter of `last` + 1 words, and the two bits in it. All shifts but those by the bits are constant: this is
+/// done for each byte of the content.
+#[inline]
+fn place(hash: u64, last: usize) -> (usize, u64, u64) {
+    (
+        (hash >> 42) as usize & last,
+        hash >> 36 & 63,
+        hash >> 30 & 63,
+    )
 }
 
 /// Collects atoms and writes the tables.
@@ -136,15 +147,16 @@ fn write<W: Write + Seek>(mut atoms: Vec<Keyed>, out: &mut image::Writer<W>) -> 
         buckets: buckets.into(),
     };
     out.write_all(header.as_bytes())?;
-    let mut bitmap = vec![0_u8; 1 << (bits - 3)];
+    let last = (1_usize << (bits - 6)) - 1;
+    let mut filter = vec![U64::ZERO; last + 1];
     for atom in &atoms {
-        let bit = upper(atom.hash, bits);
-        if let Some(byte) = bitmap.get_mut(bit >> 3) {
-            *byte |= 1 << (bit & 7);
+        let (word, one, other) = place(atom.hash, last);
+        if let Some(word) = filter.get_mut(word) {
+            *word |= U64::new(1 << one | 1 << other);
         }
     }
-    out.write_all(&bitmap)?;
-    drop(bitmap);
+    out.write_all(filter.as_bytes())?;
+    drop(filter);
     let mut out = io::BufWriter::with_capacity(1 << 16, out);
     let mut at = 0;
     for bucket in 0..=1_usize << buckets {
@@ -176,9 +188,8 @@ pub(super) struct Index {
 #[derive(Debug, Clone)]
 struct Table {
     width: usize,
-    bits: u32,
     buckets: u32,
-    bitmap: Bytes,
+    filter: Bytes,
     firsts: Bytes,
     entries: Bytes,
 }
@@ -238,14 +249,13 @@ impl Table {
         if !(9..=28).contains(&bits) || !(1..=28).contains(&buckets) {
             return None;
         }
-        let bitmap = size_of::<Header>();
-        let firsts = bitmap + (1 << (bits - 3));
+        let filter = size_of::<Header>();
+        let firsts = filter + (1 << (bits - 3));
         let entries = firsts + ((1 << buckets) + 1) * 4;
         let table = (entries <= section.len()).then(|| Self {
             width,
-            bits,
             buckets,
-            bitmap: section.slice(bitmap..firsts),
+            filter: section.slice(filter..firsts),
             firsts: section.slice(firsts..entries),
             entries: section.slice(entries..),
         })?;
@@ -274,14 +284,14 @@ impl Table {
     }
 
     fn bits_of<const N: usize>(&self, block: &[u8]) -> u64 {
-        let bitmap = self.bitmap.as_ref();
-        let mut mask = 0;
-        for (place, window) in block.windows(N).enumerate() {
-            let bit = upper(hash(key::<N>(window)), self.bits);
-            let byte = bitmap.get(bit >> 3).copied().unwrap_or(0);
-            mask |= u64::from(byte >> (bit & 7) & 1) << place;
-        }
-        mask
+        let filter = <[U64]>::ref_from_bytes(&self.filter).unwrap_or(&[]);
+        let last = filter.len().saturating_sub(1);
+        let windows = block.array_windows::<N>().rev();
+        windows.fold(0, |mask, window| {
+            let (word, one, other) = place(hash(key(window)), last);
+            let word = filter.get(word).map_or(0, |word| word.get());
+            mask << 1 | word >> one & word >> other & 1
+        })
     }
 
     fn look<E>(
@@ -313,15 +323,15 @@ impl Table {
     }
 }
 
-/// The first `N` bytes as a number.
+/// The bytes as a number. The compiler makes one load of the whole words only if they are named.
 #[inline]
-fn key<const N: usize>(window: &[u8]) -> u64 {
-    match (N, window.first_chunk::<8>(), window.first_chunk::<4>()) {
-        (8, Some(bytes), _) => u64::from_le_bytes(*bytes),
-        (4, _, Some(bytes)) => u32::from_le_bytes(*bytes).into(),
-        _ => window
-            .iter()
-            .rev()
-            .fold(0, |key, byte| key << 8 | u64::from(*byte)),
+fn key<const N: usize>(window: &[u8; N]) -> u64 {
+    match (window.first_chunk::<8>(), window.first_chunk::<4>()) {
+        (Some(eight), _) => u64::from_le_bytes(*eight),
+        (None, Some(four)) => u32::from_le_bytes(*four).into(),
+        (None, None) => {
+            let bytes = window.iter().rev();
+            bytes.fold(0, |key, byte| key << 8 | u64::from(*byte))
+        }
     }
 }
