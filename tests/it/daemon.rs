@@ -329,7 +329,7 @@ fn a_browser_is_turned_away_without_a_word() {
 fn sigterm_lets_running_requests_end_and_exits_0() {
     let folder = tempfile::tempdir().unwrap();
     let large = std::fs::File::create(folder.path().join("large")).unwrap();
-    large.set_len(2 << 30).unwrap();
+    large.set_len(512 << 20).unwrap();
     let mut daemon = Daemon::start(&[]);
     let mut talk = daemon.connect();
     talk.send(format!("SCAN/FILE {}/large\r\n", folder.path().display()));
