@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use boreal::compiler::{AddRuleError, CompilerParams};
-use boreal::scanner::{CallbackEvents, ScanCallbackResult, ScanError, ScanEvent, ScanParams};
+use boreal::scanner::{CallbackEvents, ScanCallbackResult, ScanEvent, ScanParams};
 
 use crate::event::Place;
 use crate::signature::Complaint;
@@ -270,7 +270,8 @@ impl Rules {
             }
             ScanCallbackResult::Continue
         });
-        outcome.timeout = matches!(ended, Err(ScanError::Timeout));
+        // Nobody aborts it, so its time was over; whatever else it may become, not all was examined.
+        outcome.timeout = ended.is_err();
         let missed = full.into_iter().find(|(namespace, name)| {
             let key = ((*namespace).to_owned(), (*name).to_owned());
             !held.contains(&(*namespace, *name)) && self.counting.contains(&key)
