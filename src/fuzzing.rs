@@ -106,6 +106,8 @@ fn check_replies(out: &[u8]) {
 #[cfg(feature = "yara")]
 pub fn yara(data: &[u8]) {
     use crate::engine::search::Extent;
+    use std::collections::HashSet;
+
     use crate::engine::{Compiler, Match, Matcher, Subject};
     use crate::filetype::UNKNOWN;
     use crate::object::Object;
@@ -116,7 +118,9 @@ pub fn yara(data: &[u8]) {
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let mut text = parts.next().unwrap_or_default();
     let content = parts.next().unwrap_or_default();
-    let mut compiler = Compiler::default();
+    let Ok(mut compiler) = Compiler::in_memory(HashSet::new()) else {
+        return;
+    };
     // Memory does not fail to be read.
     let _ = Yara.parse(&mut text, "fuzz.yar", &mut compiler);
     let lines = data.split(|byte| *byte == b'\n').count() as u32;
@@ -126,7 +130,7 @@ pub fn yara(data: &[u8]) {
             .iter()
             .all(|complaint| complaint.line <= lines)
     );
-    let Ok(database) = compiler.in_memory() else {
+    let Ok(database) = compiler.open() else {
         return;
     };
     let object = Object::memory(content.to_vec().into(), Stop::never());

@@ -12,7 +12,7 @@ use super::read::{Reading, Seen};
 use super::report::Report;
 use super::sources::Source;
 use crate::engine::{CompileError, Compiler};
-use crate::image::{Image, Tag, Writer};
+use crate::image::{Image, Tag};
 use crate::signature::{self, Intake, Item};
 
 /// The section that says what a database was made of.
@@ -67,8 +67,12 @@ impl Meta {
 /// A source that cannot be read, a format that this program does not have, more than fits, writing. What is not
 /// understood is no error, it is in the report.
 pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, LoadError> {
+    let failed = |error: CompileError| LoadError::Compile(error.to_string());
+    let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
+    let unwanted = order.unwanted.iter().cloned().collect();
+    let compiler = Compiler::begin(unwanted, out).map_err(|error| failed(error.into()))?;
     let mut taking = Taking {
-        compiler: Compiler::new(order.unwanted.iter().cloned().collect()),
+        compiler,
         report: Report::default(),
         names: Names::default(),
     };
@@ -84,9 +88,7 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
     report.left_out = compiler.tally().ignored;
     report.warn(compiler.warnings());
     let write = |report: &mut Report| {
-        let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
-        let mut writer = Writer::new(out)?;
-        let tally = compiler.write(&mut writer)?;
+        let (mut writer, tally) = compiler.write()?;
         report.ignored = tally.ignored - report.left_out;
         let meta = Meta {
             program: PROGRAM.to_owned(),
@@ -98,11 +100,11 @@ pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, L
         writer.finish()?.flush()?;
         Ok(())
     };
-    write(&mut report).map_err(|error: CompileError| LoadError::Compile(error.to_string()))?;
+    write(&mut report).map_err(failed)?;
     Ok(report)
 }
 
-fn read(source: &Source, taking: &mut Taking) -> Result<(), LoadError> {
+fn read<W: Write + Seek>(source: &Source, taking: &mut Taking<W>) -> Result<(), LoadError> {
     let before = taking.compiler.tally().clone();
     taking.report.begin(source);
     taking.names.begin(source);
@@ -127,13 +129,13 @@ pub(super) fn items(source: &Source, out: &mut dyn Intake) -> Result<Seen, LoadE
 }
 
 /// Keeps what is said about a source, and gives the compiler the rest.
-struct Taking {
-    compiler: Compiler,
+struct Taking<W> {
+    compiler: Compiler<W>,
     report: Report,
     names: Names,
 }
 
-impl Intake for Taking {
+impl<W: Write + Seek> Intake for Taking<W> {
     fn take(&mut self, item: Item) {
         let item = self.names.check(item);
         if let Some(item) = self.report.take(item) {

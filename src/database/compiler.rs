@@ -15,6 +15,11 @@ use rustix::process::{
     Signal, getpriority_process, set_parent_process_death_signal, setpriority_process,
 };
 use serde::{Deserialize, Serialize};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
+use tracing::debug;
 
 use super::LoadError;
 use super::compile::{Order, compile};
@@ -24,14 +29,17 @@ use crate::frame::{receive, receive_with, send, send_with};
 /// The one argument that makes a program of this package a compiler.
 pub const COMPILER_ARGUMENT: &str = "--internal-compiler";
 
-/// How long it may take. Ten million signatures take a tenth of it, at low priority on a busy machine.
+/// How long it may take at all. Ten million signatures take a tenth of it, at low priority on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long it may try with what others leave. On a machine whose processors are never idle it would not end.
+const IDLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// How often a wait for it looks whether it is over.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// The niceness of a compiler that works beside scans: a tenth of what they get when all cores are busy. The system's
-/// weight of its reads follows from it. Less could take longer than [`PATIENCE`].
+/// The niceness of a compiler that works beside scans and is to end all the same: a tenth of what they get when all cores
+/// are busy. The system's weight of its reads follows from it.
 const NICE: i32 = 10;
 
 /// The most that either side says, in bytes: a thousand complaints with their texts, or the names of all files.
@@ -51,8 +59,44 @@ pub enum Compiling {
 #[derive(Debug, Serialize, Deserialize)]
 struct Message {
     order: Order,
-    /// Others are busy.
-    gently: bool,
+    pace: Pace,
+}
+
+/// What a compiler takes from others.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+enum Pace {
+    /// Its share: nobody waits for anything else.
+    Full,
+    /// Less than those who scan.
+    Nice,
+    /// Nothing: it is taken off the processor in the moment in which somebody else is to run. Niceness alone lets a scan
+    /// wait for the end of a slice, which is longer than most scans.
+    Idle,
+}
+
+impl Pace {
+    fn patience(self) -> Duration {
+        match self {
+            Self::Full | Self::Nice => PATIENCE,
+            Self::Idle => IDLE_PATIENCE,
+        }
+    }
+
+    /// Sets it for this process. What the system refuses is left as it is: then it is as nice already.
+    fn keep(self) {
+        match self {
+            Self::Full => {}
+            Self::Nice => {
+                let now = getpriority_process(None).unwrap_or(0);
+                let _ = setpriority_process(None, now.saturating_add(NICE).min(19));
+            }
+            Self::Idle => {
+                let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+                let own = thread_native_id();
+                let _ = set_thread_priority_and_policy(own, ThreadPriority::Min, idle);
+            }
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,11 +118,24 @@ impl Compiling {
     ) -> Result<Report, LoadError> {
         match self {
             Self::Here => compile(order, file),
-            Self::Apart => match apart(order, file, gently) {
-                Ok(Answer::Done(report)) => Ok(*report),
-                Ok(Answer::Failed(why)) => Err(LoadError::Failed(why)),
-                Err(error) => Err(LoadError::Failed(format!("the compiler failed: {error}"))),
-            },
+            Self::Apart => {
+                let answer = match gently {
+                    false => apart(&order, file, Pace::Full),
+                    true => match apart(&order, file, Pace::Idle) {
+                        Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                            debug!("compiling with what others leave: {error}");
+                            file.set_len(0)
+                                .and_then(|()| apart(&order, file, Pace::Nice))
+                        }
+                        done => done,
+                    },
+                };
+                match answer {
+                    Ok(Answer::Done(report)) => Ok(*report),
+                    Ok(Answer::Failed(why)) => Err(LoadError::Failed(why)),
+                    Err(error) => Err(LoadError::Failed(format!("the compiler failed: {error}"))),
+                }
+            }
         }
     }
 }
@@ -94,7 +151,7 @@ impl Drop for Process {
     }
 }
 
-fn apart(order: Order, file: &File, gently: bool) -> io::Result<Answer> {
+fn apart(order: &Order, file: &File, pace: Pace) -> io::Result<Answer> {
     let (mut ours, theirs) = UnixStream::pair()?;
     let child = Command::new(std::env::current_exe()?)
         .arg(COMPILER_ARGUMENT)
@@ -104,11 +161,18 @@ fn apart(order: Order, file: &File, gently: bool) -> io::Result<Answer> {
         .process_group(0)
         .spawn()?;
     let mut process = Process(child);
-    send_with(&mut ours, &Message { order, gently }, file)?;
+    send_with(
+        &mut ours,
+        &Message {
+            order: order.clone(),
+            pace,
+        },
+        file,
+    )?;
     ours.set_read_timeout(Some(GLANCE))?;
     let mut patient = Patient {
         socket: &ours,
-        end: Instant::now() + PATIENCE,
+        end: Instant::now() + pace.patience(),
     };
     receive(&mut patient, MOST).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => match process.0.wait() {
@@ -116,7 +180,8 @@ fn apart(order: Order, file: &File, gently: bool) -> io::Result<Answer> {
             Err(error) => error,
         },
         io::ErrorKind::TimedOut => {
-            io::Error::other(format!("it takes more than {} s", PATIENCE.as_secs()))
+            let limit = pace.patience().as_secs();
+            io::Error::new(error.kind(), format!("it takes more than {limit} s"))
         }
         _ => error,
     })
@@ -156,14 +221,10 @@ fn serve() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let received = receive_with(&mut socket, MOST)?;
-    let Some((Message { order, gently }, Some(file))) = received else {
+    let Some((Message { order, pace }, Some(file))) = received else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    if gently {
-        // Only an older niceness could forbid it, and then it is nice enough.
-        let now = getpriority_process(None).unwrap_or(0);
-        let _ = setpriority_process(None, now.saturating_add(NICE).min(19));
-    }
+    pace.keep();
     let answer = match compile(order, File::from(file)) {
         Ok(report) => Answer::Done(Box::new(report)),
         Err(error) => Answer::Failed(error.to_string()),

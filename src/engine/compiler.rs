@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::digests::{self, Of};
 #[cfg(feature = "yara")]
 use super::late;
-use super::search::{self, Keep};
+use super::search::{self, AddError, Keep};
 use super::{FLAGS, LAYOUT, YARA, names, rules};
 use crate::event::{EngineWord, SignatureName};
 use crate::image::{Image, Writer};
@@ -30,6 +30,9 @@ pub enum CompileError {
     /// There is more than the form of the image can number.
     #[error(transparent)]
     Full(#[from] Full),
+    /// There are more patterns than can be numbered, or one could not be written.
+    #[error(transparent)]
+    Pattern(#[from] AddError),
     /// The image could not be written.
     #[error("the compiled database cannot be written: {0}")]
     Write(#[from] io::Error),
@@ -77,9 +80,10 @@ impl Tally {
 /// Complaints that are kept; all are counted. A file in the wrong format would fill memory with them.
 const COMPLAINTS: usize = 1000;
 
-/// Makes a database out of what it takes in.
-#[derive(Debug, Default)]
-pub struct Compiler {
+/// Makes a database out of what it takes in, and writes what it need not keep as it comes.
+#[derive(Debug)]
+pub struct Compiler<W = Cursor<Vec<u8>>> {
+    writer: Writer<W>,
     /// Names that the one who runs the program does not want.
     unwanted: HashSet<Vec<u8>>,
     /// Names that sources do not want.
@@ -97,7 +101,7 @@ pub struct Compiler {
     needs_layout: bool,
     tally: Tally,
     complaints: Vec<Complaint>,
-    full: Option<Full>,
+    failed: Option<CompileError>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -108,13 +112,52 @@ enum Kind {
 }
 
 impl Compiler {
-    /// A database without signatures. `unwanted` are names of signatures that are not to be in it: as they are reported,
-    /// or those of CVDL rules alone.
-    pub fn new(unwanted: HashSet<Vec<u8>>) -> Self {
-        Self {
+    /// Makes a database in memory: for tests, and for small ones.
+    ///
+    /// # Errors
+    /// As [`Compiler::begin`].
+    pub fn in_memory(unwanted: HashSet<Vec<u8>>) -> io::Result<Self> {
+        Self::begin(unwanted, Cursor::new(Vec::new()))
+    }
+
+    /// The database of what was taken in.
+    ///
+    /// # Errors
+    /// More signatures than can be numbered; for people.
+    pub fn open(self) -> Result<Database, String> {
+        let (image, _) = self.finish().map_err(|error| error.to_string())?;
+        let image = Image::open(image.into_inner().into()).map_err(|error| error.to_string())?;
+        Database::open(&image).map_err(|error| error.to_string())
+    }
+}
+
+impl<W: Write + Seek> Compiler<W> {
+    /// Begins an image at the start of `out`: a database without signatures. `unwanted` are names of signatures that are
+    /// not to be in it: as they are reported, or those of CVDL rules alone.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn begin(unwanted: HashSet<Vec<u8>>, out: W) -> io::Result<Self> {
+        let mut writer = Writer::new(out)?;
+        let patterns = search::Builder::begin(&mut writer)?;
+        Ok(Self {
+            writer,
             unwanted,
-            ..Self::default()
-        }
+            ignored: HashSet::new(),
+            names: names::Builder::default(),
+            kinds: Vec::new(),
+            objects: digests::Builder::default(),
+            sections: digests::Builder::default(),
+            allowed: digests::Builder::default(),
+            patterns,
+            rules: rules::Builder::default(),
+            #[cfg(feature = "yara")]
+            yara: None,
+            needs_layout: false,
+            tally: Tally::default(),
+            complaints: Vec::new(),
+            failed: None,
+        })
     }
 
     /// What was taken in so far. Names that sources ignore are left out at the end.
@@ -127,49 +170,37 @@ impl Compiler {
         &self.complaints
     }
 
-    /// Writes the sections and ends the image.
+    /// Writes the rest and ends the image.
     ///
     /// # Errors
     /// As [`Compiler::write`].
-    pub fn finish<W: Write + Seek>(
-        self,
-        mut writer: Writer<W>,
-    ) -> Result<(W, Tally), CompileError> {
-        let tally = self.write(&mut writer)?;
+    pub fn finish(self) -> Result<(W, Tally), CompileError> {
+        let (writer, tally) = self.write()?;
         Ok((writer.finish()?, tally))
     }
 
-    /// Writes the sections. The writer may hold sections of others, before and behind them.
+    /// Writes the rest. The image may get sections of others behind it.
     ///
     /// # Errors
     /// Of writing, and more signatures than can be numbered.
-    pub fn write<W: Write + Seek>(mut self, writer: &mut Writer<W>) -> Result<Tally, CompileError> {
-        if let Some(full) = self.full {
-            return Err(full.into());
+    pub fn write(mut self) -> Result<(Writer<W>, Tally), CompileError> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
         }
         self.leave_out_ignored();
-        writer.section(YARA, &self.yara_section()?)?;
+        let yara = self.yara_section()?;
+        let mut writer = self.writer;
+        writer.section(YARA, &yara)?;
         let mut flags = [0; FLAGS_LENGTH];
         flags[0] = u8::from(self.needs_layout) * LAYOUT;
         writer.section(FLAGS, &flags)?;
-        self.tally.duplicates = self.names.write(writer)?;
-        self.objects.write(Of::Object, writer)?;
-        self.sections.write(Of::Section, writer)?;
-        self.allowed.write(Of::Allowed, writer)?;
-        self.rules.write(writer)?;
-        self.patterns.write(writer)?;
-        Ok(self.tally)
-    }
-
-    /// Makes a database in memory: for tests, and for small ones.
-    ///
-    /// # Errors
-    /// More signatures than can be numbered; for people.
-    pub fn in_memory(self) -> Result<Database, String> {
-        let writer = Writer::new(Cursor::new(Vec::new())).map_err(|error| error.to_string())?;
-        let (image, _) = self.finish(writer).map_err(|error| error.to_string())?;
-        let image = Image::open(image.into_inner().into()).map_err(|error| error.to_string())?;
-        Database::open(&image).map_err(|error| error.to_string())
+        self.tally.duplicates = self.names.write(&mut writer)?;
+        self.objects.write(Of::Object, &mut writer)?;
+        self.sections.write(Of::Section, &mut writer)?;
+        self.allowed.write(Of::Allowed, &mut writer)?;
+        self.rules.write(&mut writer)?;
+        self.patterns.write(&mut writer)?;
+        Ok((writer, self.tally))
     }
 
     fn leave_out_ignored(&mut self) {
@@ -196,20 +227,13 @@ impl Compiler {
         self.rules.renumber(to);
     }
 
-    fn signature(&mut self, signature: Signature) -> Result<(), Full> {
+    fn signature(&mut self, signature: Signature) -> Result<(), CompileError> {
         if self.is_unwanted(&signature.name) {
             self.tally.ignored += 1;
             return Ok(());
         }
-        // Its patterns first: what the search refuses has no number.
         let patterns = match &signature.meaning {
-            Meaning::Rule(rule) => match self.patterns_of(rule) {
-                Ok(patterns) => patterns,
-                Err(reason) => {
-                    self.refuse(&signature.name, &reason);
-                    return Ok(());
-                }
-            },
+            Meaning::Rule(rule) => self.patterns_of(rule)?,
             _ => Vec::new(),
         };
         let number = self.names.add(&signature.name)?;
@@ -238,7 +262,7 @@ impl Compiler {
 
     /// A rule in YARA's language. What is not wanted is compiled all the same, for others may ask whether it holds.
     #[cfg(feature = "yara")]
-    fn yara(&mut self, part: &Part) -> Result<(), Full> {
+    fn yara(&mut self, part: &Part) -> Result<(), CompileError> {
         let added = self.yara.get_or_insert_default().add(part);
         let name = match added {
             Ok(Some(name)) => SignatureName::new(EngineWord::Yara, &name),
@@ -260,7 +284,7 @@ impl Compiler {
 
     /// The format sets all of them aside.
     #[cfg(not(feature = "yara"))]
-    fn yara(&mut self, _: &Part) -> Result<(), Full> {
+    fn yara(&mut self, _: &Part) -> Result<(), CompileError> {
         *self
             .tally
             .aside
@@ -298,7 +322,7 @@ impl Compiler {
     }
 
     /// The numbers of the patterns of a rule, for each test that is one.
-    fn patterns_of(&mut self, rule: &Rule) -> Result<Vec<Option<u32>>, String> {
+    fn patterns_of(&mut self, rule: &Rule) -> Result<Vec<Option<u32>>, CompileError> {
         let mut keep: Vec<Keep> = vec![Keep::First; rule.tests.len()];
         counted(&rule.condition, &mut keep);
         for test in &rule.tests {
@@ -325,19 +349,10 @@ impl Compiler {
         Ok(numbers)
     }
 
-    fn pattern(&mut self, pattern: &Pattern, keep: Keep) -> Result<u32, String> {
+    fn pattern(&mut self, pattern: &Pattern, keep: Keep) -> Result<u32, CompileError> {
         let base = pattern.offset().map(|offset| offset.base);
         self.needs_layout |= base.is_some_and(is_of_a_program);
-        self.patterns.add(pattern, keep)
-    }
-
-    /// Says that a signature cannot be searched for. Its place in the source is not known any more.
-    fn refuse(&mut self, name: &SignatureName, reason: &str) {
-        self.complain(Complaint {
-            file: name.to_string(),
-            line: 0,
-            reason: reason.to_owned(),
-        });
+        Ok(self.patterns.add(pattern, keep, &mut self.writer)?)
     }
 
     fn complain(&mut self, complaint: Complaint) {
@@ -351,8 +366,11 @@ impl Compiler {
 /// Bytes of the section of flags.
 const FLAGS_LENGTH: usize = 1;
 
-impl Intake for Compiler {
+impl<W: Write + Seek> Intake for Compiler<W> {
     fn take(&mut self, item: Item) {
+        if self.failed.is_some() {
+            return;
+        }
         let done = match item {
             Item::Signature(signature) => self.signature(signature),
             Item::Allowed { digest, size, .. } => {
@@ -365,17 +383,10 @@ impl Intake for Compiler {
                 Ok(())
             }
             Item::MacroMember { group, pattern } => {
-                match self.pattern(&pattern, Keep::Starts) {
-                    Ok(pattern) => {
-                        self.rules.member(group, pattern);
-                        self.tally.macro_members += 1;
-                    }
-                    Err(reason) => {
-                        let name = format!("${group}");
-                        self.refuse(&SignatureName::new(EngineWord::Clam, &name), &reason);
-                    }
-                }
-                Ok(())
+                self.pattern(&pattern, Keep::Starts).map(|pattern| {
+                    self.rules.member(group, pattern);
+                    self.tally.macro_members += 1;
+                })
             }
             Item::Complaint(complaint) => {
                 self.complain(complaint);
@@ -389,8 +400,8 @@ impl Intake for Compiler {
             // For those who load: they change nothing of what is found.
             Item::Remark(_) => Ok(()),
         };
-        if let Err(full) = done {
-            self.full.get_or_insert(full);
+        if let Err(error) = done {
+            self.failed.get_or_insert(error);
         }
     }
 }

@@ -101,13 +101,14 @@ impl Database {
     /// # Errors
     /// A signature that cannot be searched for, or more of them than can be numbered; the text is for people.
     pub fn compile(signatures: Vec<Signature>) -> Result<Self, String> {
-        let mut compiler = Compiler::new(HashSet::new());
+        let compiler = Compiler::in_memory(HashSet::new());
+        let mut compiler = compiler.map_err(|error| error.to_string())?;
         for signature in signatures {
             compiler.take(Item::Signature(signature));
         }
         match compiler.complaints().first() {
             Some(complaint) => Err(complaint.to_string()),
-            None => compiler.in_memory(),
+            None => compiler.open(),
         }
     }
 

@@ -33,14 +33,14 @@ fn both(signatures: &[String], content: &[u8]) -> (BTreeSet<usize>, BTreeSet<usi
         Some(number(name.rsplit(' ').next()?))
     });
     let theirs = theirs.collect();
-    let mut compiler = Compiler::new(HashSet::new());
+    let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
     let format = format_by_extension("ldb").unwrap();
     format
         .parse(&mut text.as_bytes(), "t.ldb", &mut compiler)
         .unwrap();
     assert_eq!(compiler.complaints(), []);
     assert_eq!(compiler.tally().rules, signatures.len() as u64);
-    let database = compiler.in_memory().unwrap();
+    let database = compiler.open().unwrap();
     let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
     let extent = Extent {
         length: Some(object.length()),

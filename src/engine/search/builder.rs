@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::{self, Seek, Write};
 
+use thiserror::Error;
 use zerocopy::IntoBytes;
 use zerocopy::little_endian::{U16, U32};
 
@@ -14,19 +15,23 @@ use super::{Keep, index, offset, program};
 use crate::image;
 use crate::signature::pattern::{ByteSet, Link, Part, Pattern, Segment};
 
-/// Collects patterns, each once, and writes them.
+/// Collects patterns, each once, and writes them: their programs as they come, for these are most of their bytes, the rest
+/// at the end.
 #[derive(Debug, Default)]
 pub struct Builder {
     patterns: Vec<PatternRecord>,
     segments: Vec<SegmentRecord>,
-    programs: Vec<u8>,
     links: Vec<LinkRecord>,
     offsets: Vec<OffsetRecord>,
     sets: Vec<[u8; 32]>,
     known_sets: HashMap<ByteSet, u32>,
-    /// The first pattern with this hash, of which half is enough: a collision costs a pattern that is kept twice.
-    known: HashMap<u32, u32>,
-    hasher: RandomState,
+    /// Bytes of programs that are written.
+    written: usize,
+    /// The programs of the pattern that is added.
+    programs: Vec<u8>,
+    /// The number of each pattern by what it is. Nobody can foresee the two keys, so nobody can make two patterns one.
+    known: HashMap<[u64; 2], u32>,
+    hashers: [RandomState; 2],
     usual: Usual,
     raw: index::Builder,
     squeezed: index::Builder,
@@ -34,40 +39,53 @@ pub struct Builder {
     longest_squeezed: usize,
 }
 
+/// Why a pattern was not added.
+#[derive(Debug, Error)]
+pub enum AddError {
+    /// There is no number left for it.
+    #[error("more patterns than one database can hold")]
+    Full,
+    /// Its program could not be written.
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
 impl Builder {
+    /// No patterns, and an open section for their programs: nothing else may be written before [`Builder::write`].
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn begin<W: Write + Seek>(writer: &mut image::Writer<W>) -> io::Result<Self> {
+        writer.begin(flat::PROGRAMS)?;
+        Ok(Self::default())
+    }
+
     /// Adds a pattern and gives its number; an equal one that is already there has the same.
     ///
     /// # Errors
-    /// More than can be numbered; the text is for people.
-    pub fn add(&mut self, pattern: &Pattern, keep: Keep) -> Result<u32, String> {
-        let room = || "more patterns than one database can hold".to_owned();
-        let number = u32::try_from(self.patterns.len()).map_err(|_| room())?;
-        let before = Before {
-            segments: self.segments.len(),
-            programs: self.programs.len(),
-            links: self.links.len(),
-            offsets: self.offsets.len(),
-        };
-        let record = self.append(pattern, keep, number).ok_or_else(room)?;
-        self.patterns.push(record);
-        let hash = self.hash(number);
-        match self.known.get(&hash) {
-            Some(same) if self.are_equal(*same, number) => {
-                let same = *same;
-                self.patterns.pop();
-                self.segments.truncate(before.segments);
-                self.programs.truncate(before.programs);
-                self.links.truncate(before.links);
-                self.offsets.truncate(before.offsets);
-                return Ok(same);
-            }
-            // Another pattern with this hash: this one is only not found again.
-            Some(_) => {}
-            None => {
-                self.known.insert(hash, number);
-            }
+    /// As [`AddError`] says.
+    pub fn add<W: Write + Seek>(
+        &mut self,
+        pattern: &Pattern,
+        keep: Keep,
+        writer: &mut image::Writer<W>,
+    ) -> Result<u32, AddError> {
+        let number = u32::try_from(self.patterns.len()).map_err(|_| AddError::Full)?;
+        let (segments, links, offsets) =
+            (self.segments.len(), self.links.len(), self.offsets.len());
+        self.programs.clear();
+        let record = self.append(pattern, keep, number).ok_or(AddError::Full)?;
+        let same = *self.known.entry(self.key(&record)).or_insert(number);
+        if same != number {
+            self.segments.truncate(segments);
+            self.links.truncate(links);
+            self.offsets.truncate(offsets);
+            return Ok(same);
         }
-        self.index(pattern, before.segments);
+        self.patterns.push(record);
+        writer.write_all(&self.programs)?;
+        self.written += self.programs.len();
+        self.index(pattern, segments);
         Ok(number)
     }
 
@@ -101,7 +119,7 @@ impl Builder {
             rest: [0; 3],
         });
         self.segments.push(SegmentRecord {
-            program: end(self.programs.len()),
+            program: end(self.written),
             pattern: U32::ZERO,
             link: U32::ZERO,
             longest: U16::ZERO,
@@ -110,7 +128,6 @@ impl Builder {
         });
         writer.section(flat::PATTERNS, self.patterns.as_bytes())?;
         writer.section(flat::SEGMENTS, self.segments.as_bytes())?;
-        writer.section(flat::PROGRAMS, &self.programs)?;
         writer.section(flat::LINKS, self.links.as_bytes())?;
         writer.section(flat::OFFSETS, self.offsets.as_bytes())?;
         writer.section(flat::SETS, self.sets.as_bytes())?;
@@ -147,7 +164,7 @@ impl Builder {
                 Some(link) => self.link(link)?,
             };
             self.segments.push(SegmentRecord {
-                program: u32::try_from(self.programs.len()).ok()?.into(),
+                program: self.end_of_programs()?.into(),
                 pattern: number.into(),
                 link: link.into(),
                 longest: u16::try_from(segment.longest()).ok()?.into(),
@@ -167,7 +184,7 @@ impl Builder {
             program::encode(segment.parts(), &mut self.programs);
         }
         u32::try_from(self.segments.len()).ok()?;
-        u32::try_from(self.programs.len()).ok()?;
+        self.end_of_programs()?;
         Some(PatternRecord {
             first: first.into(),
             offset: offset.into(),
@@ -199,55 +216,33 @@ impl Builder {
         u32::try_from(self.links.len()).ok()
     }
 
-    fn hash(&self, pattern: u32) -> u32 {
-        let mut hasher = self.hasher.build_hasher();
-        self.essence(pattern, |bytes| hasher.write(bytes));
-        let bytes = hasher.finish().to_le_bytes();
-        u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])
+    fn end_of_programs(&self) -> Option<u32> {
+        u32::try_from(self.written + self.programs.len()).ok()
     }
 
-    fn are_equal(&self, one: u32, other: u32) -> bool {
-        let [one, other] = [one, other].map(|pattern| {
-            let mut all = Vec::new();
-            self.essence(pattern, |bytes| all.extend_from_slice(bytes));
-            all
-        });
-        one == other
-    }
-
-    /// All that makes a pattern what it is, as bytes.
-    fn essence(&self, pattern: u32, mut take: impl FnMut(&[u8])) -> Option<()> {
-        let number = pattern as usize;
-        let record = self.patterns.get(number)?;
+    /// All that makes the pattern what it is that was appended last, but not added.
+    fn key(&self, record: &PatternRecord) -> [u64; 2] {
         let first = record.first.get() as usize;
-        let end = self.patterns.get(number + 1);
-        let end = end.map_or(self.segments.len(), |next| next.first.get() as usize);
-        let segments = self.segments.get(first..end)?;
-        take(&[record.keep]);
-        take(record.lead.as_bytes());
-        take(record.trail.as_bytes());
-        if let Some(offset) = record.offset.get().checked_sub(1) {
-            take(self.offsets.get(offset as usize)?.as_bytes());
-        }
-        for segment in segments {
-            take(&[segment.flags]);
-            if let Some(link) = segment.link.get().checked_sub(1) {
-                take(self.links.get(link as usize)?.as_bytes());
+        let segments = self.segments.get(first..).unwrap_or(&[]);
+        let offset = record.offset.get().checked_sub(1);
+        let offset = offset.and_then(|offset| self.offsets.get(offset as usize));
+        self.hashers.each_ref().map(|hasher| {
+            let mut hasher = hasher.build_hasher();
+            hasher.write(&[record.keep]);
+            hasher.write(record.lead.as_bytes());
+            hasher.write(record.trail.as_bytes());
+            hasher.write(offset.map_or(&[], |offset| offset.as_bytes()));
+            for segment in segments {
+                hasher.write(&[segment.flags]);
+                let link = segment.link.get().checked_sub(1);
+                let link = link.and_then(|link| self.links.get(link as usize));
+                hasher.write(link.map_or(&[], |link| link.as_bytes()));
             }
-        }
-        let program = segments.first()?.program.get() as usize;
-        let end = self.segments.get(end);
-        let end = end.map_or(self.programs.len(), |next| next.program.get() as usize);
-        take(self.programs.get(program..end)?);
-        Some(())
+            // Each program says where it ends.
+            hasher.write(&self.programs);
+            hasher.finish()
+        })
     }
-}
-
-struct Before {
-    segments: usize,
-    programs: usize,
-    links: usize,
-    offsets: usize,
 }
 
 /// Next to squeezed text a gap is a segment of its own, although it has no byte that could be searched. At the ends of a

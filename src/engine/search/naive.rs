@@ -25,8 +25,8 @@ pub(super) fn search(pattern: &Pattern, keep: Keep, content: &[u8], layout: &Lay
                 let link = &pattern.links()[number - 1];
                 for (begin, before_mark, before) in &begun {
                     if fits(link, content, *before, start) {
-                        // A gap that is a segment of its own begins nothing.
-                        let mark = match is_gap(segment) {
+                        // Any bytes right behind a segment of another kind belong to it.
+                        let mark = match is_gap(segment) && *link == Link::ADJACENT {
                             true => *before_mark,
                             false => mark,
                         };
@@ -52,7 +52,7 @@ pub(super) fn search(pattern: &Pattern, keep: Keep, content: &[u8], layout: &Lay
 }
 
 fn is_gap(segment: &Segment) -> bool {
-    matches!(segment.parts(), [Part::Gap { .. }])
+    matches!(segment.parts(), [Part::Gap { min, max }] if min == max)
 }
 
 fn fits(link: &Link, content: &[u8], before: usize, start: usize) -> bool {

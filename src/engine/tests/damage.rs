@@ -13,7 +13,7 @@ use crate::signature::{Format, cvdl::Cvdl, digests::DigestList};
 
 /// A database with a bit of everything, as its sections.
 fn sections() -> Vec<(Tag, Vec<u8>)> {
-    let mut compiler = Compiler::new(HashSet::new());
+    let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
     let rules =
         b":a, \"abc\" AND NOT \"x\" # :b, \"q\" XOR \"abc\" # :c, NOT \"zz\" # :d, ~\"Q\" #";
     let digests =
@@ -24,8 +24,7 @@ fn sections() -> Vec<(Tag, Vec<u8>)> {
         .parse(&mut digests.as_slice(), "digests", &mut compiler)
         .unwrap();
     assert_eq!(compiler.complaints(), []);
-    let writer = Writer::new(Cursor::new(Vec::new())).unwrap();
-    let image = compiler.finish(writer).unwrap().0.into_inner();
+    let image = compiler.finish().unwrap().0.into_inner();
     let number = |at: usize| u64::from_le_bytes(image[at..at + 8].try_into().unwrap()) as usize;
     let table = &image[number(16)..];
     let entries = table

@@ -80,7 +80,7 @@ struct Set {
 
 impl Set {
     fn compile(&self) -> Database {
-        let mut compiler = Compiler::new(HashSet::new());
+        let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
         let (before, after) = self.ignored.split_at(self.ignored.len() / 2);
         for name in before {
             compiler.take(Item::Ignored(name.clone()));
@@ -91,7 +91,7 @@ impl Set {
         for name in after {
             compiler.take(Item::Ignored(name.clone()));
         }
-        compiler.in_memory().unwrap()
+        compiler.open().unwrap()
     }
 }
 

@@ -50,13 +50,13 @@ fn md5(content: &[u8]) -> Digest {
 }
 
 fn compiler(items: impl IntoIterator<Item = Item>) -> Compiler {
-    let mut compiler = Compiler::new(HashSet::new());
+    let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
     items.into_iter().for_each(|item| compiler.take(item));
     compiler
 }
 
 fn database(items: impl IntoIterator<Item = Item>) -> Database {
-    compiler(items).in_memory().unwrap()
+    compiler(items).open().unwrap()
 }
 
 fn names(database: &Database, content: &[u8], subject: &Subject<'_>) -> Vec<String> {
@@ -310,10 +310,9 @@ fn names_that_are_not_wanted_are_in_no_database_and_counted() {
         }),
     ];
     let unwanted = [b"CLAM CVDL own".to_vec(), b"good".to_vec()];
-    let mut compiler = Compiler::new(unwanted.into());
+    let mut compiler = Compiler::in_memory(unwanted.into()).unwrap();
     items.into_iter().for_each(|item| compiler.take(item));
-    let writer = crate::image::Writer::new(std::io::Cursor::new(Vec::new())).unwrap();
-    let (image, tally) = compiler.finish(writer).unwrap();
+    let (image, tally) = compiler.finish().unwrap();
     let image = crate::image::Image::open(image.into_inner().into()).unwrap();
     let database = Database::open(&image).unwrap();
     let expected = ["good", "digest", "none", "twice"];

@@ -11,7 +11,7 @@ use crate::signature::{Format, Intake, Item};
 use crate::stop::{Cancel, Stop};
 
 fn compiler(text: &str, unwanted: &str) -> Compiler {
-    let mut compiler = Compiler::new([unwanted.as_bytes().to_vec()].into());
+    let mut compiler = Compiler::in_memory([unwanted.as_bytes().to_vec()].into()).unwrap();
     let mut text = text.as_bytes();
     Yara.parse(&mut text, "a.yar", &mut compiler).unwrap();
     compiler
@@ -48,7 +48,7 @@ fn rules_are_reported_and_what_is_not_wanted_is_not() {
         complaints,
         ["a.yar:6: column 32: unknown identifier \"nothing\""]
     );
-    let database = compiler.in_memory().unwrap();
+    let database = compiler.open().unwrap();
     let names: Vec<_> = database.names().map(|name| name.to_string()).collect();
     assert_eq!(names, ["YARA three"]);
     let matches = found(&database, b"one", u64::MAX);
@@ -62,7 +62,7 @@ fn rules_are_reported_and_what_is_not_wanted_is_not() {
 #[test]
 fn a_large_object_is_seen_in_windows_and_what_was_not_kept_is_a_gap() {
     let database = compiler(r#"rule a { strings: $a = "abcd" condition: $a }"#, "")
-        .in_memory()
+        .open()
         .unwrap();
     let mut content = vec![b'-'; 5 << 20];
     content[(2 << 20) - 2..][..4].copy_from_slice(b"abcd");
@@ -82,7 +82,7 @@ fn a_large_object_is_seen_in_windows_and_what_was_not_kept_is_a_gap() {
 #[test]
 fn rules_that_take_too_long_end_with_the_time() {
     let text = "rule a { condition: for all i in (1..1000000000000) : (i != 0) }";
-    let database = compiler(text, "").in_memory().unwrap();
+    let database = compiler(text, "").open().unwrap();
     let object = Object::memory(Bytes::from_static(b"x"), Stop::never());
     let subject = Subject {
         object: Ok(&object),

@@ -151,7 +151,8 @@ impl Object {
 
 impl Explained {
     fn new(signature: Signature, members: &[(u32, Pattern)]) -> Result<Self, String> {
-        let mut compiler = Compiler::new(HashSet::new());
+        let compiler = Compiler::in_memory(HashSet::new());
+        let mut compiler = compiler.map_err(|error| error.to_string())?;
         for (group, pattern) in members {
             compiler.take(Item::MacroMember {
                 group: *group,
@@ -168,7 +169,7 @@ impl Explained {
         }
         Ok(Self {
             signature,
-            database: compiler.in_memory()?,
+            database: compiler.open()?,
             lines,
         })
     }

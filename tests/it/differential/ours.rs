@@ -16,7 +16,7 @@ use super::clamscan::Found;
 
 /// A database of these files: names, of which the endings tell the formats, and texts. Every line is read.
 pub(super) fn compile(sources: &[(String, String)]) -> Database {
-    let mut compiler = Compiler::new(HashSet::new());
+    let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
     for (name, text) in sources {
         let extension = Path::new(name).extension().unwrap().to_str().unwrap();
         let format = format_by_extension(extension).unwrap();
@@ -32,12 +32,12 @@ pub(super) fn compile(sources: &[(String, String)]) -> Database {
     assert_eq!(complaints, Vec::<String>::new());
     let aside = &compiler.tally().aside;
     assert!(aside.is_empty(), "{aside:?}");
-    compiler.in_memory().unwrap()
+    compiler.open().unwrap()
 }
 
 /// Tells whether a line is understood and not searched for.
 pub(super) fn sets_aside(extension: &str, line: &str) -> bool {
-    let mut compiler = Compiler::new(HashSet::new());
+    let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
     let format = format_by_extension(extension).unwrap();
     format
         .parse(&mut line.as_bytes(), "line", &mut compiler)
