@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufWriter, Seek, Write};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -61,20 +63,51 @@ impl Meta {
     }
 }
 
-/// Compiles into `out`, from its start.
+/// Work that is interrupted, for the sake of others on the same processors.
+#[derive(Debug)]
+pub(super) struct Breaks {
+    work: Duration,
+    rest: Duration,
+    begun: Instant,
+}
+
+impl Breaks {
+    /// After so much `work` so much `rest`.
+    pub(super) fn new(work: Duration, rest: Duration) -> Self {
+        Self {
+            work,
+            rest,
+            begun: Instant::now(),
+        }
+    }
+
+    fn maybe(&mut self) {
+        if self.begun.elapsed() >= self.work {
+            thread::sleep(self.rest);
+            self.begun = Instant::now();
+        }
+    }
+}
+
+/// Compiles into `out`, from its start, with breaks between the signatures.
 ///
 /// # Errors
 /// A source that cannot be read, a format that this program does not have, more than fits, writing. What is not
 /// understood is no error, it is in the report.
-pub(super) fn compile<W: Write + Seek>(order: Order, out: W) -> Result<Report, LoadError> {
+pub(super) fn compile<W: Write + Seek>(
+    order: Order,
+    out: W,
+    breaks: Option<Breaks>,
+) -> Result<Report, LoadError> {
     let failed = |error: CompileError| LoadError::Compile(error.to_string());
-    let out = BufWriter::with_capacity(1 << 20, Bounded::new(out, order.limit));
+    let out = BufWriter::with_capacity(1 << 16, Bounded::new(out, order.limit));
     let unwanted = order.unwanted.iter().cloned().collect();
     let compiler = Compiler::begin(unwanted, out).map_err(|error| failed(error.into()))?;
     let mut taking = Taking {
         compiler,
         report: Report::default(),
         names: Names::default(),
+        breaks,
     };
     for source in &order.sources {
         read(source, &mut taking)?;
@@ -133,10 +166,14 @@ struct Taking<W> {
     compiler: Compiler<W>,
     report: Report,
     names: Names,
+    breaks: Option<Breaks>,
 }
 
 impl<W: Write + Seek> Intake for Taking<W> {
     fn take(&mut self, item: Item) {
+        if let Some(breaks) = &mut self.breaks {
+            breaks.maybe();
+        }
         let item = self.names.check(item);
         if let Some(item) = self.report.take(item) {
             self.compiler.take(item);

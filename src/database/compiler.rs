@@ -15,14 +15,10 @@ use rustix::process::{
     Signal, getpriority_process, set_parent_process_death_signal, setpriority_process,
 };
 use serde::{Deserialize, Serialize};
-use thread_priority::{
-    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
-};
-use tracing::debug;
+use tracing::info;
 
 use super::LoadError;
-use super::compile::{Order, compile};
+use super::compile::{Breaks, Order, compile};
 use super::report::Report;
 use crate::frame::{receive, receive_with, send, send_with};
 
@@ -32,15 +28,11 @@ pub const COMPILER_ARGUMENT: &str = "--internal-compiler";
 /// How long it may take at all. Ten million signatures take a tenth of it, at low priority on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// How long it may try with what others leave. On a machine whose processors are never idle it would not end.
-const IDLE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may try at the lowest pace. On a machine whose processors are never idle it would not end.
+const LOWEST_PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often a wait for it looks whether it is over.
 const GLANCE: Duration = Duration::from_secs(1);
-
-/// The niceness of a compiler that works beside scans and is to end all the same: a tenth of what they get when all cores
-/// are busy. The system's weight of its reads follows from it.
-const NICE: i32 = 10;
 
 /// The most that either side says, in bytes: a thousand complaints with their texts, or the names of all files.
 const MOST: usize = 256 * 1024 * 1024;
@@ -67,34 +59,38 @@ struct Message {
 enum Pace {
     /// Its share: nobody waits for anything else.
     Full,
-    /// Less than those who scan.
-    Nice,
-    /// Nothing: it is taken off the processor in the moment in which somebody else is to run. Niceness alone lets a scan
-    /// wait for the end of a slice, which is longer than most scans.
-    Idle,
+    /// So little that those who scan hardly feel it: the lowest priority, and breaks.
+    Lowest,
+    /// Less than those who scan, but it ends: a tenth of what they get when all processors are busy.
+    Low,
 }
 
 impl Pace {
     fn patience(self) -> Duration {
         match self {
-            Self::Full | Self::Nice => PATIENCE,
-            Self::Idle => IDLE_PATIENCE,
+            Self::Full | Self::Low => PATIENCE,
+            Self::Lowest => LOWEST_PATIENCE,
         }
     }
 
-    /// Sets it for this process. What the system refuses is left as it is: then it is as nice already.
-    fn keep(self) {
+    /// The system's weight of its reads follows from it. Measured: SCHED_IDLE makes scans wait longer than this does.
+    fn niceness(self) -> i32 {
         match self {
-            Self::Full => {}
-            Self::Nice => {
-                let now = getpriority_process(None).unwrap_or(0);
-                let _ = setpriority_process(None, now.saturating_add(NICE).min(19));
-            }
-            Self::Idle => {
-                let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-                let own = thread_native_id();
-                let _ = set_thread_priority_and_policy(own, ThreadPriority::Min, idle);
-            }
+            Self::Full => 0,
+            Self::Low => 10,
+            Self::Lowest => 19,
+        }
+    }
+
+    /// A scan that finds it on its processor may wait for the rest of its slice, 3 ms, whatever its niceness. So it works
+    /// for less than that at a time, and not most of the time.
+    fn breaks(self) -> Option<Breaks> {
+        match self {
+            Self::Full | Self::Low => None,
+            Self::Lowest => Some(Breaks::new(
+                Duration::from_millis(1),
+                Duration::from_millis(4),
+            )),
         }
     }
 }
@@ -117,15 +113,17 @@ impl Compiling {
         gently: bool,
     ) -> Result<Report, LoadError> {
         match self {
-            Self::Here => compile(order, file),
+            Self::Here => compile(order, file, None),
             Self::Apart => {
                 let answer = match gently {
                     false => apart(&order, file, Pace::Full),
-                    true => match apart(&order, file, Pace::Idle) {
+                    true => match apart(&order, file, Pace::Lowest) {
                         Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                            debug!("compiling with what others leave: {error}");
+                            info!(
+                                "the machine is busy, so the signatures are compiled with more of it: {error}"
+                            );
                             file.set_len(0)
-                                .and_then(|()| apart(&order, file, Pace::Nice))
+                                .and_then(|()| apart(&order, file, Pace::Low))
                         }
                         done => done,
                     },
@@ -224,8 +222,10 @@ fn serve() -> io::Result<()> {
     let Some((Message { order, pace }, Some(file))) = received else {
         return Err(io::ErrorKind::InvalidData.into());
     };
-    pace.keep();
-    let answer = match compile(order, File::from(file)) {
+    // What the system refuses is left as it is: then the process is as nice already.
+    let now = getpriority_process(None).unwrap_or(0);
+    let _ = setpriority_process(None, now.saturating_add(pace.niceness()).min(19));
+    let answer = match compile(order, File::from(file), pace.breaks()) {
         Ok(report) => Answer::Done(Box::new(report)),
         Err(error) => Answer::Failed(error.to_string()),
     };

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::digests::{self, Of};
 #[cfg(feature = "yara")]
 use super::late;
-use super::search::{self, AddError, Keep};
+use super::search::{self, AddError, Keep, Likely};
 use super::{FLAGS, LAYOUT, YARA, names, rules};
 use crate::event::{EngineWord, SignatureName};
 use crate::image::{Image, Writer};
@@ -339,20 +339,29 @@ impl<W: Write + Seek> Compiler<W> {
                 }
             }
         }
+        let likely = match rule.tests.len() {
+            1 => Likely::Once,
+            _ => Likely::Again,
+        };
         let mut numbers = Vec::with_capacity(rule.tests.len());
         for (test, keep) in rule.tests.iter().zip(keep) {
             numbers.push(match test {
-                Test::Pattern(pattern) => Some(self.pattern(pattern, keep)?),
+                Test::Pattern(pattern) => Some(self.pattern(pattern, keep, likely)?),
                 Test::Macro { .. } | Test::Compare(_) | Test::Regex(_) => None,
             });
         }
         Ok(numbers)
     }
 
-    fn pattern(&mut self, pattern: &Pattern, keep: Keep) -> Result<u32, CompileError> {
+    fn pattern(
+        &mut self,
+        pattern: &Pattern,
+        keep: Keep,
+        likely: Likely,
+    ) -> Result<u32, CompileError> {
         let base = pattern.offset().map(|offset| offset.base);
         self.needs_layout |= base.is_some_and(is_of_a_program);
-        Ok(self.patterns.add(pattern, keep, &mut self.writer)?)
+        Ok(self.patterns.add(pattern, keep, likely, &mut self.writer)?)
     }
 
     fn complain(&mut self, complaint: Complaint) {
@@ -382,12 +391,12 @@ impl<W: Write + Seek> Intake for Compiler<W> {
                 self.ignored.insert(name.into_bytes());
                 Ok(())
             }
-            Item::MacroMember { group, pattern } => {
-                self.pattern(&pattern, Keep::Starts).map(|pattern| {
+            Item::MacroMember { group, pattern } => self
+                .pattern(&pattern, Keep::Starts, Likely::Again)
+                .map(|pattern| {
                     self.rules.member(group, pattern);
                     self.tally.macro_members += 1;
-                })
-            }
+                }),
             Item::Complaint(complaint) => {
                 self.complain(complaint);
                 Ok(())

@@ -65,7 +65,10 @@ impl Usual {
         for part in parts {
             match part {
                 Part::Bytes { bytes, .. } => {
-                    keys(&bytes.to_ascii_lowercase()).for_each(|key| self.count_up(key));
+                    let folded = bytes.to_ascii_lowercase();
+                    for window in folded.array_windows::<WIDTH>() {
+                        self.count_up(u64::from_le_bytes(*window));
+                    }
                 }
                 Part::Either { choices, .. } => {
                     choices.iter().for_each(|choice| self.learn(choice));
@@ -94,12 +97,6 @@ const USUAL_BITS: u32 = 22;
 
 fn slot(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - USUAL_BITS)) as usize
-}
-
-/// The windows of a literal in lower case as keys of the index.
-fn keys(folded: &[u8]) -> impl Iterator<Item = u64> {
-    let windows = folded.array_windows::<WIDTH>();
-    windows.map(|window| u64::from_le_bytes(*window))
 }
 
 /// What a point of [`rarity`] is worth, so that it can be halved often.
@@ -205,28 +202,20 @@ fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice
                 .map(|[before, byte]| worth(*before, *byte)),
         )
         .collect();
-    let mut keys = keys(&folded);
-    let mut best = (0, 0);
     let mut sum: u32 = worth.iter().take(width).sum();
+    let mut scores = Vec::with_capacity(folded.len() - width + 1);
     for at in 0..=folded.len() - width {
         if at > 0 {
             // The window moves on by one byte.
             let (gone, come) = (worth.get(at), worth.get(at + width - 1));
             sum = sum + come.unwrap_or(&0) - gone.unwrap_or(&0);
         }
-        let key = keys.next();
-        let mut score = (sum + front(at)) * RARE;
-        // The count is looked up only where it can still matter.
-        if let Some(key) = key
-            && score > best.0
-        {
-            score >>= (u32::from(usual.count(key)) + 1).ilog2();
-        }
-        if score > best.0 {
-            best = (score, at);
-        }
+        scores.push((sum + front(at)) * RARE);
     }
-    let (score, at) = best;
+    let (score, at) = match width {
+        WIDTH => unusual(&mut scores, &folded, usual),
+        _ => first_largest(&scores),
+    };
     let mut atom = Atom {
         bytes: [0; WIDTH],
         width,
@@ -241,6 +230,41 @@ fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice
         atoms: vec![atom],
     })
 }
+
+/// The largest of these scores, and where it is first.
+fn first_largest(scores: &[u32]) -> (u32, usize) {
+    let largest = scores.iter().copied().max().unwrap_or(0);
+    let at = scores.iter().position(|score| *score == largest);
+    (largest, at.unwrap_or(0))
+}
+
+/// The largest score when what was seen before counts less. From the largest down, for each look at the counts costs a
+/// miss of the cache, and most literals were never seen.
+fn unusual(scores: &mut [u32], folded: &[u8], usual: &Usual) -> (u32, usize) {
+    let mut best = (0, 0);
+    for _ in 0..LOOKS {
+        let (score, at) = first_largest(scores);
+        if score <= best.0 {
+            break;
+        }
+        let key = folded.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>);
+        let count = key.map_or(0, |key| usual.count(u64::from_le_bytes(*key)));
+        let less = score >> (u32::from(count) + 1).ilog2();
+        if less == score {
+            return (score, at);
+        }
+        if less > best.0 {
+            best = (less, at);
+        }
+        if let Some(score) = scores.get_mut(at) {
+            *score = 0;
+        }
+    }
+    best
+}
+
+/// The most windows of a literal whose counts are looked up.
+const LOOKS: usize = 64;
 
 /// A byte that only repeats the one before says next to nothing: runs of zeros are everywhere.
 fn worth(before: u8, byte: u8) -> u32 {

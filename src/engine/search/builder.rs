@@ -15,7 +15,7 @@ use super::{Keep, index, offset, program};
 use crate::image;
 use crate::signature::pattern::{ByteSet, Link, Part, Pattern, Segment};
 
-/// Collects patterns, each once, and writes them: their programs as they come, for these are most of their bytes, the rest
+/// Collects patterns and writes them: their programs as they come, for these are most of their bytes, the rest
 /// at the end.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -29,7 +29,7 @@ pub struct Builder {
     written: usize,
     /// The programs of the pattern that is added.
     programs: Vec<u8>,
-    /// The number of each pattern by what it is. Nobody can foresee the two keys, so nobody can make two patterns one.
+    /// The numbers of patterns by what they are. Nobody can foresee the two keys, so nobody can make two patterns one.
     known: HashMap<[u64; 2], u32>,
     hashers: [RandomState; 2],
     usual: Usual,
@@ -37,6 +37,16 @@ pub struct Builder {
     squeezed: index::Builder,
     longest: usize,
     longest_squeezed: usize,
+}
+
+/// How a pattern comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likely {
+    /// It is all that its signature has. An equal one would be an equal signature, and to look for it costs more than it
+    /// saves: a miss of the cache for each of a million.
+    Once,
+    /// It is a part among others, as many signatures share them.
+    Again,
 }
 
 /// Why a pattern was not added.
@@ -60,7 +70,7 @@ impl Builder {
         Ok(Self::default())
     }
 
-    /// Adds a pattern and gives its number; an equal one that is already there has the same.
+    /// Adds a pattern and gives its number. With [`Likely::Again`] an equal one that was added so has the same.
     ///
     /// # Errors
     /// As [`AddError`] says.
@@ -68,6 +78,7 @@ impl Builder {
         &mut self,
         pattern: &Pattern,
         keep: Keep,
+        likely: Likely,
         writer: &mut image::Writer<W>,
     ) -> Result<u32, AddError> {
         let number = u32::try_from(self.patterns.len()).map_err(|_| AddError::Full)?;
@@ -75,12 +86,14 @@ impl Builder {
             (self.segments.len(), self.links.len(), self.offsets.len());
         self.programs.clear();
         let record = self.append(pattern, keep, number).ok_or(AddError::Full)?;
-        let same = *self.known.entry(self.key(&record)).or_insert(number);
-        if same != number {
-            self.segments.truncate(segments);
-            self.links.truncate(links);
-            self.offsets.truncate(offsets);
-            return Ok(same);
+        if likely == Likely::Again {
+            let same = *self.known.entry(self.key(&record)).or_insert(number);
+            if same != number {
+                self.segments.truncate(segments);
+                self.links.truncate(links);
+                self.offsets.truncate(offsets);
+                return Ok(same);
+            }
         }
         self.patterns.push(record);
         writer.write_all(&self.programs)?;

@@ -37,7 +37,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-pub use builder::{AddError, Builder};
+pub use builder::{AddError, Builder, Likely};
 pub use found::{Found, Overflow, PLACES};
 pub use patterns::Patterns;
 pub use run::Search;

@@ -9,7 +9,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::found::Matches;
-use super::{Builder, Extent, Found, Keep, PLACES, Patterns, Search, naive};
+use super::{Builder, Extent, Found, Keep, Likely, PLACES, Patterns, Search, naive};
 use crate::executable::{Layout, Section};
 use crate::image::{Image, Tag, Writer};
 use crate::signature::condition::Hits;
@@ -21,7 +21,11 @@ use crate::stop::{Cancel, Stop, Stopped};
 fn image(patterns: &[(Pattern, Keep)]) -> (Image, Vec<u32>) {
     let mut writer = Writer::new(Cursor::new(Vec::new())).unwrap();
     let mut builder = Builder::begin(&mut writer).unwrap();
-    let add = |(pattern, keep): &(Pattern, Keep)| builder.add(pattern, *keep, &mut writer).unwrap();
+    let add = |(pattern, keep): &(Pattern, Keep)| {
+        builder
+            .add(pattern, *keep, Likely::Again, &mut writer)
+            .unwrap()
+    };
     let numbers = patterns.iter().map(add).collect();
     builder.write(&mut writer).unwrap();
     let bytes = writer.finish().unwrap().into_inner();
