@@ -402,3 +402,24 @@ fn offsets_in_programs_need_a_layout() {
         assert_eq!(database.needs_layout(), needs, "{base:?}");
     }
 }
+
+#[test]
+fn more_matches_of_an_expression_than_are_counted_are_not_asked_for() {
+    let rows = [
+        ("0&1>9998", 0),
+        ("0&1>9999", 0),
+        ("0&1>10000", 1),
+        ("0&(0|1)=10000", 1),
+    ];
+    for (condition, aside) in rows {
+        let line = format!("X;Engine:81-255,Target:0;{condition};61626364;0/a/g\n");
+        let mut compiler = compiler([]);
+        let format = crate::signature::format("clam-ldb").unwrap();
+        format
+            .parse(&mut line.as_bytes(), "x.ldb", &mut compiler)
+            .unwrap();
+        let all: u64 = compiler.tally().aside.values().sum();
+        assert_eq!(all, aside, "{condition}");
+        assert_eq!(compiler.tally().rules, 1 - aside, "{condition}");
+    }
+}

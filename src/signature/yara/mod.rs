@@ -19,11 +19,17 @@ const TEXT_LIMIT: u64 = 16 * 1024 * 1024;
 /// The longest rule in bytes: the time to compile one grows faster than its text.
 const RULE_LIMIT: usize = 1024 * 1024;
 
+/// The most operators in a row of a condition: what is made of them is as deep, and is gone through by recursion.
+const OPERATORS_LIMIT: usize = 1000;
+
+/// The most strings in one file, and in all that it includes, that are `xor`: each is searched for in hundreds of forms.
+const XORS_LIMIT: usize = 2000;
+
 /// How deep files may include each other.
 const DEPTH_LIMIT: usize = 16;
 
-/// The most files that one includes, by others too.
-const FILES_LIMIT: usize = 10_000;
+/// The most that one file includes, by others too and again.
+const INCLUDES_LIMIT: usize = 10_000;
 
 /// Rules in YARA's language.
 #[derive(Debug)]
@@ -73,6 +79,8 @@ impl Format for Yara {
             namespace: source.into(),
             left: TEXT_LIMIT - bytes.len() as u64,
             seen: HashSet::new(),
+            includes: 0,
+            xors: 0,
             out,
         };
         reading.file(&source.into(), &bytes, 0);
@@ -86,6 +94,8 @@ struct Reading<'a> {
     left: u64,
     /// What has been included: a second time would only repeat each rule.
     seen: HashSet<String>,
+    includes: usize,
+    xors: usize,
     out: &'a mut dyn Intake,
 }
 
@@ -107,7 +117,14 @@ impl Reading<'_> {
             Kind::Rule if piece.text.len() > RULE_LIMIT => {
                 Err("a rule of more than 1 MiB; make several".to_owned())
             }
+            Kind::Rule if piece.operators > OPERATORS_LIMIT => {
+                Err("a row of more than 1,000 operators in a condition".to_owned())
+            }
+            Kind::Rule if self.xors.saturating_add(piece.xors) > XORS_LIMIT => {
+                Err("more than 2,000 strings in one file are xor; make several".to_owned())
+            }
             Kind::Import | Kind::Rule => {
+                self.xors += piece.xors;
                 let text = std::str::from_utf8(piece.text);
                 let text = text.map_err(|_| "the rule is not in UTF-8".to_owned())?;
                 self.out.take(Item::Yara(Part {
@@ -122,13 +139,15 @@ impl Reading<'_> {
             Kind::Include(name) => self.include(file, name, depth),
             Kind::Unknown => Err("neither a rule nor an import or include".to_owned()),
             Kind::Endless => Err("the rule does not end".to_owned()),
+            Kind::Comment => Err("a comment from here on does not end".to_owned()),
         }
     }
 
     fn include(&mut self, file: &str, name: &[u8], depth: usize) -> Result<(), String> {
-        if depth == DEPTH_LIMIT || self.seen.len() == FILES_LIMIT {
+        if depth == DEPTH_LIMIT || self.includes == INCLUDES_LIMIT {
             return Err("too many files include each other".to_owned());
         }
+        self.includes += 1;
         let name = std::str::from_utf8(name).map_err(|_| "the name is not in UTF-8")?;
         let (found, text) = self
             .out
@@ -202,6 +221,38 @@ mod tests {
             "a.yar:4: neither a rule nor an import or include",
         ];
         assert_eq!(folder.complaints, expected);
+    }
+
+    #[test]
+    fn what_costs_more_than_its_bytes_is_refused_with_a_reason() {
+        let xors = "$ = \"abcd\" xor ".repeat(1500);
+        let rows = [
+            (
+                format!("rule a {{ condition: {}1 > 0 }}", "-".repeat(2000)),
+                "a.yar:1: a row of more than 1,000 operators in a condition",
+            ),
+            (
+                format!("rule a {{ strings: {xors} }} rule b {{ strings: {xors} }}"),
+                "a.yar:1: more than 2,000 strings in one file are xor; make several",
+            ),
+            (
+                "include \"a.yar\" ".repeat(INCLUDES_LIMIT + 1),
+                "a.yar:1: too many files include each other",
+            ),
+            (
+                "/* rule".to_owned(),
+                "a.yar:1: a comment from here on does not end",
+            ),
+        ];
+        for (text, expected) in rows {
+            let mut folder = Folder {
+                files: HashMap::from([("a.yar", "")]),
+                ..Folder::default()
+            };
+            Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
+                .unwrap();
+            assert_eq!(folder.complaints, [expected]);
+        }
     }
 
     #[test]

@@ -12,6 +12,11 @@ pub(super) struct Piece<'a> {
     /// Where it begins, from 1.
     pub line: u32,
     pub column: u32,
+    /// The most operators that stand in one row of its condition, with no bracket, comma, `and` or `or` between them: so
+    /// deep is what a parser makes of it.
+    pub operators: usize,
+    /// The number of strings that are `xor`.
+    pub xors: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +31,8 @@ pub(super) enum Kind<'a> {
     Unknown,
     /// A rule whose end never comes.
     Endless,
+    /// A comment whose end never comes.
+    Comment,
 }
 
 /// Cuts a text.
@@ -35,6 +42,9 @@ pub(super) fn split(text: &[u8]) -> Vec<Piece<'_>> {
         at: 0,
         line: 1,
         line_start: 0,
+        open_comment: false,
+        operators: 0,
+        xors: 0,
     };
     let mut pieces = Vec::new();
     while let Some(piece) = cursor.piece() {
@@ -48,20 +58,55 @@ struct Cursor<'a> {
     at: usize,
     line: u32,
     line_start: usize,
+    /// A comment goes on up to the end.
+    open_comment: bool,
+    /// Of the rule that is read.
+    operators: usize,
+    xors: usize,
 }
+
+/// Words that are operators.
+const OPERATORS: [&[u8]; 10] = [
+    b"contains",
+    b"defined",
+    b"endswith",
+    b"icontains",
+    b"iendswith",
+    b"iequals",
+    b"istartswith",
+    b"matches",
+    b"not",
+    b"startswith",
+];
 
 impl<'a> Cursor<'a> {
     fn piece(&mut self) -> Option<Piece<'a>> {
+        let place = |cursor: &Self| {
+            let column = cursor.at.saturating_sub(cursor.line_start) + 1;
+            let column = u32::try_from(column).unwrap_or(u32::MAX);
+            (cursor.at, cursor.line, column)
+        };
+        let (mut start, mut line, mut column) = place(self);
         self.blanks();
-        self.peek()?;
-        let (start, line) = (self.at, self.line);
-        let column = u32::try_from(start - self.line_start + 1).unwrap_or(u32::MAX);
-        let kind = self.kind();
+        let kind = match self.peek() {
+            Some(_) => {
+                (start, line, column) = place(self);
+                (self.operators, self.xors) = (0, 0);
+                self.kind()
+            }
+            None if self.open_comment => {
+                self.open_comment = false;
+                Kind::Comment
+            }
+            None => return None,
+        };
         Some(Piece {
             kind,
             text: self.text.get(start..self.at).unwrap_or(&[]),
             line,
             column,
+            operators: self.operators,
+            xors: self.xors,
         })
     }
 
@@ -82,6 +127,8 @@ impl<'a> Cursor<'a> {
         let mut depth = 0_u32;
         // A slash begins a regular expression only behind these.
         let mut expects_regex = false;
+        // The operators since the last bracket, comma, `and` or `or`.
+        let mut row = None;
         loop {
             self.blanks();
             let Some(byte) = self.peek() else {
@@ -102,12 +149,36 @@ impl<'a> Cursor<'a> {
                     }
                 }
                 _ if is_word(byte) => {
-                    expects_regex = self.word() == b"matches";
+                    let word = self.word();
+                    expects_regex = word == b"matches";
+                    match word {
+                        b"condition" if depth == 1 => row = Some(0),
+                        b"and" | b"or" => row = row.map(|_| 0),
+                        b"xor" => self.xors += 1,
+                        _ if OPERATORS.contains(&word) => self.operator(&mut row),
+                        _ => {}
+                    }
                     continue;
+                }
+                b'-' | b'~' | b'+' | b'*' | b'\\' | b'%' | b'<' | b'>' | b'=' | b'!' | b'&'
+                | b'|' | b'^' => {
+                    self.operator(&mut row);
+                    self.step();
+                }
+                b'(' | b')' | b'[' | b']' | b',' | b':' => {
+                    row = row.map(|_| 0);
+                    self.step();
                 }
                 _ => self.step(),
             }
             expects_regex = byte == b'=';
+        }
+    }
+
+    fn operator(&mut self, row: &mut Option<usize>) {
+        if let Some(row) = row {
+            *row += 1;
+            self.operators = self.operators.max(*row);
         }
     }
 
@@ -168,6 +239,7 @@ impl<'a> Cursor<'a> {
                     {
                         self.step();
                     }
+                    self.open_comment = self.peek().is_none();
                     self.at = (self.at + 2).min(self.text.len());
                 }
                 _ if byte.is_ascii_whitespace() => self.step(),
@@ -239,5 +311,39 @@ rule three { condition: "#;
         ];
         assert_eq!(found, expected);
         assert_eq!(pieces[3].text, b"rule two { condition: true }");
+    }
+
+    #[test]
+    fn a_comment_without_end_is_told_with_what_is_in_it() {
+        let pieces = split(b"rule a { condition: true }\n\n/* rule b\n{ condition: true }");
+        assert_eq!(pieces.len(), 2);
+        assert_eq!((pieces[1].kind, pieces[1].line), (Kind::Comment, 1));
+        assert_eq!(split(b"/* */"), []);
+    }
+
+    #[test]
+    fn rows_of_operators_are_counted_in_conditions_alone() {
+        let rows = [
+            (
+                "rule a { strings: $a = { ~41 | ~42 } $b = \"--\" condition: true }",
+                0,
+                0,
+            ),
+            ("rule a { condition: 1 + 1 == - -2 }", 5, 0),
+            (
+                "rule a { condition: 1 < 2 and 1 < 2 or (not 1) < 2 and not not true}",
+                2,
+                0,
+            ),
+            (
+                "rule a { strings: $a = \"b\" xor $c = \"xor\" xor(1-2) condition: #a-1<2 }",
+                2,
+                2,
+            ),
+        ];
+        for (text, operators, xors) in rows {
+            let piece = split(text.as_bytes())[0];
+            assert_eq!((piece.operators, piece.xors), (operators, xors), "{text}");
+        }
     }
 }
