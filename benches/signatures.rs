@@ -1,5 +1,5 @@
 //! Loading, memory and reloading of a large set of signatures, beside clamd on the same files:
-//! `VFIND_SET=FOLDER cargo bench --bench signatures`.
+//! `VFIND_SET=FOLDER cargo bench --bench signatures`. Before that, how long hostile signature files take.
 //!
 //! The folder holds files in ClamAV's formats. Without one, 100,000 made-up signatures are written to a temporary folder;
 //! without clamd the ratios to it are left out. Daemon and clamd are started in turn, so that both see the same noise; each
@@ -28,6 +28,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 fn main() {
     let scratch = tempfile::tempdir().expect("a folder");
     let set = std::env::var_os("VFIND_SET").map_or_else(|| made_up(scratch.path()), PathBuf::from);
+    hostile(scratch.path());
     println!("set: {}", set.display());
     starts(&set, scratch.path());
     for isolation in ["--isolation=thread", "--isolation=process"] {
@@ -56,6 +57,101 @@ fn made_up(folder: &Path) -> PathBuf {
     }
     fs::write(folder.join("made-up.ndb"), text).unwrap();
     folder
+}
+
+/// Files that were made to cost more than their bytes: how long each takes until it is refused, or set aside, or compiled.
+fn hostile(scratch: &Path) {
+    println!("hostile files, wanted within 1 s each");
+    let mega = 1_000_000;
+    let line = "41".repeat(5 * mega);
+    let alternatives = |mark: &str| {
+        let all = (0..mega).map(|number| format!("{mark}{number:06x}{mark}"));
+        all.collect::<Vec<_>>().join("|")
+    };
+    let deep = |inner: &str| format!("{}{inner}{}", "(".repeat(mega), ")".repeat(mega));
+    let repeated = "((a{1,1000}){1,1000}){1,1000}";
+    let yara = |strings: &str| format!("rule a {{ strings: $a = {strings} condition: $a }}");
+    let logical = |tests: &str| format!("X;Engine:81-255,Target:0;0&1;41414141;{tests}\n");
+    let mut macros = "$define M0 \"ab\"\n".to_owned();
+    (1..60).for_each(|at| writeln!(macros, "$define M{at} $M{0}, $M{0}", at - 1).unwrap());
+    let rows = [
+        ("a line of 10 MB", "ndb", format!("X:0:*:{line}\n")),
+        ("a line of 10 MB", "ldb", logical(&line)),
+        ("a line of 10 MB", "hdb", format!("{line}\n")),
+        ("a line of 10 MB", "ign2", format!("{line}\n")),
+        ("a line of 10 MB", "cvdl", format!(":X, \"{line}\" #\n")),
+        ("a line of 10 MB", "yar", yara(&format!("\"{line}\""))),
+        ("a line of 10 MB", "cvd", format!("ClamAV-VDB:{line}")),
+        (
+            "10^6 alternatives",
+            "ndb",
+            format!("X:0:*:({})\n", alternatives("")),
+        ),
+        (
+            "10^6 alternatives",
+            "ldb",
+            logical(&format!("0/({})/", alternatives(""))),
+        ),
+        (
+            "10^6 alternatives",
+            "cvdl",
+            format!(":X, ({}) #\n", alternatives("\"")),
+        ),
+        (
+            "10^6 alternatives",
+            "yar",
+            yara(&format!("{{ 41 ({}) }}", alternatives(""))),
+        ),
+        ("nested macros", "cvdl", format!("{macros}:X, $M59 #\n")),
+        ("exponential", "ldb", logical(&format!("0/{repeated}/"))),
+        ("exponential", "yar", yara(&format!("/{repeated}/"))),
+        ("10^6 parentheses", "ndb", format!("X:0:*:{}\n", deep("41"))),
+        (
+            "10^6 parentheses",
+            "ldb",
+            format!("X;Target:0;{};4141\n", deep("0")),
+        ),
+        (
+            "10^6 parentheses",
+            "cvdl",
+            format!(":X, {} #\n", deep("\"abcd\"")),
+        ),
+        (
+            "10^6 parentheses",
+            "yar",
+            format!("rule a {{ condition: {} }}", deep("true")),
+        ),
+        (
+            "10^6 operators",
+            "yar",
+            format!("rule a {{ condition: {}1 }}", "-".repeat(mega)),
+        ),
+        (
+            "10^5 includes",
+            "yar",
+            "include \"10^5 includes.yar\"\n".repeat(100_000),
+        ),
+    ];
+    for (what, extension, text) in rows {
+        let file = scratch.join(format!("{what}.{extension}"));
+        fs::write(&file, text).unwrap();
+        let begun = Instant::now();
+        let check = Command::new(env!("CARGO_BIN_EXE_vfindd"))
+            .arg("--check-database")
+            .arg(&file)
+            .output()
+            .expect("it runs");
+        let time = begun.elapsed().as_millis();
+        let text = String::from_utf8_lossy(&check.stdout).into_owned();
+        let reason = text
+            .lines()
+            .find(|line| line.starts_with("not understood: /") || line.contains("set aside: "));
+        let reason = reason.map_or("accepted", |line| line.rsplit(": ").next().unwrap_or(line));
+        let reason: String = reason.chars().take(60).collect();
+        let code = check.status.code();
+        println!("  {what:18} {extension:5} {time:4} ms, exit code {code:?}: {reason}");
+        let _ = fs::remove_file(&file);
+    }
 }
 
 struct Daemon {

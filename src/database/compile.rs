@@ -119,7 +119,7 @@ pub(super) fn compile<W: Write + Seek>(
     } = taking;
     report.refused(compiler.complaints(), compiler.tally().complaints);
     report.left_out = compiler.tally().ignored;
-    report.warn(compiler.warnings());
+    report.warn(compiler.slow());
     let write = |report: &mut Report| {
         let (mut writer, tally) = compiler.write()?;
         report.ignored = tally.ignored - report.left_out;

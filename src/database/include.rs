@@ -75,12 +75,16 @@ pub(super) fn include(
 fn read(path: &Path, limit: u64) -> io::Result<(Vec<u8>, Included)> {
     let mut file = open(path)?;
     let stamp = Stamp::of(&file.metadata()?);
+    let too_much = || io::Error::other("too much is included");
+    if stamp.length > limit {
+        return Err(too_much());
+    }
     let mut text = Vec::new();
     (&mut file)
         .take(limit.saturating_add(1))
         .read_to_end(&mut text)?;
     if text.len() as u64 > limit {
-        return Err(io::Error::other("too much is included"));
+        return Err(too_much());
     }
     if Stamp::of(&file.metadata()?) != stamp {
         return Err(io::Error::other("it changed while it was read"));

@@ -199,8 +199,8 @@ impl Report {
     }
 
     /// Rules that cost more than others.
-    pub(super) fn warn(&mut self, slow: Vec<Complaint>) {
-        self.slow_count = slow.len() as u64;
+    pub(super) fn warn(&mut self, (slow, count): (Vec<Complaint>, u64)) {
+        self.slow_count = count;
         self.slow = slow;
         self.slow.truncate(SLOW);
     }

@@ -76,6 +76,12 @@ impl Tally {
     }
 }
 
+/// A pattern with an atom of fewer bytes is slow.
+const SLOW_ATOM: usize = 3;
+
+/// Slow rules that are listed.
+const SLOW_LISTED: usize = 10;
+
 /// Complaints that are kept; all are counted. A file in the wrong format would fill memory with them.
 const COMPLAINTS: usize = 1000;
 
@@ -100,6 +106,9 @@ pub struct Compiler<W = Cursor<Vec<u8>>> {
     needs_layout: bool,
     tally: Tally,
     complaints: Vec<Complaint>,
+    /// Rules with patterns that are found by few bytes, and these: the fewest first.
+    slow: Vec<(usize, SignatureName)>,
+    slow_count: u64,
     failed: Option<CompileError>,
 }
 
@@ -155,6 +164,8 @@ impl<W: Write + Seek> Compiler<W> {
             needs_layout: false,
             tally: Tally::default(),
             complaints: Vec::new(),
+            slow: Vec::new(),
+            slow_count: 0,
             failed: None,
         })
     }
@@ -231,7 +242,7 @@ impl<W: Write + Seek> Compiler<W> {
             self.tally.ignored += 1;
             return Ok(());
         }
-        let patterns = match &signature.meaning {
+        let (patterns, atom) = match &signature.meaning {
             Meaning::Rule(rule) if counts_too_far(rule) => {
                 let reason = (
                     Until::Never,
@@ -241,8 +252,9 @@ impl<W: Write + Seek> Compiler<W> {
                 return Ok(());
             }
             Meaning::Rule(rule) => self.patterns_of(rule)?,
-            _ => Vec::new(),
+            _ => (Vec::new(), usize::MAX),
         };
+        self.note_slow(atom, &signature.name);
         let number = self.names.add(&signature.name)?;
         let kind = match signature.meaning {
             Meaning::Digest { digest, size } => {
@@ -313,13 +325,35 @@ impl<W: Write + Seek> Compiler<W> {
         Ok(Vec::new())
     }
 
-    /// The rules that cost more than others, with the reason.
-    pub fn warnings(&self) -> Vec<Complaint> {
+    /// The rules that cost more than others, the slowest of each language, and how many there are.
+    pub fn slow(&self) -> (Vec<Complaint>, u64) {
+        let patterns = self.slow.iter().map(|(atom, name)| Complaint {
+            file: name.to_string(),
+            line: 0,
+            reason: match atom {
+                1 => "slow, with one byte to search for".to_owned(),
+                _ => format!("slow, with {atom} bytes to search for"),
+            },
+        });
         #[cfg(feature = "yara")]
-        let slow = self.yara.iter().flat_map(late::yara::Compiler::slow);
+        let yara = self.yara.as_ref().map_or(&[][..], |yara| yara.slow());
         #[cfg(not(feature = "yara"))]
-        let slow = std::iter::empty::<&Complaint>();
-        slow.cloned().collect()
+        let yara: &[Complaint] = &[];
+        let count = self.slow_count.saturating_add(yara.len() as u64);
+        (patterns.chain(yara.iter().cloned()).collect(), count)
+    }
+
+    /// Keeps the rule among the slowest if it is one of them.
+    fn note_slow(&mut self, atom: usize, name: &SignatureName) {
+        if atom >= SLOW_ATOM {
+            return;
+        }
+        self.slow_count += 1;
+        let place = self.slow.partition_point(|(other, _)| *other <= atom);
+        if place < SLOW_LISTED {
+            self.slow.insert(place, (atom, name.clone()));
+            self.slow.truncate(SLOW_LISTED);
+        }
     }
 
     fn is_unwanted(&self, name: &SignatureName) -> bool {
@@ -328,8 +362,8 @@ impl<W: Write + Seek> Compiler<W> {
                 || name.engine == EngineWord::Cvdl && self.unwanted.contains(name.name.as_bytes()))
     }
 
-    /// The numbers of the patterns of a rule, for each test that is one.
-    fn patterns_of(&mut self, rule: &Rule) -> Result<Vec<Option<u32>>, CompileError> {
+    /// The numbers of the patterns of a rule, for each test that is one, and the fewest bytes by which one is found.
+    fn patterns_of(&mut self, rule: &Rule) -> Result<(Vec<Option<u32>>, usize), CompileError> {
         let mut keep: Vec<Keep> = vec![Keep::First; rule.tests.len()];
         counted(&rule.condition, &mut keep);
         for test in &rule.tests {
@@ -351,13 +385,18 @@ impl<W: Write + Seek> Compiler<W> {
             _ => Likely::Again,
         };
         let mut numbers = Vec::with_capacity(rule.tests.len());
+        let mut atom = usize::MAX;
         for (test, keep) in rule.tests.iter().zip(keep) {
             numbers.push(match test {
-                Test::Pattern(pattern) => Some(self.pattern(pattern, keep, likely)?),
+                Test::Pattern(pattern) => {
+                    let number = self.pattern(pattern, keep, likely)?;
+                    atom = atom.min(self.patterns.shortest_atom());
+                    Some(number)
+                }
                 Test::Macro { .. } | Test::Compare(_) | Test::Regex(_) => None,
             });
         }
-        Ok(numbers)
+        Ok((numbers, atom))
     }
 
     fn pattern(

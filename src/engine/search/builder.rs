@@ -37,6 +37,7 @@ pub struct Builder {
     squeezed: index::Builder,
     longest: usize,
     longest_squeezed: usize,
+    shortest_atom: usize,
 }
 
 /// How a pattern comes.
@@ -85,6 +86,7 @@ impl Builder {
         let (segments, links, offsets) =
             (self.segments.len(), self.links.len(), self.offsets.len());
         self.programs.clear();
+        self.shortest_atom = usize::MAX;
         let record = self.append(pattern, keep, number).ok_or(AddError::Full)?;
         if likely == Likely::Again {
             let same = *self.known.entry(self.key(&record)).or_insert(number);
@@ -102,6 +104,12 @@ impl Builder {
         Ok(number)
     }
 
+    /// The fewest bytes by which a segment of the pattern is found that was added last, if it was not there before: with
+    /// one or two it is tried wherever these are, in every content.
+    pub fn shortest_atom(&self) -> usize {
+        self.shortest_atom
+    }
+
     /// Enters the segments of a pattern, of which the first one has this number.
     fn index(&mut self, pattern: &Pattern, first: usize) {
         let (_, segments, _) = without_outer_gaps(pattern);
@@ -112,6 +120,7 @@ impl Builder {
             };
             *longest = segment.longest().max(*longest);
             for atom in self.usual.atoms(segment) {
+                self.shortest_atom = self.shortest_atom.min(atom.width);
                 index.add(u32::try_from(number).unwrap_or(u32::MAX), &atom);
             }
         }
