@@ -120,6 +120,7 @@ impl Budget {
     /// The configured value of a limit, for the detail of its gap.
     pub fn value(&self, limit: Limit) -> u64 {
         match limit {
+            Limit::Contiguous => self.limits.contiguous,
             Limit::Depth => u64::from(self.limits.depth),
             Limit::Expanded => self.limits.expanded,
             Limit::Findings => self.limits.findings,

@@ -22,7 +22,8 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The version of what is in the sections. Whoever changes a section's form counts it up.
 pub const VERSION: u32 = 2;
 
-const MAGIC: [u8; 8] = *b"VFINDIMG";
+/// The first bytes of an image.
+pub const MAGIC: [u8; 8] = *b"VFINDIMG";
 
 /// Sections begin at multiples of this many bytes.
 const ALIGNMENT: u64 = 64;

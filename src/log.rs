@@ -51,8 +51,11 @@ pub fn loaded(report: &Report, complaints_are_the_end: bool) -> Result<(), Strin
         for (aside, count) in &source.asides {
             let name = source.source.name();
             match aside.waits {
-                true => info!("{name}: {count} wait: {}", aside.reason),
-                false => warn!("{name}: {count} not searched for: {}", aside.reason),
+                true => warn!(
+                    "{name}: {count} signatures wait and find nothing yet: {}",
+                    aside.reason
+                ),
+                false => warn!("{name}: {count} set aside: {}", aside.reason),
             }
         }
     }
@@ -72,7 +75,9 @@ pub fn loaded(report: &Report, complaints_are_the_end: bool) -> Result<(), Strin
         0 => Ok(()),
         count if complaints_are_the_end => Err(format!("{count} signatures were not understood")),
         count => {
-            error!("{count} signatures were not loaded, all others are in use");
+            error!(
+                "{count} signatures were not loaded, all others are in use; a reload is refused until this is mended"
+            );
             Ok(())
         }
     }

@@ -1,7 +1,7 @@
 //! Sources → the file of a compiled database, in one pass: nothing of a source is kept but what is found in it.
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufWriter, Seek, Write};
+use std::io::{self, BufRead, BufWriter, Seek, Write};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -120,6 +120,7 @@ pub(super) fn compile<W: Write + Seek>(
     report.refused(compiler.complaints(), compiler.tally().complaints);
     report.left_out = compiler.tally().ignored;
     report.warn(compiler.slow());
+    report.unmet(&compiler.unmet());
     let write = |report: &mut Report| {
         let (mut writer, tally) = compiler.write()?;
         report.ignored = tally.ignored - report.left_out;
@@ -146,6 +147,9 @@ fn read<W: Write + Seek>(source: &Source, taking: &mut Taking<W>) -> Result<(), 
     Ok(())
 }
 
+/// What editors of another system put before a text. No format of signatures begins like this.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Reads one source.
 pub(super) fn items(source: &Source, out: &mut dyn Intake) -> Result<Seen, LoadError> {
     let name = source.name();
@@ -155,7 +159,11 @@ pub(super) fn items(source: &Source, out: &mut dyn Intake) -> Result<Seen, LoadE
     })?;
     let mut pass = || {
         let mut reading = Reading::open(source)?;
-        format.parse(reading.reader(), &name, out)?;
+        let reader = reading.reader();
+        if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
+            reader.consume(BYTE_ORDER_MARK.len());
+        }
+        format.parse(reader, &name, out)?;
         reading.finish()
     };
     pass().map_err(|error| LoadError::Unreadable { name, error })

@@ -211,11 +211,21 @@ impl Live {
     /// There is none, or it cannot be used.
     pub fn rollback(&self) -> Result<Epoch, Refused> {
         let _alone = unpoisoned(&self.turn);
+        let way_back = |file: File| {
+            let opened = open(file).map_err(Refused::NoWayBack)?;
+            let empty = opened.meta.report.has_only_builtin();
+            match empty && !self.current().test_signatures_only {
+                true => Err(Refused::NoWayBack(
+                    "the previous database holds none but the built-in signatures".to_owned(),
+                )),
+                false => Ok(opened),
+            }
+        };
         let opened = match &self.data_file {
             Some(data_file) => {
                 let previous = data_file.open_previous().map_err(Refused::NoWayBack)?;
                 let none = || Refused::NoWayBack("there is no previous database".to_owned());
-                let opened = open(previous.ok_or_else(none)?).map_err(Refused::NoWayBack)?;
+                let opened = way_back(previous.ok_or_else(none)?)?;
                 let exchanged = data_file.exchange();
                 exchanged.map_err(|error| Refused::NoWayBack(error.to_string()))?;
                 opened
@@ -227,7 +237,7 @@ impl Live {
                     Err(why) => Err(format!("there is no previous database: {why}")),
                 };
                 drop(state);
-                open(file.map_err(Refused::NoWayBack)?).map_err(Refused::NoWayBack)?
+                way_back(file.map_err(Refused::NoWayBack)?)?
             }
         };
         let previous = kept(&self.current());

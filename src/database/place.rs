@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
@@ -19,6 +19,7 @@ use rustix::process::geteuid;
 use tracing::warn;
 
 use super::sources::Stamp;
+use crate::image::MAGIC;
 
 /// A new image in memory.
 ///
@@ -224,7 +225,17 @@ fn open_private(path: &Path) -> Result<Option<File>, String> {
         return Err(format!("{}: not a regular file", path.display()));
     }
     check_private(path, &metadata, false)?;
-    Ok(Some(file))
+    let mut start = [0; MAGIC.len()];
+    let is_ours =
+        metadata.len() == 0 || file.read_exact_at(&mut start, 0).is_ok() && start == MAGIC;
+    match is_ours {
+        true => Ok(Some(file)),
+        // Whoever gave this name meant another.
+        false => Err(format!(
+            "{}: there is something else than compiled signatures; remove it, or choose another name",
+            path.display()
+        )),
+    }
 }
 
 /// Refuses what others than root and this user can change.

@@ -205,6 +205,19 @@ impl Report {
         self.slow.truncate(SLOW);
     }
 
+    /// Names that were to be left out and that no signature has.
+    pub(super) fn unmet(&mut self, names: &[&[u8]]) {
+        for name in names {
+            let name = String::from_utf8_lossy(name);
+            let warning = Complaint {
+                file: "--noload".to_owned(),
+                line: 0,
+                reason: format!("no signature is called `{name}`; --vlist prints the names"),
+            };
+            keep(&mut self.warnings, warning);
+        }
+    }
+
     /// What the compiler itself could not take, when it has taken all.
     pub(super) fn refused(&mut self, complaints: &[Complaint], count: u64) {
         for complaint in complaints {

@@ -16,6 +16,10 @@ pub struct Status {
     pub signatures: usize,
     /// What of its sources was not understood.
     pub complaints: u64,
+    /// What of them waits for content that this version does not produce, and what is set aside for other reasons.
+    pub waiting: u64,
+    /// See there.
+    pub set_aside: u64,
     /// Bytes of its image.
     pub length: u64,
     /// How long ago the last reload ended, and what came of it: the database, or why it was refused.
@@ -30,7 +34,14 @@ impl Status {
         last: Option<&(Instant, Result<Epoch, String>)>,
         has_previous: bool,
     ) -> Self {
+        let asides = || generation.report.sources.iter().flat_map(|s| &s.asides);
+        let count = |waits: bool| -> u64 {
+            let wanted = asides().filter(|(aside, _)| aside.waits == waits);
+            wanted.map(|(_, count)| count).sum()
+        };
         Self {
+            waiting: count(true),
+            set_aside: count(false),
             epoch: generation.epoch.clone(),
             signatures: generation.database.count(),
             complaints: generation.report.complaint_count,
@@ -46,6 +57,8 @@ impl fmt::Display for Status {
         writeln!(f, "epoch {}", self.epoch)?;
         writeln!(f, "signatures {}", self.signatures)?;
         writeln!(f, "not understood {}", self.complaints)?;
+        writeln!(f, "waiting {}", self.waiting)?;
+        writeln!(f, "set aside {}", self.set_aside)?;
         writeln!(f, "bytes {}", self.length)?;
         match &self.last {
             None => writeln!(f, "last reload none")?,

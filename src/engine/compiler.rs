@@ -91,6 +91,8 @@ pub struct Compiler<W = Cursor<Vec<u8>>> {
     writer: Writer<W>,
     /// Names that the one who runs the program does not want.
     unwanted: HashSet<Vec<u8>>,
+    /// Those of them that some signature has.
+    met: HashSet<Vec<u8>>,
     /// Names that sources do not want.
     ignored: HashSet<Vec<u8>>,
     names: names::Builder,
@@ -151,6 +153,7 @@ impl<W: Write + Seek> Compiler<W> {
         Ok(Self {
             writer,
             unwanted,
+            met: HashSet::new(),
             ignored: HashSet::new(),
             names: names::Builder::default(),
             kinds: Vec::new(),
@@ -331,8 +334,8 @@ impl<W: Write + Seek> Compiler<W> {
             file: name.to_string(),
             line: 0,
             reason: match atom {
-                1 => "slow, with one byte to search for".to_owned(),
-                _ => format!("slow, with {atom} bytes to search for"),
+                1 => "it has one byte to search for".to_owned(),
+                _ => format!("it has {atom} bytes to search for"),
             },
         });
         #[cfg(feature = "yara")]
@@ -356,10 +359,25 @@ impl<W: Write + Seek> Compiler<W> {
         }
     }
 
-    fn is_unwanted(&self, name: &SignatureName) -> bool {
-        !self.unwanted.is_empty()
-            && (self.unwanted.contains(name.to_string().as_bytes())
-                || name.engine == EngineWord::Cvdl && self.unwanted.contains(name.name.as_bytes()))
+    fn is_unwanted(&mut self, name: &SignatureName) -> bool {
+        if self.unwanted.is_empty() {
+            return false;
+        }
+        let whole = name.to_string().into_bytes();
+        let short = (name.engine == EngineWord::Cvdl).then(|| name.name.clone().into_bytes());
+        let names = std::iter::once(whole).chain(short);
+        let met: Vec<_> = names.filter(|name| self.unwanted.contains(name)).collect();
+        let is_unwanted = !met.is_empty();
+        self.met.extend(met);
+        is_unwanted
+    }
+
+    /// The unwanted names that no signature had so far, sorted.
+    pub fn unmet(&self) -> Vec<&[u8]> {
+        let unmet = self.unwanted.difference(&self.met);
+        let mut unmet: Vec<_> = unmet.map(Vec::as_slice).collect();
+        unmet.sort_unstable();
+        unmet
     }
 
     /// The numbers of the patterns of a rule, for each test that is one, and the fewest bytes by which one is found.

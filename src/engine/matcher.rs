@@ -136,7 +136,6 @@ impl<'d> Matcher<'d> {
         let by_yara: Vec<Match> = Vec::new();
         matches.stopped = matches.stopped.or(whole.stopped);
         matches.gaps.append(&mut whole.gaps);
-        matches.notes.append(&mut whole.notes);
         holding.sort_unstable_by_key(|(number, _)| *number);
         let mut seen = HashSet::new();
         for (number, place) in holding {
@@ -164,12 +163,12 @@ impl<'d> Matcher<'d> {
 #[cfg(feature = "yara")]
 fn yara(rules: &late::yara::Rules, whole: &mut Whole<'_>) -> Vec<Match> {
     let mut found = Vec::new();
-    whole.each_window(|whole, text| {
+    whole.each_window(|whole, text, bytes| {
         let about = late::yara::About {
             path: whole.subject.name,
             file_type: whole.subject.file_type.title.as_bytes(),
         };
-        let outcome = rules.scan(text.bytes, about, whole.stop.left());
+        let outcome = rules.scan(bytes, about, whole.stop.left());
         for (name, place) in outcome.findings {
             let place = match place {
                 Place::End(end) => Place::End(text.base.saturating_add(end)),

@@ -1,7 +1,7 @@
 //! The content of an object, once more, for what cannot take it as it goes by: regular expressions and comparisons.
 //!
 //! Nothing is read before somebody needs it. An object of up to [`Subject::contiguous`] bytes is read into memory once, a
-//! larger one in windows that overlap, and then a note says so. What is needed and cannot be read is a gap.
+//! larger one in windows that overlap, and that is a gap. What is needed and cannot be read is a gap.
 #![forbid(unsafe_code)]
 
 use std::cell::RefCell;
@@ -9,11 +9,13 @@ use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
+use bytes::Bytes;
+
 use super::Subject;
 use super::late::compare;
 use super::late::regex::{Expression, How, States, Text};
 use super::rules::{Late, Tested};
-use crate::event::{Errno, NoteKind, Reason};
+use crate::event::{Errno, Limit, Reason};
 use crate::executable::Section;
 use crate::object::Object;
 use crate::signature::condition::Hits;
@@ -57,7 +59,6 @@ pub(super) struct Whole<'a> {
     /// What was not examined, and why; the same is said once.
     pub(super) gaps: Vec<(Reason, String)>,
     /// What is worth knowing.
-    pub(super) notes: Vec<(NoteKind, String)>,
     /// It was stopped.
     pub(super) stopped: Option<Stopped>,
 }
@@ -65,7 +66,7 @@ pub(super) struct Whole<'a> {
 /// A part of the object in memory.
 struct Window {
     start: u64,
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl<'a> Whole<'a> {
@@ -83,13 +84,15 @@ impl<'a> Whole<'a> {
             states: None,
             window: None,
             gaps: Vec::new(),
-            notes: Vec::new(),
             stopped: None,
         }
     }
 
-    /// Gives the content to `look`: at once, or window by window until one says `false`.
-    pub(super) fn each_window(&mut self, mut look: impl FnMut(&mut Self, Text<'_>) -> bool) {
+    /// Gives the content to `look`: at once, or window by window until one says `false`. It may keep the bytes.
+    pub(super) fn each_window(
+        &mut self,
+        mut look: impl FnMut(&mut Self, Text<'_>, &Bytes) -> bool,
+    ) {
         let Some(object) = self.object() else { return };
         let size = self.subject.contiguous.max(2 * OVERLAP);
         let mut start = 0;
@@ -97,23 +100,29 @@ impl<'a> Whole<'a> {
             let window = match self.window.take().filter(|window| window.start == start) {
                 Some(window) => window,
                 None => match read(object, start, size) {
-                    Ok(bytes) => Window { start, bytes },
+                    Ok(bytes) => Window {
+                        start,
+                        bytes: bytes.into(),
+                    },
                     Err(error) => return self.unread(&error),
                 },
             };
             let end = start.saturating_add(window.bytes.len() as u64);
             // A file that was cut short meanwhile ends where it ends.
             let last = end >= self.length || (window.bytes.len() as u64) < size;
-            if !last && self.notes.is_empty() {
-                let detail = format!("{} bytes, in windows of {size}", self.length);
-                self.notes.push((NoteKind::Windowed, detail));
+            if !last {
+                let detail = format!(
+                    "expressions and YARA rules saw {} bytes in windows of {size}",
+                    self.length
+                );
+                self.gap(Reason::Limit(Limit::Contiguous), detail);
             }
             let text = Text {
                 bytes: &window.bytes,
                 base: start,
                 last,
             };
-            let more = look(self, text);
+            let more = look(self, text, &window.bytes);
             self.window = Some(window);
             if last || !more {
                 return;
@@ -213,7 +222,7 @@ impl Late for Whole<'_> {
                 global: regex.global,
             };
             let hits = &mut tested.hits;
-            self.each_window(|whole, text| {
+            self.each_window(|whole, text, _| {
                 let states = whole.states.get_or_insert_with(|| expression.states());
                 match expression.search(states, text, how, &whole.stop) {
                     Ok(found) => add(hits, found),
@@ -281,7 +290,7 @@ mod tests {
         }
         let object = Object::memory(content.clone().into(), Stop::never());
         let rows = [(u64::MAX, 0), (5 * OVERLAP, 0), (2 * OVERLAP, 1), (1, 1)];
-        for (contiguous, notes) in rows {
+        for (contiguous, gaps) in rows {
             let subject = Subject {
                 object: Ok(&object),
                 contiguous,
@@ -296,7 +305,7 @@ mod tests {
                 end: Some(at[0] as u64 + 4),
             };
             assert_eq!(tested.hits, expected, "{contiguous}");
-            assert_eq!((whole.notes.len(), whole.gaps.len()), (notes, 0));
+            assert_eq!(whole.gaps.len(), gaps);
         }
     }
 

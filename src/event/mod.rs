@@ -287,6 +287,8 @@ impl Exclusion {
 /// The limits of the configuration that can hide content (design: defaults of the limits).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Limit {
+    /// Bytes of an object that are looked at in one piece.
+    Contiguous,
     /// Depth of containers.
     Depth,
     /// Bytes that came out of containers.
@@ -309,6 +311,7 @@ impl Limit {
     /// Its word in the text form and in `--limit-WORD`.
     pub fn word(self) -> &'static str {
         match self {
+            Self::Contiguous => "contiguous",
             Self::Depth => "depth",
             Self::Expanded => "expanded",
             Self::Findings => "findings",
@@ -356,8 +359,6 @@ pub enum NoteKind {
     Ambiguous(String),
     /// The file changed while it was read.
     Changed,
-    /// Too large for what needs the whole object at once: that saw it in overlapping windows.
-    Windowed,
 }
 
 impl fmt::Display for NoteKind {
@@ -366,7 +367,6 @@ impl fmt::Display for NoteKind {
             Self::Ambiguous(what) => write!(f, "ambiguous/{what}"),
             Self::Allowed => f.write_str("allowed"),
             Self::Changed => f.write_str("changed"),
-            Self::Windowed => f.write_str("windowed"),
         }
     }
 }

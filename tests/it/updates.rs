@@ -287,7 +287,7 @@ fn a_database_is_checked_without_a_daemon() {
     assert_eq!(checked.status.code(), Some(0), "{text}");
     let lines: Vec<&str> = text.lines().filter(|l| l.starts_with("slow")).collect();
     let expected = [
-        "slow: CLAM Two: slow, with 2 bytes to search for".to_owned(),
+        "slow: CLAM Two: it has 2 bytes to search for".to_owned(),
         format!("slow: {db}/d.yar:1: YARA Slow is slow: $a has less than two bytes to search for"),
     ];
     assert_eq!(lines, expected);

@@ -309,7 +309,7 @@ fn ours(rules: &Rules, folder: &Path, files: usize) -> BTreeSet<String> {
             path: path.to_str().unwrap().as_bytes(),
             file_type: b"",
         };
-        let outcome = rules.scan(&content, about, None);
+        let outcome = rules.scan(&content.clone().into(), about, None);
         let names = outcome.findings.iter().map(|(rule, _)| rule);
         found.extend(names.map(|rule| format!("{rule} {}", name(file))));
     }
@@ -430,7 +430,7 @@ fn the_examples_of_the_documentation_hold() {
     assert!(taking.refused.is_empty());
     let rules = Rules::open(&taking.compiler.finish().unwrap()).unwrap();
     let holding = |content: &[u8], path: &[u8], file_type: &[u8]| {
-        let outcome = rules.scan(content, About { path, file_type }, None);
+        let outcome = rules.scan(&content.to_vec().into(), About { path, file_type }, None);
         let names = outcome.findings.into_iter();
         let names = names
             .map(|(name, _)| SignatureName::new(vfind::event::EngineWord::Yara, &name).to_string());

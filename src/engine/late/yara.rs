@@ -6,11 +6,14 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use boreal::compiler::{AddRuleError, CompilerParams};
 use boreal::scanner::{CallbackEvents, ScanCallbackResult, ScanEvent, ScanParams};
+use bytes::Bytes;
 
+use super::abandon;
 use crate::event::Place;
 use crate::signature::Complaint;
 use crate::signature::yara::Part;
@@ -20,6 +23,9 @@ const MATCHES_LIMIT: u32 = 10_000;
 
 /// The most strings of one rule.
 const STRINGS_LIMIT: usize = 10_000;
+
+/// How long after its time a scan may come to its own end.
+const GRACE: Duration = Duration::from_millis(500);
 
 /// The longest reason of a complaint, in characters.
 const REASON_LIMIT: usize = 300;
@@ -174,7 +180,7 @@ fn complaint(part: &Part, error: &AddRuleError) -> Complaint {
 #[derive(Debug)]
 pub struct Rules {
     scanner: boreal::Scanner,
-    counting: HashSet<(String, String)>,
+    counting: Arc<HashSet<(String, String)>>,
 }
 
 /// What rules are told of an object.
@@ -220,7 +226,7 @@ impl Rules {
         }
         Ok(Self {
             scanner: compiler.rules.finalize(),
-            counting: compiler.counting.into_iter().collect(),
+            counting: Arc::new(compiler.counting.into_iter().collect()),
         })
     }
 
@@ -230,8 +236,27 @@ impl Rules {
         all.filter(|rule| !rule.is_private).map(|rule| rule.name)
     }
 
-    /// Evaluates all rules on a content, or a window of it, within `left`.
-    pub fn scan(&self, content: &[u8], about: About<'_>, left: Option<Duration>) -> Outcome {
+    /// Evaluates all rules on a content, or a window of it, within `left`: the crate looks at the clock now and then, and what
+    /// does not end all the same is left behind.
+    pub fn scan(&self, content: &Bytes, about: About<'_>, left: Option<Duration>) -> Outcome {
+        let scanner = self.scanner(about, left);
+        let Some(left) = left else {
+            let outcome = Mutex::default();
+            run(&scanner, content, &outcome, &self.counting);
+            return outcome.into_inner().unwrap_or_else(PoisonError::into_inner);
+        };
+        let outcome = Arc::new(Mutex::new(Outcome::default()));
+        let (content, counting) = (content.clone(), Arc::clone(&self.counting));
+        let shared = Arc::clone(&outcome);
+        let ended = abandon::within(left.saturating_add(GRACE), move || {
+            run(&scanner, &content, &shared, &counting);
+        });
+        let mut outcome = outcome.lock().unwrap_or_else(PoisonError::into_inner);
+        outcome.timeout |= ended.is_none();
+        std::mem::take(&mut outcome)
+    }
+
+    fn scanner(&self, about: About<'_>, left: Option<Duration>) -> boreal::Scanner {
         let mut scanner = self.scanner.clone();
         scanner.set_scan_params(
             ScanParams::default()
@@ -251,34 +276,44 @@ impl Rules {
             // All of them were defined when the rules were compiled.
             let _ = scanner.define_symbol(variable, value);
         }
-        let mut outcome = Outcome::default();
-        let mut full: Vec<(&str, &str)> = Vec::new();
-        let mut held: HashSet<(&str, &str)> = HashSet::new();
-        let ended = scanner.scan_mem_with_callback(content, |event| {
-            match event {
-                ScanEvent::RuleMatch(rule) => {
-                    let ends = rule.matches.iter().flat_map(|string| &string.matches);
-                    let end = ends.map(|found| (found.base + found.offset + found.length) as u64);
-                    let place = end.min().map_or(Place::Absence, Place::End);
-                    outcome.findings.push((rule.name.to_owned(), place));
-                    held.insert((rule.namespace, rule.name));
-                }
-                ScanEvent::StringReachedMatchLimit(string) => {
-                    full.push((string.rule_namespace, string.rule_name));
-                }
-                _ => {}
-            }
-            ScanCallbackResult::Continue
-        });
-        // Nobody aborts it, so its time was over; whatever else it may become, not all was examined.
-        outcome.timeout = ended.is_err();
-        let missed = full.into_iter().find(|(namespace, name)| {
-            let key = ((*namespace).to_owned(), (*name).to_owned());
-            !held.contains(&(*namespace, *name)) && self.counting.contains(&key)
-        });
-        outcome.overflow = missed.map(|(_, name)| name.to_owned());
-        outcome
+        scanner
     }
+}
+
+/// Scans, and keeps what is found as soon as it is.
+fn run(
+    scanner: &boreal::Scanner,
+    content: &[u8],
+    outcome: &Mutex<Outcome>,
+    counting: &HashSet<(String, String)>,
+) {
+    let outcome = || outcome.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut full: Vec<(&str, &str)> = Vec::new();
+    let mut held: HashSet<(&str, &str)> = HashSet::new();
+    let ended = scanner.scan_mem_with_callback(content, |event| {
+        match event {
+            ScanEvent::RuleMatch(rule) => {
+                let ends = rule.matches.iter().flat_map(|string| &string.matches);
+                let end = ends.map(|found| (found.base + found.offset + found.length) as u64);
+                let place = end.min().map_or(Place::Absence, Place::End);
+                outcome().findings.push((rule.name.to_owned(), place));
+                held.insert((rule.namespace, rule.name));
+            }
+            ScanEvent::StringReachedMatchLimit(string) => {
+                full.push((string.rule_namespace, string.rule_name));
+            }
+            _ => {}
+        }
+        ScanCallbackResult::Continue
+    });
+    let missed = full.into_iter().find(|(namespace, name)| {
+        let key = ((*namespace).to_owned(), (*name).to_owned());
+        !held.contains(&(*namespace, *name)) && counting.contains(&key)
+    });
+    let mut outcome = outcome();
+    // Nobody aborts it, so its time was over; whatever else it may become, not all was examined.
+    outcome.timeout = ended.is_err();
+    outcome.overflow = missed.map(|(_, name)| name.to_owned());
 }
 
 #[cfg(test)]
@@ -319,7 +354,7 @@ mod tests {
             path: b"/a/b.exe",
             file_type: b"PE32",
         };
-        let found = rules.scan(b"hay, needle, xyz", about, None);
+        let found = rules.scan(&Bytes::from_static(b"hay, needle, xyz"), about, None);
         let expected = [
             ("one".to_owned(), Place::End(3)),
             ("two".to_owned(), Place::Absence),
@@ -327,7 +362,7 @@ mod tests {
         ];
         assert_eq!(found.findings, expected);
         assert!(!found.timeout && found.overflow.is_none());
-        let none = rules.scan(b"nothing", About::default(), None);
+        let none = rules.scan(&Bytes::from_static(b"nothing"), About::default(), None);
         assert_eq!(none, Outcome::default());
     }
 
@@ -396,7 +431,8 @@ mod tests {
             ("#a > 15000 and not $b", false, true),
             ("$a at 39998 or $b", false, true),
         ] {
-            let outcome = rules(&[&text(condition)]).scan(&content, About::default(), None);
+            let outcome =
+                rules(&[&text(condition)]).scan(&content.clone().into(), About::default(), None);
             assert_eq!(!outcome.findings.is_empty(), held, "{condition}");
             assert_eq!(outcome.overflow.is_some(), overflow, "{condition}");
         }
@@ -414,7 +450,7 @@ mod tests {
         assert_eq!(rules.names().count(), 3000);
         for number in [0, 1023, 1024, 2999] {
             let content = format!("word{number}.");
-            let outcome = rules.scan(content.as_bytes(), About::default(), None);
+            let outcome = rules.scan(&Bytes::from(content.clone()), About::default(), None);
             let found: Vec<_> = outcome.findings.into_iter().map(|(name, _)| name).collect();
             assert_eq!(found, [format!("r{number}")]);
         }
@@ -423,7 +459,7 @@ mod tests {
     #[test]
     fn a_scan_ends_when_its_time_is_over() {
         let rules = rules(&[r#"rule a { condition: for all i in (1..100000000) : (i != 0) }"#]);
-        let outcome = rules.scan(b"", About::default(), Some(Duration::ZERO));
+        let outcome = rules.scan(&Bytes::new(), About::default(), Some(Duration::ZERO));
         assert!(outcome.timeout);
     }
 

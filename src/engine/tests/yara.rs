@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{SUBJECT, finished};
 use crate::engine::{Compiler, Database, Subject};
-use crate::event::{NoteKind, Place, Reason};
+use crate::event::{Limit, Place, Reason};
 use crate::object::Object;
 use crate::signature::yara::Yara;
 use crate::signature::{Format, Intake, Item};
@@ -69,7 +69,7 @@ fn a_large_object_is_seen_in_windows_and_what_was_not_kept_is_a_gap() {
     let matches = found(&database, &content, 2 << 20);
     assert_eq!(matches.findings.len(), 1);
     assert_eq!(matches.findings[0].place, Place::End((2 << 20) + 2));
-    assert_eq!(matches.notes[0].0, NoteKind::Windowed);
+    assert_eq!(matches.gaps[0].0, Reason::Limit(Limit::Contiguous));
     let reason = Reason::Corrupt;
     let subject = Subject {
         object: Err(&reason),

@@ -17,7 +17,7 @@ use std::path::Path;
 use crate::config::{Input, ScannerConfig};
 use crate::database::{Generation, read_again};
 use crate::engine::{Compiler, Database};
-use crate::event::{Event, Place};
+use crate::event::{EngineWord, Event, Place, SignatureName};
 use crate::filetype::{TYPES, UNKNOWN};
 use crate::path::ObjectPath;
 use crate::request::Options;
@@ -88,9 +88,11 @@ fn rules(name: &str, current: &Generation) -> Result<Vec<Explained>, String> {
         }
     }
     if found.signatures.is_empty() {
-        return Err(format!(
-            "--explain={name}: there is no such rule; --vlist prints the names"
-        ));
+        let yara = SignatureName::new(EngineWord::Yara, name.trim_start_matches("YARA "));
+        return Err(match current.database.knows(&yara) {
+            true => format!("--explain={name}: rules in YARA's language cannot be explained"),
+            false => format!("--explain={name}: there is no such rule; --vlist prints the names"),
+        });
     }
     found.signatures.truncate(RULES);
     let members = &found.members;

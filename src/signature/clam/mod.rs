@@ -327,6 +327,7 @@ mod tests {
             ),
             ("A:0:$12:6162", "member of 12"),
             ("A:0:*:6162", "wrong: fewer than three bytes"),
+            ("A:6:EP+0:6162", "CLAM A target 6"),
             ("A:0:*:6162??", "CLAM A target 0"),
             ("A:0:*:zz:217", other),
             ("A:0:*:616263::10", other),

@@ -52,7 +52,7 @@ impl Format for PlainBodies {
             let (Some(name), Some(body)) = (fields.next(), fields.next()) else {
                 return Err(Trouble::wrong("a line must be `Name=Body`"));
             };
-            signature(name, 0, checked(pattern(body, None, Style::default())?)?)
+            signature(name, 0, checked(pattern(body, None, Style::default())?, 0)?)
         })
     }
 }
@@ -73,18 +73,18 @@ fn extended(line: &[u8]) -> Result<Item, Trouble> {
             pattern: pattern(body, None, Style::default())?,
         }),
         Place::At(offset) => {
-            let pattern = checked(pattern(body, offset, Style::default())?)?;
+            let pattern = checked(pattern(body, offset, Style::default())?, number)?;
             check_target(number)?;
             signature(name, number, pattern)
         }
     }
 }
 
-/// Refuses what is so short that it is in most files.
-fn checked(pattern: Pattern) -> Result<Pattern, Trouble> {
+/// Refuses what is so short that it is in most files. As in clamscan, two bytes are enough for all targets but "any".
+fn checked(pattern: Pattern, target: u8) -> Result<Pattern, Trouble> {
     let is_plain = |segment: &crate::signature::pattern::Segment| segment.parts().len() == 1;
     match pattern.segments() {
-        [one] if is_plain(one) && one.longest() < PLAIN_LENGTH => {
+        [one] if target == 0 && is_plain(one) && one.longest() < PLAIN_LENGTH => {
             Err(Trouble::wrong("fewer than three bytes"))
         }
         _ => Ok(pattern),

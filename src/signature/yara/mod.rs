@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
-use super::{Complaint, Format, Intake, Item, Notes, Until};
+use super::{Complaint, Format, Intake, Item, Notes, Remark, RemarkKind, Until};
 use split::{Kind, Piece, split};
 
 /// The most bytes of one file and of all that it includes.
@@ -125,6 +125,19 @@ impl Reading<'_> {
             }
             Kind::Import | Kind::Rule => {
                 self.xors += piece.xors;
+                if piece.jump > 0 {
+                    let reason = match piece.jump {
+                        usize::MAX => "a jump without a bound".to_owned(),
+                        bytes => format!("a jump of up to {bytes} bytes"),
+                    };
+                    self.out.take(Item::Remark(Remark {
+                        file: file.to_string(),
+                        line: piece.line,
+                        kind: RemarkKind::Warning(format!(
+                            "{reason}: its string is found only as far as 4,096 bytes reach"
+                        )),
+                    }));
+                }
                 let text = std::str::from_utf8(piece.text);
                 let text = text.map_err(|_| "the rule is not in UTF-8".to_owned())?;
                 self.out.take(Item::Yara(Part {
@@ -183,6 +196,11 @@ mod tests {
                         .push((part.file.to_string(), part.line, part.text));
                 }
                 Item::Complaint(complaint) => self.complaints.push(complaint.to_string()),
+                Item::Remark(Remark {
+                    line,
+                    kind: RemarkKind::Warning(warning),
+                    ..
+                }) => self.complaints.push(format!("{line}: {warning}")),
                 other => panic!("{other:?}"),
             }
         }
@@ -238,6 +256,10 @@ mod tests {
             (
                 "include \"a.yar\" ".repeat(INCLUDES_LIMIT + 1),
                 "a.yar:1: too many files include each other",
+            ),
+            (
+                "rule a { strings: $ = { 41 [-] 42 } condition: any of them }".to_owned(),
+                "1: a jump without a bound: its string is found only as far as 4,096 bytes reach",
             ),
             (
                 "/* rule".to_owned(),

@@ -17,7 +17,12 @@ pub(super) struct Piece<'a> {
     pub operators: usize,
     /// The number of strings that are `xor`.
     pub xors: usize,
+    /// The largest jump of its hex strings in bytes, if one is above [`JUMP`]; `usize::MAX` without a bound.
+    pub jump: usize,
 }
+
+/// A jump that ends further on than this is not followed by the engine.
+pub(super) const JUMP: usize = 4000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind<'a> {
@@ -45,6 +50,7 @@ pub(super) fn split(text: &[u8]) -> Vec<Piece<'_>> {
         open_comment: false,
         operators: 0,
         xors: 0,
+        jump: 0,
     };
     let mut pieces = Vec::new();
     while let Some(piece) = cursor.piece() {
@@ -63,6 +69,7 @@ struct Cursor<'a> {
     /// Of the rule that is read.
     operators: usize,
     xors: usize,
+    jump: usize,
 }
 
 /// Words that are operators.
@@ -91,7 +98,7 @@ impl<'a> Cursor<'a> {
         let kind = match self.peek() {
             Some(_) => {
                 (start, line, column) = place(self);
-                (self.operators, self.xors) = (0, 0);
+                (self.operators, self.xors, self.jump) = (0, 0, 0);
                 self.kind()
             }
             None if self.open_comment => {
@@ -107,6 +114,7 @@ impl<'a> Cursor<'a> {
             column,
             operators: self.operators,
             xors: self.xors,
+            jump: self.jump,
         })
     }
 
@@ -165,6 +173,7 @@ impl<'a> Cursor<'a> {
                     self.operator(&mut row);
                     self.step();
                 }
+                b'[' if depth > 1 => self.jump(),
                 b'(' | b')' | b'[' | b']' | b',' | b':' => {
                     row = row.map(|_| 0);
                     self.step();
@@ -172,6 +181,27 @@ impl<'a> Cursor<'a> {
                 _ => self.step(),
             }
             expects_regex = byte == b'=';
+        }
+    }
+
+    /// `[4]`, `[4-6]`, `[4-]` or `[-]` in a hex string.
+    fn jump(&mut self) {
+        let start = self.at + 1;
+        while self
+            .peek()
+            .is_some_and(|byte| byte != b']' && byte != b'\n')
+        {
+            self.at += 1;
+        }
+        let inside = self.text.get(start..self.at).unwrap_or(&[]);
+        let last = inside.rsplit(|byte| *byte == b'-').next().unwrap_or(inside);
+        let last = std::str::from_utf8(last.trim_ascii()).unwrap_or("");
+        let most = match last {
+            "" => usize::MAX,
+            digits => digits.parse().unwrap_or(usize::MAX),
+        };
+        if most > JUMP {
+            self.jump = self.jump.max(most);
         }
     }
 
@@ -344,6 +374,20 @@ rule three { condition: "#;
         for (text, operators, xors) in rows {
             let piece = split(text.as_bytes())[0];
             assert_eq!((piece.operators, piece.xors), (operators, xors), "{text}");
+        }
+    }
+
+    #[test]
+    fn jumps_that_go_far_are_told() {
+        let rows = [
+            ("41 [4000] 42", 0),
+            ("41 [1-4001] 42 [2] 43", 4001),
+            ("41 [ 1 - 5000 ] 42 [-] 43", usize::MAX),
+            ("41 [3-] 42", usize::MAX),
+        ];
+        for (string, jump) in rows {
+            let text = format!("rule a {{ strings: $a = {{ {string} }} condition: #a[1] > 0 }}");
+            assert_eq!(split(text.as_bytes())[0].jump, jump, "{string}");
         }
     }
 }
