@@ -11,7 +11,7 @@ use super::compiler::Compiling;
 use super::error::LoadError;
 use super::include::Included;
 use super::mapped::map;
-use super::place::{DataFile, New, in_memory, seal};
+use super::place::{DataFile, New, in_memory, seal, sealed_copy};
 use super::read::digest;
 use super::report::{Report, SourceReport};
 use super::sources::{Listing, Source, Sources, Stamp};
@@ -114,7 +114,8 @@ pub(super) fn existing(data_file: &DataFile, listing: &Listing) -> Result<Existi
         info!("no compiled signatures are at {name} yet");
         return Ok(Existing::Useless);
     };
-    let opened = match open(file) {
+    let copy = sealed_copy(&file).map_err(|error| LoadError::DataFile(error.to_string()))?;
+    let opened = match open(copy) {
         Ok(opened) => opened,
         Err(why) => {
             warn!("{name}: {why}; the signatures are compiled anew");
@@ -217,7 +218,7 @@ impl Settings {
 fn opened(slot: &Slot<'_>) -> Result<Opened, LoadError> {
     let frozen = match slot {
         Slot::Memory(file) => seal(file).and_then(|()| file.try_clone()),
-        Slot::Disk(new) => new.freeze(),
+        Slot::Disk(new) => new.freeze().and_then(|file| sealed_copy(&file)),
     };
     let frozen = frozen.map_err(|error| LoadError::DataFile(error.to_string()))?;
     open(frozen).map_err(LoadError::Compile)

@@ -1,10 +1,7 @@
 //! A file as memory. The one module of the package that has unsafe code.
 //!
-//! To map a file is unsafe because its bytes could change under a reader, or be cut off, which ends the process. Who may do that
-//! here: nobody but this user and root, for [`super::place`] maps either a memory file that is sealed against every
-//! change, or a file that nobody else can write, in folders that nobody else can write, and that this program never
-//! writes again: a new database is another file that takes its name. Root and this user can end the process in simpler ways.
-//! Bytes that do change show at worst as wrong matches or refused content: every read of them is checked.
+//! To map a file is unsafe because its bytes could change under a reader, or be cut off, which ends the process. Nobody can do
+//! that here: [`super::place`] maps memory files alone that are sealed against every change.
 #![allow(unsafe_code)]
 
 use std::fs::File;

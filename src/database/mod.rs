@@ -40,7 +40,7 @@ pub use generation::Generation;
 use include::Included;
 use making::{Existing, Opened, existing, misfit, open};
 pub use making::{Settings, attach};
-use place::DataFile;
+use place::{DataFile, sealed_copy};
 use report::Report;
 use sources::{Listing, Snapshot, Source, Stamp};
 pub use status::Status;
@@ -225,7 +225,9 @@ impl Live {
             Some(data_file) => {
                 let previous = data_file.open_previous().map_err(Refused::NoWayBack)?;
                 let none = || Refused::NoWayBack("there is no previous database".to_owned());
-                let opened = way_back(previous.ok_or_else(none)?)?;
+                let copy = sealed_copy(&previous.ok_or_else(none)?);
+                let copy = copy.map_err(|error| Refused::NoWayBack(error.to_string()))?;
+                let opened = way_back(copy)?;
                 let exchanged = data_file.exchange();
                 exchanged.map_err(|error| Refused::NoWayBack(error.to_string()))?;
                 opened

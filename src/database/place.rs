@@ -7,7 +7,7 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io;
+use std::io::{self, Seek};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -28,6 +28,20 @@ use crate::image::MAGIC;
 pub(super) fn in_memory() -> io::Result<File> {
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     Ok(memfd_create("vfind-signatures", flags)?.into())
+}
+
+/// A copy of a file in memory that nobody can change. A file on disk can be, also by whoever copies a backup over it, and who has it
+/// mapped then finds other things than he was asked to, or nothing at all.
+///
+/// # Errors
+/// The system's.
+pub(super) fn sealed_copy(file: &File) -> io::Result<File> {
+    let mut copy = in_memory()?;
+    let mut file = file;
+    file.rewind()?;
+    io::copy(&mut file, &mut copy)?;
+    seal(&copy)?;
+    Ok(copy)
 }
 
 /// Makes a memory file unchangeable, for all who have it.

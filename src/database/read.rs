@@ -40,6 +40,9 @@ pub(super) struct Seen {
     pub(super) stamp: Option<Stamp>,
 }
 
+/// The largest file that is read, in bytes: ten times what the largest sets come to. A sparse file would take minutes.
+const FILE_LIMIT: u64 = 4 << 30;
+
 /// A source that is being read.
 pub(super) struct Reading {
     reader: BufReader<Hashing<Input>>,
@@ -87,6 +90,11 @@ impl Reading {
             Some(path) => {
                 let file = open(&path)?;
                 let stamp = Stamp::of(&file.metadata()?);
+                if stamp.length > FILE_LIMIT {
+                    return Err(io::Error::other(
+                        "more than 4 GiB, which no signatures have",
+                    ));
+                }
                 (Input::File(file), Some(stamp))
             }
             None => (Input::Text(BUILTIN), None),

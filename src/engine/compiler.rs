@@ -10,6 +10,7 @@ use std::io::{self, Cursor, Seek, Write};
 use thiserror::Error;
 
 use super::digests::{self, Of};
+#[cfg(feature = "yara")]
 use super::late;
 use super::search::{self, AddError, Keep, Likely};
 use super::{FLAGS, LAYOUT, YARA, names, rules};
@@ -246,14 +247,6 @@ impl<W: Write + Seek> Compiler<W> {
             return Ok(());
         }
         let (patterns, atom) = match &signature.meaning {
-            Meaning::Rule(rule) if counts_too_far(rule) => {
-                let reason = (
-                    Until::Never,
-                    "counts 10,000 or more matches of an expression",
-                );
-                *self.tally.aside.entry(reason).or_default() += 1;
-                return Ok(());
-            }
             Meaning::Rule(rule) => self.patterns_of(rule)?,
             _ => (Vec::new(), usize::MAX),
         };
@@ -477,30 +470,6 @@ impl<W: Write + Seek> Intake for Compiler<W> {
             self.failed.get_or_insert(error);
         }
     }
-}
-
-/// Tells whether a rule asks for more matches of a regular expression than are counted.
-fn counts_too_far(rule: &Rule) -> bool {
-    let is_regex = |test: &usize| matches!(rule.tests.get(*test), Some(Test::Regex(_)));
-    let triggers = rule.tests.iter().filter_map(|test| match test {
-        Test::Regex(regex) => regex.trigger.as_ref(),
-        _ => None,
-    });
-    let mut open: Vec<&Condition> = std::iter::once(&rule.condition).chain(triggers).collect();
-    while let Some(condition) = open.pop() {
-        match condition {
-            Condition::And(all) | Condition::Or(all) | Condition::Xor(all) => open.extend(all),
-            Condition::Not(inner) => open.push(inner),
-            Condition::Count(count) => {
-                let far = count.times >= late::regex::MATCHES_LIMIT;
-                if far && count.of.iter().flatten().any(is_regex) {
-                    return true;
-                }
-            }
-            Condition::Test(_) => {}
-        }
-    }
-    false
 }
 
 /// Tells whether an offset counts from something that only programs have.

@@ -26,9 +26,6 @@ const DEPTH_LIMIT: u32 = 100;
 /// The longest expression in bytes.
 const LENGTH_LIMIT: usize = 64 * 1024;
 
-/// The most matches of one expression in one content that are counted.
-pub const MATCHES_LIMIT: u32 = 10_000;
-
 /// Bytes between two looks at the clock.
 const STEP: usize = 64 * 1024;
 
@@ -102,7 +99,7 @@ impl Expression {
         States(self.0.create_cache())
     }
 
-    /// Searches: how often it matches, and the smallest end in the object. At most [`MATCHES_LIMIT`] are counted.
+    /// Searches: how often it matches, and the smallest end in the object.
     ///
     /// # Errors
     /// The time is over.
@@ -134,9 +131,9 @@ impl Expression {
             if start > view.starts_to {
                 break;
             }
-            hits.count += 1;
+            hits.count = hits.count.saturating_add(1);
             hits.end = hits.end.or(Some(view.at.saturating_add(end as u64)));
-            if !how.global || hits.count == MATCHES_LIMIT {
+            if !how.global {
                 break;
             }
             // An empty match is not found again where it ended.

@@ -106,9 +106,9 @@ impl<'e> Evaluation<'e> {
         Some(match code.number()? {
             0 => Test::Pattern(code.small()?),
             1 => {
-                let after = self.starts(before.get(code.index()?)?);
+                let after = starts(self.found, before.get(code.index()?)?);
                 let (min, max) = (code.number()?, code.number()?);
-                Test::Other(self.members(&after, min, max, code.small()?))
+                Test::Other(self.members(after, min, max, code.small()?))
             }
             2 => {
                 let number = code.small()?;
@@ -122,10 +122,10 @@ impl<'e> Evaluation<'e> {
             }
             _ => {
                 let compare = self.rules.late(code.small()?)?.compare()?;
-                let after = self.starts(before.get(compare.after)?);
+                let after = starts(self.found, before.get(compare.after)?);
                 Test::Other(match after.is_empty() {
                     true => Tested::default(),
-                    false => self.late.compare(&compare, &after),
+                    false => self.late.compare(&compare, after),
                 })
             }
         })
@@ -160,18 +160,6 @@ impl<'e> Evaluation<'e> {
             None => Hits::default(),
             Some(Test::Pattern(pattern)) => self.found.hits(*pattern),
             Some(Test::Other(tested)) => tested.hits,
-        }
-    }
-
-    /// Where the matches of a test begin, sorted.
-    fn starts(&self, test: &Test) -> Vec<u64> {
-        match test {
-            Test::Pattern(pattern) => {
-                let mut starts = self.found.starts(*pattern).to_vec();
-                starts.sort_unstable();
-                starts
-            }
-            Test::Other(tested) => tested.starts.clone(),
         }
     }
 
@@ -226,5 +214,13 @@ impl<'e> Evaluation<'e> {
             }
         }
         Some(sum.outcome(relation, times, different))
+    }
+}
+
+/// Where the matches of a test begin, sorted.
+fn starts<'t>(found: &'t Found, test: &'t Test) -> &'t [u64] {
+    match test {
+        Test::Pattern(pattern) => found.starts(*pattern),
+        Test::Other(tested) => &tested.starts,
     }
 }

@@ -404,22 +404,29 @@ fn offsets_in_programs_need_a_layout() {
 }
 
 #[test]
-fn more_matches_of_an_expression_than_are_counted_are_not_asked_for() {
-    let rows = [
-        ("0&1>9998", 0),
-        ("0&1>9999", 0),
-        ("0&1>10000", 1),
-        ("0&(0|1)=10000", 1),
-    ];
-    for (condition, aside) in rows {
-        let line = format!("X;Engine:81-255,Target:0;{condition};61626364;0/a/g\n");
+fn all_matches_of_an_expression_are_counted() {
+    let content = b"abc".repeat(70_000);
+    let object = Object::memory(content.clone().into(), Stop::never());
+    let subject = Subject {
+        object: Ok(&object),
+        ..SUBJECT
+    };
+    for (condition, holds) in [
+        ("0&1>65535", true),
+        ("0&1=70000", true),
+        ("0&1>70000", false),
+        ("0&1<20000", false),
+        ("0&(0|1)>100000", true),
+    ] {
+        let line = format!("X;Engine:81-255,Target:0;{condition};616263;0/abc/g\n");
         let mut compiler = compiler([]);
         let format = crate::signature::format("clam-ldb").unwrap();
         format
             .parse(&mut line.as_bytes(), "x.ldb", &mut compiler)
             .unwrap();
-        let all: u64 = compiler.tally().aside.values().sum();
-        assert_eq!(all, aside, "{condition}");
-        assert_eq!(compiler.tally().rules, 1 - aside, "{condition}");
+        let database = compiler.open().unwrap();
+        let matches = finished(&database, &[&content], &subject);
+        assert_eq!(!matches.findings.is_empty(), holds, "{condition}");
+        assert_eq!(matches.gaps, [], "{condition}");
     }
 }
