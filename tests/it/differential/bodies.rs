@@ -14,7 +14,7 @@ pub(super) fn content(random: &mut Random) -> Vec<u8> {
         _ => random.range(40, 400),
     };
     let letters: &[u8] = if random.once_in(4) {
-        b"ab\x90\xf0z01 .\n"
+        b"ab\x90\xf0z01 .\r\n=<"
     } else {
         b"abcd"
     };
@@ -22,6 +22,9 @@ pub(super) fn content(random: &mut Random) -> Vec<u8> {
     bytes.extend((0..length).map(|_| *random.pick(letters)));
     bytes
 }
+
+/// Borders, and those that must not be there.
+const BORDERS: [&str; 6] = ["(B)", "(L)", "(W)", "!(B)", "!(L)", "!(W)"];
 
 /// `OFFSET:BODY`.
 pub(super) fn signature(random: &mut Random, content: &[u8]) -> String {
@@ -81,13 +84,22 @@ fn literal(text: &mut String, bytes: &[u8]) {
 fn body(random: &mut Random, content: &[u8], at: usize) -> String {
     let mut text = String::new();
     let mut at = at;
+    // `!(…)` takes a byte at the start of a body, from which offsets are not counted as from others.
+    let border = |random: &mut Random, text: &mut String, borders: &[&str]| {
+        if random.once_in(8) {
+            text.push_str(*random.pick(borders));
+        }
+    };
     let segments = *random.pick(&[1, 1, 1, 2, 2, 3]);
     for number in 0..segments {
         if number > 0 {
+            border(random, &mut text, &BORDERS);
             at += link(random, &mut text);
         }
+        border(random, &mut text, &BORDERS[..if number > 0 { 6 } else { 3 }]);
         at = segment(random, content, at, &mut text);
     }
+    border(random, &mut text, &BORDERS);
     text
 }
 
@@ -126,7 +138,11 @@ fn segment(random: &mut Random, content: &[u8], at: usize, text: &mut String) ->
     for _ in 0..random.below(4) {
         let byte = at_or(random, at);
         let other = *random.pick(b"abcd\x90");
-        match random.below(7) {
+        match random.below(9) {
+            7 | 8 => {
+                text.push_str(*random.pick(&BORDERS));
+                at += usize::from(content.get(at..at + 2) == Some(b"\r\n"));
+            }
             0 => text.push_str("??"),
             1 => write!(text, "{:x}?", byte >> 4).unwrap(),
             2 => write!(text, "?{:x}", byte & 15).unwrap(),

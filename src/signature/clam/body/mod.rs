@@ -20,7 +20,9 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::{Trouble, number};
 use crate::path::printable;
-use crate::signature::pattern::{Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern};
+use crate::signature::pattern::{
+    Border, Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern, Side,
+};
 use part::{Part, TOO_SHORT};
 
 /// `{n}` of fewer bytes is read as so many `??`, and does not cut a body.
@@ -51,7 +53,10 @@ pub(super) fn pattern(
 ) -> Result<Pattern, Trouble> {
     let mut builder = Builder::default();
     if style.full_word {
-        builder.edge(Edge::NotWord);
+        builder.edge(Edge {
+            border: Border::NotWord,
+            side: Side::Before,
+        });
     }
     // Nearly all bodies are digits alone.
     match HEXLOWER_PERMISSIVE.decode(body) {
@@ -68,7 +73,10 @@ pub(super) fn pattern(
         }
     }
     if style.full_word {
-        builder.edge(Edge::NotWord);
+        builder.edge(Edge {
+            border: Border::NotWord,
+            side: Side::Behind,
+        });
     }
     builder.finish(offset).map_err(Trouble::from)
 }
@@ -117,14 +125,13 @@ impl<'a> Reader<'a> {
                     builder.gap(0, None);
                 }
                 [b'{', ..] => match self.range()? {
-                    (min, Some(max)) if min == max && min < SHORT_GAP => {
-                        part.other(usize::try_from(min).unwrap_or(0));
-                        builder.gap(min, max.into());
+                    Range::Wildcards(count) => {
+                        part.other(usize::try_from(count).unwrap_or(0));
+                        builder.gap(count, Some(count));
                     }
-                    (min, max) => {
+                    Range::Cut(min, max) => {
                         part.end()?;
                         part = Part::default();
-                        part.is_near = max.is_some();
                         builder.gap(min, max);
                     }
                 },
@@ -135,11 +142,11 @@ impl<'a> Reader<'a> {
                 }
                 [b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
                     self.at += 3;
-                    self.border(builder, *letter, &mut part)?;
+                    self.border(builder, *letter, false, &mut part)?;
                 }
                 [b'!', b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
                     self.at += 4;
-                    self.no_border(builder, *letter, &mut part)?;
+                    self.border(builder, *letter, true, &mut part)?;
                 }
                 [b'(', ..] | [b'!', b'(', ..] => {
                     self.alternative(builder, 0)?;
@@ -159,66 +166,48 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `(B)`, `(L)` and `(W)`. At the ends of a part they take no byte, in the middle one, or CRLF.
+    /// `(B)`, `(L)` and `(W)`, or with a `!` before. In the middle of a part they take one byte, and `(L)` also CRLF. At its
+    /// ends they take none, but for those with `!` at its start.
     fn border(
         &mut self,
         builder: &mut Builder,
         letter: u8,
+        negated: bool,
         part: &mut Part,
     ) -> Result<(), Trouble> {
-        let is_first = part.bytes == 0 && part.was_single.is_none();
-        let is_last = match self.rest() {
+        let border = match letter {
+            b'B' => Border::Word,
+            b'L' => Border::Line,
+            _ => Border::NotWord,
+        };
+        let is_last = self.is_at_end_of_part()?;
+        let side = match (negated, is_last) {
+            (false, true) => Side::Behind,
+            (true, true) => Side::NotBehind,
+            (false, false) if part.is_empty() => Side::Before,
+            _ => {
+                part.other(2);
+                middle(builder, border, negated);
+                return Ok(());
+            }
+        };
+        part.edge();
+        builder.edge(Edge { border, side });
+        Ok(())
+    }
+
+    /// Nothing comes, or what cuts a body into parts.
+    fn is_at_end_of_part(&mut self) -> Result<bool, Trouble> {
+        Ok(match self.rest() {
             [] | [b'*', ..] => true,
             [b'{', ..] => {
                 let start = self.at;
                 let range = self.range()?;
                 self.at = start;
-                match range {
-                    (min, Some(max)) if min == max && min < SHORT_GAP => false,
-                    (_, None) => true,
-                    _ => return Err(Trouble::never(NEAR_BORDER)),
-                }
+                matches!(range, Range::Cut(..))
             }
             _ => false,
-        };
-        if is_first || is_last {
-            if is_first && part.is_near {
-                return Err(Trouble::never(NEAR_BORDER));
-            }
-            part.run = 0;
-            builder.edge(match letter {
-                b'B' => Edge::Word,
-                b'L' => Edge::Line,
-                _ => Edge::NotWord,
-            });
-            return Ok(());
-        }
-        let mut one = Builder::default();
-        match letter {
-            b'B' => one.class(WORD_BORDERS.iter().copied().collect(), 1, Some(1)),
-            b'L' => one.bytes(b"\n", false),
-            _ => one.class(letters().complement(), 1, Some(1)),
-        }
-        let mut two = Builder::default();
-        two.bytes(b"\r\n", false);
-        builder.either(vec![two, one], false);
-        part.other(2);
-        Ok(())
-    }
-
-    /// `!(W)` is a letter or a digit. The others, and those at the ends of a part, would be borders that must not be there.
-    fn no_border(
-        &mut self,
-        builder: &mut Builder,
-        letter: u8,
-        part: &mut Part,
-    ) -> Result<(), Trouble> {
-        if letter != b'W' || part.bytes == 0 || matches!(self.rest(), [] | [b'*' | b'{', ..]) {
-            return Err(Trouble::never("an excluded border"));
-        }
-        builder.class(letters(), 1, Some(1));
-        part.other(1);
-        Ok(())
+        })
     }
 
     /// Pairs of digits.
@@ -272,7 +261,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `{n}`, `{n-}`, `{-n}`, `{n-m}`, `{}`, `{-}`.
-    fn range(&mut self) -> Result<(u64, Option<u64>), Trouble> {
+    fn range(&mut self) -> Result<Range, Trouble> {
         let start = self.at;
         let inside = self.inside(b'}')?;
         let dash = inside.iter().position(|byte| *byte == b'-');
@@ -291,7 +280,8 @@ impl<'a> Reader<'a> {
         let min = min.unwrap_or(0);
         match max {
             Some(max) if max < min => Err(Trouble::never("a range that ends before it begins")),
-            _ => Ok((min, max)),
+            Some(_) if dash.is_none() && min < SHORT_GAP => Ok(Range::Wildcards(min)),
+            _ => Ok(Range::Cut(min, max)),
         }
     }
 
@@ -399,10 +389,10 @@ impl<'a> Reader<'a> {
                 [] | [b'|' | b')', ..] => return Ok(plain),
                 [b'{', ..] => {
                     match self.range()? {
-                        (min, Some(max)) if min == max && min < SHORT_GAP => {
-                            builder.gap(min, max.into())
+                        Range::Wildcards(count) => builder.gap(count, Some(count)),
+                        Range::Cut(..) => {
+                            return Err(Trouble::wrong("a range inside of an alternative"));
                         }
-                        _ => return Err(Trouble::wrong("a range inside of an alternative")),
                     }
                     plain = None;
                 }
@@ -434,10 +424,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The bytes that `clamscan` takes for `(B)` in the middle of a part.
-const WORD_BORDERS: &[u8] = b"\t\n\x0b\x0c\r \"'-./<=>@_";
+/// What braces mean.
+enum Range {
+    /// So many `??`.
+    Wildcards(u64),
+    /// A distance between two parts.
+    Cut(u64, Option<u64>),
+}
 
-const NEAR_BORDER: &str = "a border beside a bounded range";
+/// A border in the middle of a part.
+fn middle(builder: &mut Builder, border: Border, negated: bool) {
+    let set: ByteSet = match border {
+        Border::Word => WORD_BORDERS.iter().copied().collect(),
+        Border::Line => [b'\n'].into_iter().collect(),
+        Border::NotWord => letters().complement(),
+    };
+    match (negated, border) {
+        (true, _) => builder.class(set.complement(), 1, Some(1)),
+        (false, Border::Line) => {
+            let choices = [&b"\r\n"[..], b"\n"].map(|bytes| {
+                let mut choice = Builder::default();
+                choice.bytes(bytes, false);
+                choice
+            });
+            builder.either(choices.into(), false);
+        }
+        (false, _) => builder.class(set, 1, Some(1)),
+    }
+}
+
+/// The bytes that `clamscan` takes for `(B)` in the middle of a part.
+const WORD_BORDERS: &[u8] = b"\n\r \"'-./<=>@_";
 
 fn letters() -> ByteSet {
     (0..=u8::MAX).filter(u8::is_ascii_alphanumeric).collect()

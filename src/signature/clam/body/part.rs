@@ -20,8 +20,8 @@ pub(super) struct Part {
     pub(super) was_single: Option<bool>,
     /// A single byte behind a bracket was read: the part must end here.
     pub(super) is_closed: bool,
-    /// A range with an end came before it.
-    pub(super) is_near: bool,
+    /// A border of no byte was read.
+    has_edge: bool,
 }
 
 impl Part {
@@ -29,6 +29,17 @@ impl Part {
         self.run += count;
         self.longest = self.longest.max(self.run);
         self.bytes = self.bytes.saturating_add(count);
+    }
+
+    /// A border that takes no byte.
+    pub(super) fn edge(&mut self) {
+        self.run = 0;
+        self.has_edge = true;
+    }
+
+    /// Nothing of it was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.was_single.is_none() && !self.has_edge
     }
 
     pub(super) fn other(&mut self, count: usize) {
