@@ -23,6 +23,11 @@ pub(super) fn content(random: &mut Random) -> Vec<u8> {
     bytes
 }
 
+/// A body that begins with what offsets are not counted from, or with a byte at a distance.
+fn has_lead(body: &str) -> bool {
+    body.starts_with('!') || body.get(2..3) == Some("[")
+}
+
 /// Borders, and those that must not be there.
 const BORDERS: [&str; 6] = ["(B)", "(L)", "(W)", "!(B)", "!(L)", "!(W)"];
 
@@ -31,7 +36,12 @@ pub(super) fn signature(random: &mut Random, content: &[u8]) -> String {
     let start = 64.min(content.len() - 1);
     let at = random.range(start, content.len() - 1);
     let body = body(random, content, at);
-    format!("{}:{body}", offset(random, at, content.len()))
+    // From these clamscan counts otherwise, or not rightly.
+    let offset = match has_lead(&body) {
+        true => "*".to_owned(),
+        false => offset(random, at, content.len()),
+    };
+    format!("{offset}:{body}")
 }
 
 /// `OFFSET:BODY`, with the bases that programs have.
@@ -39,7 +49,9 @@ pub(super) fn in_program(random: &mut Random, content: &[u8]) -> String {
     let at = random.range(HEADERS, content.len() - 1);
     let near = |random: &mut Random| random.below(0x300);
     let section = random.below(4);
+    let body = body(random, content, at);
     let offset = match random.below(7) {
+        _ if has_lead(&body) => "*".to_owned(),
         0 => "*".to_owned(),
         1 => format!("EP+{},{}", near(random), near(random)),
         2 => format!("EP-{},{}", near(random), near(random)),
@@ -48,7 +60,7 @@ pub(super) fn in_program(random: &mut Random, content: &[u8]) -> String {
         5 => format!("SE{section}"),
         _ => format!("S{section}+{}", at.saturating_sub(0x400 + 0x180 * section)),
     };
-    format!("{offset}:{}", body(random, content, at))
+    format!("{offset}:{body}")
 }
 
 fn offset(random: &mut Random, at: usize, length: usize) -> String {
@@ -84,23 +96,55 @@ fn literal(text: &mut String, bytes: &[u8]) {
 fn body(random: &mut Random, content: &[u8], at: usize) -> String {
     let mut text = String::new();
     let mut at = at;
-    // `!(…)` takes a byte at the start of a body, from which offsets are not counted as from others.
-    let border = |random: &mut Random, text: &mut String, borders: &[&str]| {
+    let border = |random: &mut Random, text: &mut String| {
         if random.once_in(8) {
-            text.push_str(*random.pick(borders));
+            text.push_str(*random.pick(&BORDERS));
         }
     };
     let segments = *random.pick(&[1, 1, 1, 2, 2, 3]);
     for number in 0..segments {
         if number > 0 {
-            border(random, &mut text, &BORDERS);
+            border(random, &mut text);
             at += link(random, &mut text);
         }
-        border(random, &mut text, &BORDERS[..if number > 0 { 6 } else { 3 }]);
+        if number == 0 && random.once_in(10) {
+            at = near_before(random, content, at, &mut text);
+        } else {
+            border(random, &mut text);
+        }
         at = segment(random, content, at, &mut text);
     }
-    border(random, &mut text, &BORDERS);
+    if random.once_in(10) {
+        near(random, content, at, &mut text);
+    } else {
+        border(random, &mut text);
+    }
     text
+}
+
+/// One byte and `[n-m]`; gives where the rest begins.
+fn near_before(random: &mut Random, content: &[u8], at: usize, text: &mut String) -> usize {
+    let gap = random.below(6);
+    literal(text, &[content.get(at).copied().unwrap_or(b'a')]);
+    let wrong = usize::from(random.once_in(6));
+    write!(text, "[{}-{}]", gap.saturating_sub(random.below(3)) + wrong, gap + random.below(3) + wrong).unwrap();
+    at + 1 + gap
+}
+
+/// `[n-m]` and one byte.
+fn near(random: &mut Random, content: &[u8], at: usize, text: &mut String) {
+    let gap = random.below(6);
+    let wrong = usize::from(random.once_in(6));
+    let range = match random.below(3) {
+        0 => format!("[{}]", gap + wrong),
+        1 => format!("[{}-]", gap + wrong),
+        _ => {
+            let least = (gap + wrong).saturating_sub(random.below(4));
+            format!("[{least}-{}]", gap + random.below(4) + wrong)
+        }
+    };
+    text.push_str(&range);
+    literal(text, &[content.get(at + gap).copied().unwrap_or(b'a')]);
 }
 
 /// Writes what lies between two segments and gives the bytes that it stands for.

@@ -30,7 +30,7 @@ pub(super) fn scan(database: &Path, folder: &Path) -> Found {
     assert!(
         matches!(code, Some(0 | 1)),
         "clamscan ended with {code:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
+        complaint(database, &String::from_utf8_lossy(&output.stderr))
     );
     let mut found = Found::new();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
@@ -48,4 +48,20 @@ pub(super) fn scan(database: &Path, folder: &Path) -> Found {
             .insert(name.to_owned());
     }
     found
+}
+
+/// What clamscan says, and the lines it may speak of.
+fn complaint(database: &Path, text: &str) -> String {
+    let number = |line: &str| {
+        let (_, number) = line.rsplit_once("at line ")?;
+        number.parse::<usize>().ok()
+    };
+    let mut complaint = text.to_owned();
+    for number in text.lines().filter_map(number) {
+        for source in std::fs::read_dir(database).into_iter().flatten() {
+            let text = std::fs::read_to_string(source.unwrap().path()).unwrap();
+            complaint.extend(text.lines().nth(number - 1).map(|line| format!("{line}\n")));
+        }
+    }
+    complaint
 }

@@ -54,6 +54,49 @@ fn compare(seed: u64, make: impl Fn(&mut Random, usize) -> Run, known: Known) {
 
 /// The number of findings that both have.
 fn compare_run(run: &Run, known: Known) -> usize {
+    let (held, differences) = differences(run, known);
+    let Some(first) = differences.first() else {
+        return held;
+    };
+    let mut text = String::new();
+    let mut told = BTreeSet::new();
+    for one in &differences {
+        if told.insert(&one.signature) && told.len() < 20 {
+            writeln!(text, "{}", one.shown(run)).unwrap();
+        }
+    }
+    let smaller = smaller(run, first, known);
+    writeln!(text, "\nThe first one made smaller:").unwrap();
+    for (name, lines) in &smaller.sources {
+        writeln!(text, "{name}:\n{lines}").unwrap();
+    }
+    for (name, content) in &smaller.files {
+        let (length, content) = (content.len(), content.escape_ascii());
+        writeln!(text, "{name}: {length} bytes: {content}").unwrap();
+    }
+    panic!("{} differences\n{text}", differences.len());
+}
+
+/// A finding that one of both has.
+struct Difference {
+    signature: String,
+    file: String,
+    by_us: bool,
+}
+
+impl Difference {
+    fn shown(&self, run: &Run) -> String {
+        let who = match self.by_us {
+            true => "we alone",
+            false => "clamscan alone",
+        };
+        let line = line_of(&run.sources, &self.signature);
+        format!("{who} in {}: {line}", self.file)
+    }
+}
+
+/// How many findings both have, and those that one has.
+fn differences(run: &Run, known: Known) -> (usize, Vec<Difference>) {
     let folder = tempfile::tempdir().unwrap();
     let (database, contents) = (folder.path().join("database"), folder.path().join("files"));
     std::fs::create_dir(&database).unwrap();
@@ -66,7 +109,7 @@ fn compare_run(run: &Run, known: Known) -> usize {
     }
     let theirs = clamscan::scan(&database, &contents);
     let ours = ours::scan(&ours::compile(&run.sources), &run.files);
-    let mut differences = String::new();
+    let mut differences = Vec::new();
     let mut held = 0;
     for (name, content) in &run.files {
         let empty = BTreeSet::new();
@@ -79,24 +122,84 @@ fn compare_run(run: &Run, known: Known) -> usize {
             let line = line_of(&run.sources, signature);
             let by_us = we.contains(signature);
             if !known(line, content, by_us) && !is_any_gap(line, by_us) {
-                let who = if by_us { "we alone" } else { "clamscan alone" };
-                writeln!(differences, "{who}: {line}\n  {}", shown(content)).unwrap();
+                differences.push(Difference {
+                    signature: signature.clone(),
+                    file: name.clone(),
+                    by_us,
+                });
             }
         }
     }
-    assert!(differences.is_empty(), "{differences}");
-    held
+    (held, differences)
+}
+
+/// The runs of clamscan that making a difference smaller may cost.
+const TRIES: usize = 40;
+
+/// A run with fewer signatures, the file alone and less of it, in which the difference is still there.
+fn smaller(run: &Run, difference: &Difference, known: Known) -> Run {
+    let mut tries = TRIES;
+    let mut stays = |run: &Run| {
+        tries = tries.saturating_sub(1);
+        let same = |other: &Difference| {
+            (&other.signature, &other.file, other.by_us)
+                == (&difference.signature, &difference.file, difference.by_us)
+        };
+        tries > 0 && differences(run, known).1.iter().any(same)
+    };
+    let with = |lines: &[(String, String)], content: &[u8]| {
+        let of = |name: &String| {
+            let own = lines.iter().filter(|(source, _)| source == name);
+            own.map(|(_, line)| line.clone() + "\n").collect()
+        };
+        let sources = run.sources.iter().map(|(name, _)| (name.clone(), of(name)));
+        Run {
+            sources: sources.collect(),
+            files: vec![(difference.file.clone(), content.to_vec())],
+        }
+    };
+    let mut lines: Vec<(String, String)> = (run.sources.iter())
+        .flat_map(|(name, text)| text.lines().map(|line| (name.clone(), line.to_owned())))
+        .collect();
+    let mut content = run
+        .files
+        .iter()
+        .find(|(name, _)| *name == difference.file)
+        .map_or(vec![], |(_, content)| content.clone());
+    let own = line_of(&run.sources, &difference.signature);
+    let alone: Vec<_> = (lines.iter().filter(|(_, line)| line == own).cloned()).collect();
+    if stays(&with(&alone, &content)) {
+        lines = alone;
+    }
+    // Halves, then quarters and so on: of the signatures, and from the end of the file.
+    let mut share = lines.len() / 2;
+    while share > 0 && lines.len() > 1 {
+        let mut at = 0;
+        while at < lines.len() {
+            let mut fewer = lines.clone();
+            fewer.drain(at..(at + share).min(lines.len()));
+            match stays(&with(&fewer, &content)) {
+                true => lines = fewer,
+                false => at += share,
+            }
+        }
+        share /= 2;
+    }
+    let mut share = content.len() / 2;
+    while share > 0 {
+        let shorter = &content[..content.len() - share];
+        match stays(&with(&lines, shorter)) {
+            true => content.truncate(shorter.len()),
+            false => share /= 2,
+        }
+    }
+    with(&lines, &content)
 }
 
 fn line_of<'a>(sources: &'a [(String, String)], signature: &str) -> &'a str {
     let mut lines = sources.iter().flat_map(|(_, text)| text.lines());
     let found = lines.find(|line| line.split([':', ';']).any(|field| field == signature));
     found.unwrap_or("a signature that nobody wrote")
-}
-
-fn shown(content: &[u8]) -> String {
-    let start = &content[..content.len().min(400)];
-    format!("{} bytes: {}", content.len(), start.escape_ascii())
 }
 
 /// clamscan takes `{0-0}` for any number of bytes, not for none.

@@ -21,11 +21,11 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 use super::{Trouble, number};
 use crate::path::printable;
 use crate::signature::pattern::{
-    Border, Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern, Side,
+    Base, Border, Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern, Side,
 };
 use part::{Part, TOO_SHORT};
 
-/// `{n}` of fewer bytes is read as so many `??`, and does not cut a body.
+/// `{n}` of fewer bytes, but not of none, is read as so many `??`, and does not cut a body. Behind any other range it does.
 const SHORT_GAP: u64 = 128;
 
 /// The largest distance of `[n-m]`.
@@ -52,6 +52,7 @@ pub(super) fn pattern(
     style: Style,
 ) -> Result<Pattern, Trouble> {
     let mut builder = Builder::default();
+    let mut offset = offset;
     if style.full_word {
         builder.edge(Edge {
             border: Border::NotWord,
@@ -67,9 +68,15 @@ pub(super) fn pattern(
                 body,
                 at: 0,
                 style,
+                has_range: false,
+                lead: None,
                 choices: 0,
             };
             reader.row(&mut builder)?;
+            offset = match (offset, reader.lead) {
+                (Some(offset), Some(lead)) => Some(before(offset, lead)?),
+                (offset, _) => offset,
+            };
         }
     }
     if style.full_word {
@@ -90,6 +97,21 @@ impl Style {
     }
 }
 
+/// The offset of a body is that of what stands behind `aa[n-m]`; here it is that of the byte.
+fn before(offset: Offset, lead: (u64, u64)) -> Result<Offset, Trouble> {
+    match (offset.base, lead) {
+        (Base::Within(_) | Base::VersionInfo, _) => Err(Trouble::never(BESIDE)),
+        (_, (min, max)) if min == max => Ok(Offset {
+            by: offset.by.saturating_sub_unsigned(min.saturating_add(1)),
+            ..offset
+        }),
+        _ => Err(Trouble::never(BESIDE)),
+    }
+}
+
+/// Places and distances are those of the body, of which the byte of `[n-m]` is no part.
+const BESIDE: &str = "a byte beside a part of which the place counts";
+
 fn widened(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(|byte| [*byte, 0]).collect()
 }
@@ -98,6 +120,10 @@ struct Reader<'a> {
     body: &'a [u8],
     at: usize,
     style: Style,
+    /// A range that cuts the body came before.
+    has_range: bool,
+    /// The range of `aa[n-m]` at the start.
+    lead: Option<(u64, u64)>,
     /// The choices so far, of all alternatives.
     choices: usize,
 }
@@ -120,8 +146,8 @@ impl<'a> Reader<'a> {
                 [] => return part.end(),
                 [b'*', ..] => {
                     self.at += 1;
-                    part.end()?;
-                    part = Part::default();
+                    part.end_within()?;
+                    part = Part::behind_another();
                     builder.gap(0, None);
                 }
                 [b'{', ..] => match self.range()? {
@@ -130,14 +156,17 @@ impl<'a> Reader<'a> {
                         builder.gap(count, Some(count));
                     }
                     Range::Cut(min, max) => {
-                        part.end()?;
-                        part = Part::default();
+                        self.has_range = true;
+                        part.end_within()?;
+                        part = Part::behind_another();
                         builder.gap(min, max);
                     }
                 },
                 [b'[', ..] => {
                     let (min, max) = self.bracket()?;
-                    part.bracket()?;
+                    if part.bracket()? {
+                        self.lead = Some((min, max));
+                    }
                     builder.gap(min, Some(max));
                 }
                 [b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
@@ -280,7 +309,9 @@ impl<'a> Reader<'a> {
         let min = min.unwrap_or(0);
         match max {
             Some(max) if max < min => Err(Trouble::never("a range that ends before it begins")),
-            Some(_) if dash.is_none() && min < SHORT_GAP => Ok(Range::Wildcards(min)),
+            Some(_) if dash.is_none() && !self.has_range && (1..SHORT_GAP).contains(&min) => {
+                Ok(Range::Wildcards(min))
+            }
             _ => Ok(Range::Cut(min, max)),
         }
     }

@@ -66,6 +66,11 @@ fn every_form_of_a_body() {
         ("{5}6162", r#"{5-5} "ab""#),
         ("6162{5}", r#""ab" {5-5}"#),
         ("6162{0}6364", r#""abcd""#),
+        ("6162{1-}6364{3}6566", r#""ab" <1-> "cd" {3-3} "ef""#),
+        (
+            "6162{1-}6364(W){3}6566",
+            r#""ab" <1-> "cd" NotWord Behind {3-3} "ef""#,
+        ),
         ("6162{3-3}6364", r#""ab" {3-3} "cd""#),
         ("6162{2-9}6364", r#""ab" {2-9} "cd""#),
         ("6162{200}6364", r#""ab" {200-200} "cd""#),
@@ -127,6 +132,27 @@ fn every_form_of_a_body() {
 }
 
 #[test]
+fn an_offset_is_that_of_what_stands_behind_a_byte() {
+    let at = |base| {
+        Some(Offset {
+            base,
+            by: 10,
+            shift: 2,
+        })
+    };
+    let by = |body: &str, base| {
+        let pattern = pattern(body.as_bytes(), at(base), Style::default());
+        pattern.map(|pattern| pattern.offset().map(|offset| (offset.by, offset.shift)))
+    };
+    assert_eq!(by("6162[2]63", Base::Start), Ok(Some((10, 2))));
+    assert_eq!(by("61[2]6263", Base::Start), Ok(Some((7, 2))));
+    assert_eq!(by("61[0]6263", Base::End), Ok(Some((9, 2))));
+    for (body, base) in [("61[1-2]6263", Base::Start), ("61[2]6263", Base::Within(1))] {
+        assert!(matches!(by(body, base), Err(Trouble::Aside(..))), "{body}");
+    }
+}
+
+#[test]
 fn modifiers_change_the_plain_bytes() {
     let (caseless, wide) = (
         Style {
@@ -168,6 +194,8 @@ fn what_is_no_body_is_told() {
         ("6162**6364", "a part without"),
         ("6162{1-2}63", "a part without"),
         ("6162{3-3}63", "a part without"),
+        ("6162{0}63", "a part without"),
+        ("6162{1-}6364*6566{3}65", "a part without"),
         ("6162*(W)", "a part without"),
         ("{1-2}6162", "a part without"),
         ("6162{1-2}{1-2}6364", "a part without"),
@@ -228,6 +256,14 @@ fn what_clamscan_takes_and_patterns_cannot_say_is_set_aside() {
     let rows = [
         ("6162{5-3}6364", "a range that ends before it begins"),
         ("6162(63|)64", "an alternative without any byte"),
+        (
+            "61[1-2]6263{1-2}64[1-2]6566",
+            "a byte beside a part of which the place counts",
+        ),
+        (
+            "6162[1-2]63*6465",
+            "a byte beside a part of which the place counts",
+        ),
         (&deep, "alternatives nested too deep"),
         (&many, "a pattern of too many parts"),
         (&long, "too many bytes in a row"),
