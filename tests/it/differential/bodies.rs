@@ -18,8 +18,14 @@ pub(super) fn content(random: &mut Random) -> Vec<u8> {
     } else {
         b"abcd"
     };
+    let wide = random.once_in(6);
     let mut bytes = vec![0; 64];
-    bytes.extend((0..length).map(|_| *random.pick(letters)));
+    for _ in 0..length {
+        bytes.push(*random.pick(letters));
+        if wide {
+            bytes.push(0);
+        }
+    }
     bytes
 }
 

@@ -19,8 +19,25 @@ pub(super) fn signature(random: &mut Random, content: &[u8], name: &str) -> Stri
     )
 }
 
+const BORDERS: [&str; 3] = ["!(B)", "!(L)", "!(W)"];
+
 fn part(random: &mut Random, content: &[u8]) -> String {
-    let whole = bodies::signature(random, content);
+    let narrowed;
+    let wide = content[64..].iter().step_by(2).any(|byte| *byte != 0)
+        && content[64..].iter().skip(1).step_by(2).all(|byte| *byte == 0);
+    // What a wide content says, for the modifier `w`.
+    let is_narrowed = wide && random.once_in(2);
+    let content = if is_narrowed {
+        let letters = content[64..].iter().copied().step_by(2);
+        narrowed = content[..64].iter().copied().chain(letters).collect::<Vec<_>>();
+        narrowed.as_slice()
+    } else {
+        content
+    };
+    let all = std::iter::repeat_with(|| bodies::signature(random, content));
+    // Behind these clamscan does not ask for the rest of a body at the end of a content.
+    let is_clear = |body: &String| BORDERS.iter().all(|border| !body.contains(border));
+    let whole = all.into_iter().find(is_clear).unwrap();
     let body = match random.below(3) {
         0 => whole,
         // Anywhere, and short, so that it occurs more than once.
@@ -30,9 +47,11 @@ fn part(random: &mut Random, content: &[u8]) -> String {
     // clamscan takes no modifier beside a negation.
     match random.below(6) {
         _ if body.contains('!') => body,
+        _ if is_narrowed && !body.contains('[') => body + *random.pick(&["::w", "::iw", "::wa"]),
         0 => body + "::i",
         1 => body + "::a",
-        2 if !body.contains(['?', '*', '{', '(']) => {
+        // clamscan takes no `[n-m]` beside these; wide full words are set aside.
+        2 | 3 if !body.contains('[') => {
             body + *random.pick(&["::w", "::f", "::iw", "::if", "::wa", "::ia"])
         }
         _ => body,

@@ -43,6 +43,8 @@ pub(super) struct Style {
     pub(super) wide: bool,
     /// No ASCII letter and no digit stands before or behind the whole.
     pub(super) full_word: bool,
+    /// How often it is found says something.
+    pub(super) counted: bool,
 }
 
 /// Reads a body that must begin at this offset.
@@ -74,6 +76,9 @@ pub(super) fn pattern(
             };
             reader.row(&mut builder)?;
             offset = match (offset, reader.lead) {
+                (_, Some((min, max))) if style.counted && min < max => {
+                    return Err(Trouble::never(BESIDE));
+                }
                 (Some(offset), Some(lead)) => Some(before(offset, lead)?),
                 (offset, _) => offset,
             };
@@ -109,7 +114,7 @@ fn before(offset: Offset, lead: (u64, u64)) -> Result<Offset, Trouble> {
     }
 }
 
-/// Places and distances are those of the body, of which the byte of `[n-m]` is no part.
+/// Places, distances and counts are those of the body, of which the byte of `[n-m]` is no part.
 const BESIDE: &str = "a byte beside a part of which the place counts";
 
 fn widened(bytes: &[u8]) -> Vec<u8> {
@@ -259,7 +264,14 @@ impl<'a> Reader<'a> {
         let any = self.rest().iter().take_while(|byte| **byte == b'?').count() / 2;
         if any > 0 {
             self.at += 2 * any;
-            builder.gap(any as u64, Some(any as u64));
+            if self.style.wide {
+                for _ in 0..any {
+                    builder.gap(1, Some(1));
+                    builder.bytes(&[0], false);
+                }
+            } else {
+                builder.gap(any as u64, Some(any as u64));
+            }
             return Ok(any);
         }
         let set = match self.rest() {

@@ -168,7 +168,8 @@ fn modifiers_change_the_plain_bytes() {
         ("614231", caseless, r#"i"ab1""#),
         ("6162(63|31)", caseless, r#"i"ab" ByteSet[1Cc]{1-1}"#),
         ("6162", wide, r#""a\x00b\x00""#),
-        ("6162??63", wide, r#""a\x00b\x00" {1-1} "c\x00""#),
+        ("6162??63", wide, r#""a\x00b\x00" {1-1} "\x00c\x00""#),
+        ("6162{1}63", wide, r#""a\x00b\x00" {1-1} "c\x00""#),
         (
             "6162(63|64)",
             wide,
