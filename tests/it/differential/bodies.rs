@@ -13,7 +13,9 @@ pub(super) fn content(random: &mut Random) -> Vec<u8> {
         1 => random.range(1000, 4000),
         _ => random.range(40, 400),
     };
-    let letters: &[u8] = if random.once_in(4) {
+    let letters: &[u8] = if random.once_in(8) {
+        b"00123456789abf x\0"
+    } else if random.once_in(4) {
         b"ab\x90\xf0z01 .\r\n=<"
     } else {
         b"abcd"

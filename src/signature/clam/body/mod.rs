@@ -76,9 +76,6 @@ pub(super) fn pattern(
             };
             reader.row(&mut builder)?;
             offset = match (offset, reader.lead) {
-                (_, Some((min, max))) if style.counted && min < max => {
-                    return Err(Trouble::never(BESIDE));
-                }
                 (Some(offset), Some(lead)) => Some(before(offset, lead)?),
                 (offset, _) => offset,
             };
@@ -169,6 +166,9 @@ impl<'a> Reader<'a> {
                 },
                 [b'[', ..] => {
                     let (min, max) = self.bracket()?;
+                    if self.style.counted && min < max {
+                        return Err(Trouble::never(BESIDE));
+                    }
                     if part.bracket()? {
                         self.lead = Some((min, max));
                     }
