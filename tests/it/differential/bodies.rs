@@ -135,7 +135,13 @@ fn near_before(random: &mut Random, content: &[u8], at: usize, text: &mut String
     let gap = random.below(6);
     literal(text, &[content.get(at).copied().unwrap_or(b'a')]);
     let wrong = usize::from(random.once_in(6));
-    write!(text, "[{}-{}]", gap.saturating_sub(random.below(3)) + wrong, gap + random.below(3) + wrong).unwrap();
+    write!(
+        text,
+        "[{}-{}]",
+        gap.saturating_sub(random.below(3)) + wrong,
+        gap + random.below(3) + wrong
+    )
+    .unwrap();
     at + 1 + gap
 }
 

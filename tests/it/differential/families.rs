@@ -16,11 +16,8 @@ const FILES: usize = 50;
 const PAIRS: usize = 5_000;
 
 /// Targets, and who makes such programs.
-const PROGRAMS: [(u64, fn(&mut Random) -> Vec<u8>); 3] = [
-    (1, programs::pe),
-    (6, programs::elf),
-    (9, programs::macho),
-];
+const PROGRAMS: [(u64, fn(&mut Random) -> Vec<u8>); 3] =
+    [(1, programs::pe), (6, programs::elf), (9, programs::macho)];
 
 /// What one family compares.
 pub(super) struct Run {

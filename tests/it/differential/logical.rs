@@ -62,7 +62,9 @@ fn program_part(random: &mut Random, content: &[u8]) -> String {
 /// Sub-signatures with a regular expression behind them.
 pub(super) fn with_regex(random: &mut Random, content: &[u8], name: &str) -> String {
     let bodies = random.range(1, 2);
-    let mut parts: Vec<String> = (0..bodies).map(|_| bodies::short(random, content)).collect();
+    let mut parts: Vec<String> = (0..bodies)
+        .map(|_| bodies::short(random, content))
+        .collect();
     let trigger = match (bodies, random.below(4)) {
         (1, 0) => "0>1".to_owned(),
         (1, _) => "0".to_owned(),
@@ -90,7 +92,10 @@ pub(super) fn with_regex(random: &mut Random, content: &[u8], name: &str) -> Str
         1 => format!("0&{expression}"),
         _ => format!("(0|1)&{expression}"),
     };
-    format!("{name};Engine:81-255,Target:0;{expression};{}", parts.join(";"))
+    format!(
+        "{name};Engine:81-255,Target:0;{expression};{}",
+        parts.join(";")
+    )
 }
 
 /// clamscan finds no expression in a range that begins before the content (`EOF-340,187` in 221 bytes).
@@ -162,7 +167,10 @@ pub(super) fn with_comparison(random: &mut Random, content: &[u8], name: &str) -
         (_, 1) => format!("0&(1|2{})", relation(random, false)),
         _ => "0&(1|2)".to_owned(),
     };
-    format!("{name};Engine:81-255,Target:0;{expression};{}", parts.join(";"))
+    format!(
+        "{name};Engine:81-255,Target:0;{expression};{}",
+        parts.join(";")
+    )
 }
 
 /// `>>OFFSET#OPTIONS#COMPARISONS`.
@@ -171,7 +179,9 @@ fn comparison(random: &mut Random, content: &[u8], at: usize) -> String {
     let back = random.once_in(4);
     let place = if back { at.saturating_sub(by) } else { at + by };
     let offset = format!("{}{by}", if back { "<<" } else { ">>" });
-    let kind = *random.pick(&["d", "de", "hb", "hl", "hbe", "hle", "ab", "al", "abe", "ib", "il"]);
+    let kind = *random.pick(&[
+        "d", "de", "hb", "hl", "hbe", "hle", "ab", "al", "abe", "ib", "il",
+    ]);
     let length = match kind.as_bytes()[0] {
         b'i' => *random.pick(&[1, 2, 4, 8]),
         _ => random.range(1, 5),
@@ -181,7 +191,12 @@ fn comparison(random: &mut Random, content: &[u8], at: usize) -> String {
         .collect();
     let text: String = bytes.iter().map(|byte| char::from(*byte)).collect();
     let value = match kind.as_bytes()[0] {
-        b'i' => bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)) & (u64::MAX >> 2),
+        b'i' => {
+            bytes
+                .iter()
+                .fold(0, |value, byte| value << 8 | u64::from(*byte))
+                & (u64::MAX >> 2)
+        }
         b'd' => text.parse().unwrap_or(0),
         _ => u64::from_str_radix(&text, 16).unwrap_or(0),
     };
@@ -202,12 +217,20 @@ const BORDERS: [&str; 3] = ["!(B)", "!(L)", "!(W)"];
 fn part(random: &mut Random, content: &[u8]) -> String {
     let narrowed;
     let wide = content[64..].iter().step_by(2).any(|byte| *byte != 0)
-        && content[64..].iter().skip(1).step_by(2).all(|byte| *byte == 0);
+        && content[64..]
+            .iter()
+            .skip(1)
+            .step_by(2)
+            .all(|byte| *byte == 0);
     // What a wide content says, for the modifier `w`.
     let is_narrowed = wide && random.once_in(2);
     let content = if is_narrowed {
         let letters = content[64..].iter().copied().step_by(2);
-        narrowed = content[..64].iter().copied().chain(letters).collect::<Vec<_>>();
+        narrowed = content[..64]
+            .iter()
+            .copied()
+            .chain(letters)
+            .collect::<Vec<_>>();
         narrowed.as_slice()
     } else {
         content

@@ -95,10 +95,7 @@ fn every_form_of_a_body() {
             r#""ab" ("c" | ByteSet[de]{1-1} "f") "g""#,
         ),
         ("(B)6162(L)", r#"Word Before "ab" Line Behind"#),
-        (
-            "(W)6162!(W)63",
-            r#"NotWord Before "ab" set of 62{1-1} "c""#,
-        ),
+        ("(W)6162!(W)63", r#"NotWord Before "ab" set of 62{1-1} "c""#),
         ("6162(B)63", r#""ab" set of 13{1-1} "c""#),
         ("6162!(B)63", r#""ab" set of 243{1-1} "c""#),
         ("6162(L)63", r#""ab" ("\r\n" | "\n") "c""#),
@@ -113,14 +110,8 @@ fn every_form_of_a_body() {
             r#""ab" NotWord Behind <0-> Word Before "cd""#,
         ),
         ("6162(W){9}63", r#""ab" set of 194{1-1} {9-9} "c""#),
-        (
-            "6162(W){1-2}6364",
-            r#""ab" NotWord Behind {1-2} "cd""#,
-        ),
-        (
-            "6162{2-2}(B)6364",
-            r#""ab" {2-2} Word Before "cd""#,
-        ),
+        ("6162(W){1-2}6364", r#""ab" NotWord Behind {1-2} "cd""#),
+        ("6162{2-2}(B)6364", r#""ab" {2-2} Word Before "cd""#),
     ];
     for (body, expected) in rows {
         assert_eq!(
