@@ -216,21 +216,27 @@ fn is_any_gap(line: &str, by_us: bool) -> bool {
     !by_us && line.contains("{0-0}")
 }
 
-/// Behind a `!(L)` clamscan asks for the rest of a body only as far as the content goes.
+/// Behind a border in the middle of a body clamscan asks for the rest only as far as the content goes.
 fn ends_early(line: &str, content: &[u8], by_us: bool) -> bool {
     let holds = |line: &str, content: &[u8]| {
         let sources = [("a.ndb".to_owned(), line.to_owned())];
         let files = [("f".to_owned(), content.to_vec())];
         ours::loads("ndb", line) && !ours::scan(&ours::compile(&sources), &files).is_empty()
     };
-    let at_end = |line: &str| holds(line, content) && !holds(line, &content[..content.len() - 1]);
-    let behind = ["!(B)", "!(L)", "!(W)"]
+    // The start of the body ends with the content: one byte more is there only if the content is longer.
+    let longer = [content, b"\0"].concat();
+    let at_end = |start: &str| {
+        let line = format!("{start}??");
+        holds(&line, &longer) && !holds(&line, content)
+    };
+    let behind = ["(B)", "(L)", "(W)"]
         .iter()
         .flat_map(|border| line.match_indices(border))
         .map(|(at, border)| at + border.len());
     let mut ends = behind.flat_map(|at| {
-        let digits = line[at..].bytes().take_while(u8::is_ascii_hexdigit).count();
-        (at..=at + digits).step_by(2)
+        let is_byte = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'?';
+        let length = line[at..].bytes().take_while(is_byte).count();
+        (at..=at + length).step_by(2)
     });
     !by_us && !line.contains(';') && ends.any(|end| at_end(&line[..end]))
 }

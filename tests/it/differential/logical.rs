@@ -212,7 +212,7 @@ fn comparison(random: &mut Random, content: &[u8], at: usize) -> String {
     format!("{offset}#{kind}{length}#{comparisons}")
 }
 
-const BORDERS: [&str; 3] = ["!(B)", "!(L)", "!(W)"];
+const BORDERS: [&str; 3] = ["(B)", "(L)", "(W)"];
 
 fn part(random: &mut Random, content: &[u8]) -> String {
     let narrowed;

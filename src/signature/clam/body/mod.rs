@@ -218,6 +218,9 @@ impl<'a> Reader<'a> {
         let side = match (negated, is_last) {
             (false, true) => Side::Behind,
             (true, true) => Side::NotBehind,
+            (false, false) if part.is_empty() && self.style.wide => {
+                return Err(Trouble::never("a border before wide characters"));
+            }
             (false, false) if part.is_empty() => Side::Before,
             _ => {
                 part.other(2);

@@ -228,6 +228,17 @@ fn what_is_no_body_is_told() {
 }
 
 #[test]
+fn borders_before_wide_characters_are_set_aside() {
+    let wide = Style {
+        wide: true,
+        ..Style::default()
+    };
+    let reason = "a border before wide characters";
+    assert_eq!(shaped("(W)6162", wide), Err(Trouble::never(reason)));
+    assert!(shaped("6162(W)", wide).is_ok());
+}
+
+#[test]
 fn what_is_excluded_has_no_modifiers() {
     let caseless = Style {
         caseless: true,
