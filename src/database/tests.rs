@@ -312,8 +312,8 @@ fn what_cannot_be_loaded_at_all_is_named() {
     let mut other = order.clone();
     other.sources[0].format = "y".to_owned();
     let memory = || std::io::Cursor::new(Vec::new());
-    assert!(compile(order, memory()).is_ok());
-    let error = compile(other, memory()).unwrap_err();
+    assert!(compile(order, memory(), None).is_ok());
+    let error = compile(other, memory(), None).unwrap_err();
     assert_eq!(error.to_string(), "built-in: unknown format `y`");
 }
 
