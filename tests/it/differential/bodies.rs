@@ -106,7 +106,7 @@ fn body(random: &mut Random, content: &[u8], at: usize) -> String {
     let mut at = at;
     let border = |random: &mut Random, text: &mut String| {
         if random.once_in(8) {
-            text.push_str(*random.pick(&BORDERS));
+            text.push_str(random.pick::<&str>(&BORDERS));
         }
     };
     let segments = *random.pick(&[1, 1, 1, 2, 2, 3]);
@@ -198,7 +198,7 @@ fn segment(random: &mut Random, content: &[u8], at: usize, text: &mut String) ->
         let other = *random.pick(b"abcd\x90");
         match random.below(9) {
             7 | 8 => {
-                text.push_str(*random.pick(&BORDERS));
+                text.push_str(random.pick::<&str>(&BORDERS));
                 at += usize::from(content.get(at..at + 2) == Some(b"\r\n"));
             }
             0 => text.push_str("??"),

@@ -15,8 +15,11 @@ const FILES: usize = 50;
 /// Pairs of a run, when nobody wishes otherwise.
 const PAIRS: usize = 5_000;
 
+/// Makes a program.
+type MakeProgram = fn(&mut Random) -> Vec<u8>;
+
 /// Targets, and who makes such programs.
-const PROGRAMS: [(u64, fn(&mut Random) -> Vec<u8>); 3] =
+const PROGRAMS: [(u64, MakeProgram); 3] =
     [(1, programs::pe), (6, programs::elf), (9, programs::macho)];
 
 /// What one family compares.
@@ -251,7 +254,7 @@ fn data_files(random: &mut Random) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-fn program_files(random: &mut Random, make: fn(&mut Random) -> Vec<u8>) -> Vec<(String, Vec<u8>)> {
+fn program_files(random: &mut Random, make: MakeProgram) -> Vec<(String, Vec<u8>)> {
     (0..FILES)
         .map(|number| (format!("f{number}"), make(random)))
         .collect()
