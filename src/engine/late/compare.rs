@@ -95,6 +95,10 @@ fn text(bytes: &[u8], radix: u32, exact: bool) -> Option<i64> {
 /// Pairs of hexadecimal digits, the smallest first, up to what is no pair. An odd number of bytes has a 0 in front.
 fn pairs(bytes: &[u8], exact: bool) -> Option<i64> {
     let rest = bytes.trim_ascii_start_c();
+    let no_digit = matches!(bytes, [byte] if !byte.is_ascii_hexdigit());
+    if exact && (rest.len() < bytes.len() || no_digit) {
+        return None;
+    }
     let rest = match rest.get(2..) {
         Some(digits) if has_prefix(rest) => digits,
         _ => rest,

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::program::{Choices, Step, Steps, contains};
-use crate::signature::pattern::{DEPTH_LIMIT, Edge, LENGTH_LIMIT};
+use crate::signature::pattern::{Border, DEPTH_LIMIT, Edge, LENGTH_LIMIT, Side};
 
 /// The content that is there, and where it lies in the object.
 #[derive(Debug, Clone, Copy)]
@@ -114,12 +114,9 @@ fn run(
 ) -> Places {
     let bytes = window.bytes;
     let mut steps = Steps::new(program);
-    // An edge looks at the byte before as the first part of its row and behind a variable gap.
-    let mut first = true;
     while !steps.is_empty() {
         *work += places.as_slice().len() as u64;
         let step = steps.step();
-        let behind_a_gap = matches!(step, Some(Step::Gap { min, max }) if min < max);
         match step {
             // Damage: it matches nothing.
             None => return Places::None,
@@ -162,15 +159,11 @@ fn run(
                 }
                 places = either(choices, negated, window, &places, depth, work);
             }
-            Some(Step::Edge(edge)) => places.retain(|at| match first {
-                true => begins(edge, window, at),
-                false => ends_at(edge, window, at),
-            }),
+            Some(Step::Edge(edge)) => places.retain(|at| holds(edge, window, at)),
         }
         if places.as_slice().is_empty() {
             return Places::None;
         }
-        first = behind_a_gap;
     }
     places
 }
@@ -232,26 +225,34 @@ const BEFORE_A_WORD: &[u8] = b" -./<@_";
 /// The bytes behind a word.
 const BEHIND_A_WORD: &[u8] = b"\n\r \"'-/=>_";
 
-fn begins(edge: Edge, window: Window<'_>, at: usize) -> bool {
+fn holds(edge: Edge, window: Window<'_>, at: usize) -> bool {
+    match edge.side {
+        Side::Before => ends_at(edge.border, window, at),
+        Side::Behind => begins_at(edge.border, window, at),
+        Side::NotBehind => at < window.bytes.len() && !begins_at(edge.border, window, at),
+    }
+}
+
+fn ends_at(border: Border, window: Window<'_>, at: usize) -> bool {
     let before = at.checked_sub(1).and_then(|at| window.bytes.get(at));
     let Some(before) = before else {
         return window.before == 0;
     };
-    match edge {
-        Edge::Word => BEFORE_A_WORD.contains(before),
-        Edge::Line => *before == b'\n',
-        Edge::NotWord => !before.is_ascii_alphanumeric(),
+    match border {
+        Border::Word => BEFORE_A_WORD.contains(before),
+        Border::Line => *before == b'\n',
+        Border::NotWord => !before.is_ascii_alphanumeric(),
     }
 }
 
-fn ends_at(edge: Edge, window: Window<'_>, at: usize) -> bool {
+fn begins_at(border: Border, window: Window<'_>, at: usize) -> bool {
     let rest = window.bytes.get(at..).unwrap_or(&[]);
     let Some(next) = rest.first() else {
         return window.last;
     };
-    match edge {
-        Edge::Word => BEHIND_A_WORD.contains(next),
-        Edge::Line => *next == b'\n' || rest.starts_with(b"\r\n"),
-        Edge::NotWord => !next.is_ascii_alphanumeric(),
+    match border {
+        Border::Word => BEHIND_A_WORD.contains(next),
+        Border::Line => *next == b'\n' || rest.starts_with(b"\r\n"),
+        Border::NotWord => !next.is_ascii_alphanumeric(),
     }
 }

@@ -6,7 +6,9 @@ use std::collections::BTreeSet;
 use super::Keep;
 use super::found::Matches;
 use crate::executable::Layout;
-use crate::signature::pattern::{Base, Edge, Link, Offset, Part, Pattern, Segment, is_left_out};
+use crate::signature::pattern::{
+    Base, Border, Link, Offset, Part, Pattern, Segment, Side, is_left_out,
+};
 
 /// The matches of a pattern.
 pub(super) fn search(pattern: &Pattern, keep: Keep, content: &[u8], layout: &Layout) -> Matches {
@@ -123,16 +125,14 @@ fn squeezed(bytes: &[u8], content: &[u8], start: usize) -> Option<(usize, usize)
 
 fn ends(parts: &[Part], content: &[u8], start: usize) -> BTreeSet<usize> {
     let mut places = BTreeSet::from([start]);
-    let mut first = true;
     for part in parts {
-        let next = places.iter().flat_map(|at| one(part, content, *at, first));
+        let next = places.iter().flat_map(|at| one(part, content, *at));
         places = next.collect();
-        first = matches!(part, Part::Gap { min, max } if min < max);
     }
     places
 }
 
-fn one(part: &Part, content: &[u8], at: usize, first: bool) -> Vec<usize> {
+fn one(part: &Part, content: &[u8], at: usize) -> Vec<usize> {
     let left = content.len() - at;
     match part {
         Part::Bytes { bytes, caseless } => {
@@ -163,27 +163,30 @@ fn one(part: &Part, content: &[u8], at: usize, first: bool) -> Vec<usize> {
             }
         }
         Part::Edge(edge) => {
-            let holds = match first {
-                true => at == 0 || before(*edge, content[at - 1]),
-                false => at == content.len() || behind(*edge, &content[at..]),
+            let border = edge.border;
+            let begins = at == content.len() || behind(border, &content[at..]);
+            let holds = match edge.side {
+                Side::Before => at == 0 || before(border, content[at - 1]),
+                Side::Behind => begins,
+                Side::NotBehind => !begins,
             };
             if holds { vec![at] } else { vec![] }
         }
     }
 }
 
-fn before(edge: Edge, byte: u8) -> bool {
-    match edge {
-        Edge::Word => b" -./<@_".contains(&byte),
-        Edge::Line => byte == b'\n',
-        Edge::NotWord => !byte.is_ascii_alphanumeric(),
+fn before(border: Border, byte: u8) -> bool {
+    match border {
+        Border::Word => b" -./<@_".contains(&byte),
+        Border::Line => byte == b'\n',
+        Border::NotWord => !byte.is_ascii_alphanumeric(),
     }
 }
 
-fn behind(edge: Edge, rest: &[u8]) -> bool {
-    match edge {
-        Edge::Word => b"\n\r \"'-/=>_".contains(&rest[0]),
-        Edge::Line => rest[0] == b'\n' || rest.starts_with(b"\r\n"),
-        Edge::NotWord => !rest[0].is_ascii_alphanumeric(),
+fn behind(border: Border, rest: &[u8]) -> bool {
+    match border {
+        Border::Word => b"\n\r \"'-/=>_".contains(&rest[0]),
+        Border::Line => rest[0] == b'\n' || rest.starts_with(b"\r\n"),
+        Border::NotWord => !rest[0].is_ascii_alphanumeric(),
     }
 }

@@ -12,7 +12,7 @@
 //! Numbers are little-endian. A program comes out of a file: what makes no sense is read as "matches nothing".
 #![forbid(unsafe_code)]
 
-use crate::signature::pattern::{ByteSet, Edge, Part};
+use crate::signature::pattern::{Border, ByteSet, Edge, Part, Side};
 
 const BYTES: u8 = 1;
 const CASELESS: u8 = 2;
@@ -107,12 +107,17 @@ impl<'p> Steps<'p> {
             }
             EDGE => {
                 let (which, rest) = rest.split_first()?;
-                let edge = match which {
-                    0 => Edge::Word,
-                    1 => Edge::Line,
-                    _ => Edge::NotWord,
+                let border = match which & 3 {
+                    0 => Border::Word,
+                    1 => Border::Line,
+                    _ => Border::NotWord,
                 };
-                (Step::Edge(edge), rest)
+                let side = match which >> 2 {
+                    0 => Side::Before,
+                    1 => Side::Behind,
+                    _ => Side::NotBehind,
+                };
+                (Step::Edge(Edge { border, side }), rest)
             }
             _ => return None,
         };
@@ -178,12 +183,17 @@ pub(super) fn encode(parts: &[Part], out: &mut Vec<u8>) {
                 });
             }
             Part::Edge(edge) => {
-                let which = match edge {
-                    Edge::Word => 0,
-                    Edge::Line => 1,
-                    Edge::NotWord => 2,
+                let border = match edge.border {
+                    Border::Word => 0,
+                    Border::Line => 1,
+                    Border::NotWord => 2,
                 };
-                out.extend([EDGE, which]);
+                let side = match edge.side {
+                    Side::Before => 0,
+                    Side::Behind => 1,
+                    Side::NotBehind => 2,
+                };
+                out.extend([EDGE, side << 2 | border]);
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::executable::{Layout, Section};
 use crate::image::{Image, Tag, Writer};
 use crate::signature::condition::Hits;
 use crate::signature::pattern::{
-    self, Base, ByteSet, Edge, LENGTH_LIMIT, NoPattern, Offset, Pattern,
+    self, Base, Border, ByteSet, Edge, LENGTH_LIMIT, NoPattern, Offset, Pattern, Side,
 };
 use crate::stop::{Cancel, Stop, Stopped};
 
@@ -123,38 +123,52 @@ fn edges_are_those_of_clamav() {
         };
         (0..=255).filter(there).collect()
     };
-    let before = |edge| {
+    let before = |border| {
         move |b: &mut pattern::Builder| {
-            b.edge(edge);
+            b.edge(edge(border, Side::Before));
             b.bytes(b"abcd", false);
         }
     };
-    let behind = |edge| {
+    let behind = |border, side| {
         move |b: &mut pattern::Builder| {
             b.bytes(b"abcd", false);
-            b.edge(edge);
+            b.edge(edge(border, side));
         }
     };
     assert_eq!(all(before_word, true), b" -./<@_");
     assert_eq!(all(word_behind, false), b"\n\r \"'-/=>_");
-    for edge in [Edge::Word, Edge::Line, Edge::NotWord] {
-        assert_eq!(hits(built(before(edge)), b"abcd\0").count, 1, "{edge:?}");
-        assert_eq!(hits(built(behind(edge)), b"\0abcd").count, 1, "{edge:?}");
+    for border in BORDERS {
+        let count = |pattern, content: &[u8]| hits(pattern, content).count;
+        assert_eq!(count(built(before(border)), b"abcd\0"), 1, "{border:?}");
+        let (some, none) = (
+            built(behind(border, Side::Behind)),
+            built(behind(border, Side::NotBehind)),
+        );
+        assert_eq!(count(some, b"\0abcd"), 1, "{border:?}");
+        assert_eq!(count(none.clone(), b"\0abcd"), 0, "no {border:?}");
+        assert_eq!(count(none, b"\0abcdx"), 1, "no {border:?}");
     }
-    let line = built(behind(Edge::Line));
     for (content, count) in [(&b"abcd\r\n-"[..], 1), (b"abcd\n", 1), (b"abcd\r-", 0)] {
-        assert_eq!(hits(line.clone(), content).count, count, "{content:?}");
+        let line = |side| hits(built(behind(Border::Line, side)), content).count;
+        assert_eq!(line(Side::Behind), count, "{content:?}");
+        assert_eq!(line(Side::NotBehind), 1 - count, "{content:?}");
     }
 }
 
+const BORDERS: [Border; 3] = [Border::Word, Border::Line, Border::NotWord];
+
+fn edge(border: Border, side: Side) -> Edge {
+    Edge { border, side }
+}
+
 fn before_word(builder: &mut pattern::Builder) {
-    builder.edge(Edge::Word);
+    builder.edge(edge(Border::Word, Side::Before));
     builder.bytes(b"abcd", false);
 }
 
 fn word_behind(builder: &mut pattern::Builder) {
     builder.bytes(b"abcd", false);
-    builder.edge(Edge::Word);
+    builder.edge(edge(Border::Word, Side::Behind));
 }
 
 #[test]
@@ -271,7 +285,8 @@ fn piece() -> impl Strategy<Value = Piece> {
 
 fn narrow() -> impl Strategy<Value = Piece> {
     let some = |min: u32| (Just(min), prop::option::of(0..4_u32));
-    let edge = prop::sample::select(&[Edge::Word, Edge::Line, Edge::NotWord]);
+    let side = prop::sample::select(&[Side::Before, Side::Behind, Side::NotBehind]);
+    let edge = (prop::sample::select(&BORDERS), side).prop_map(|(border, side)| edge(border, side));
     let leaf = prop_oneof![
         4 => (vec(letter(), 1..5), any::<bool>()).prop_map(|(b, c)| Piece::Bytes(b, c)),
         2 => (vec(letter(), 1..4), (0..3_u32).prop_flat_map(some))

@@ -264,6 +264,7 @@ impl Modifiers {
                 caseless: self.caseless,
                 wide: *wide,
                 full_word: self.full_word,
+                counted: true,
             };
             Ok(Test::Pattern(pattern(body, offset, style)?))
         };

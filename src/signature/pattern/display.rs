@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use super::{Base, ByteSet, Edge, Link, Offset, Part, Pattern, Segment};
+use super::{Base, Border, ByteSet, Link, Offset, Part, Pattern, Segment, Side};
 
 impl Display for Pattern {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -87,11 +87,17 @@ impl Display for Part {
                 }
                 f.write_char(')')
             }
-            Self::Edge(edge) => f.write_str(match edge {
-                Edge::Word => "(B)",
-                Edge::Line => "(L)",
-                Edge::NotWord => "(W)",
-            }),
+            Self::Edge(edge) => {
+                f.write_str(match edge.side {
+                    Side::NotBehind => "!",
+                    Side::Before | Side::Behind => "",
+                })?;
+                f.write_str(match edge.border {
+                    Border::Word => "(B)",
+                    Border::Line => "(L)",
+                    Border::NotWord => "(W)",
+                })
+            }
         }
     }
 }
@@ -222,14 +228,17 @@ impl Display for Times {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Builder;
+    use super::super::{Builder, Edge};
     use super::*;
 
     #[test]
     fn offsets_and_borders_are_written_as_clamav_writes_them() {
         let of = |base, by, shift| {
             let mut builder = Builder::default();
-            builder.edge(Edge::Word);
+            builder.edge(Edge {
+                border: Border::Word,
+                side: Side::Before,
+            });
             builder.bytes(b"a\n", false);
             builder.finish(Some(Offset { base, by, shift })).unwrap()
         };

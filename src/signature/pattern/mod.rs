@@ -111,17 +111,36 @@ pub enum Part {
     Edge(Edge),
 }
 
-/// A border in the content (ClamAV's `(B)`, `(L)`, `(W)`); it takes no byte. As the first part of its row, and behind a gap
-/// of variable length, it looks at the byte before, else at what comes behind; the ends of the object are borders too. Asked of ClamAV 1.4, which in the middle
-/// of a pattern takes one byte there: that is a class of what stands behind or before a border, and no edge.
+/// A border in the content; it takes no byte. Asked of ClamAV 1.4, which in the middle of a pattern takes one byte there:
+/// that is a class, and no edge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Edge {
+pub struct Edge {
+    /// What must be there.
+    pub border: Border,
+    /// Where it must be.
+    pub side: Side,
+}
+
+/// ClamAV's `(B)`, `(L)` and `(W)`. The ends of the object are borders of each kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Border {
     /// `(B)`: one of ` -./<@_` before, or of LF, CR and ` "'-/=>_` behind.
     Word,
     /// `(L)`: LF before, LF or CRLF behind.
     Line,
     /// `(W)`: a byte that is no ASCII letter and no digit.
     NotWord,
+}
+
+/// The side of an edge on which its border is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// The border ends here.
+    Before,
+    /// The border begins here.
+    Behind,
+    /// A byte comes, and no border begins with it.
+    NotBehind,
 }
 
 /// What lies between two segments: `min` to `max` bytes, all of them out of `within` if that is given.

@@ -11,6 +11,7 @@ use vfind::executable::layout;
 use vfind::object::Object;
 use vfind::stop::Stop;
 
+use super::clamscan;
 use super::random::Random;
 
 fn hex(bytes: &[u8]) -> String {
@@ -98,29 +99,8 @@ pub(super) fn of_section(random: &mut Random, content: &[u8], name: &str, sha: b
 ///
 /// It also takes what begins directly behind a section for a part of it (`SEx`); the manual does not.
 pub(super) fn gives_up(line: &str, content: &[u8], by_us: bool) -> bool {
-    if !by_us {
-        return line.contains(":SE");
+    match by_us {
+        true => clamscan::gives_up(content),
+        false => line.contains(":SE"),
     }
-    let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
-    let layout = layout(&object).unwrap().unwrap_or_default();
-    layout.entry.is_none() || has_odd_rows(content)
-}
-
-/// The sizes of an ELF program's rows are not those of its class.
-fn has_odd_rows(content: &[u8]) -> bool {
-    let big = content[5] == 2;
-    let half = |at: usize| {
-        let bytes = [content[at], content[at + 1]];
-        if big {
-            u16::from_be_bytes(bytes)
-        } else {
-            u16::from_le_bytes(bytes)
-        }
-    };
-    let rows = if content[4] == 2 {
-        [half(54), half(58)] != [56, 64]
-    } else {
-        [half(42), half(46)] != [32, 40]
-    };
-    content.starts_with(b"\x7fELF") && rows
 }

@@ -11,4 +11,5 @@ mod logical;
 mod ours;
 mod programs;
 mod random;
+mod sigtool;
 mod types;

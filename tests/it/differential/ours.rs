@@ -37,12 +37,22 @@ pub(super) fn compile(sources: &[(String, String)]) -> Database {
 
 /// Tells whether a line is understood and not searched for.
 pub(super) fn sets_aside(extension: &str, line: &str) -> bool {
+    !read(extension, line).tally().aside.is_empty()
+}
+
+/// Tells whether a line is understood and searched for.
+pub(super) fn loads(extension: &str, line: &str) -> bool {
+    let compiler = read(extension, line);
+    compiler.complaints().is_empty() && compiler.tally().aside.is_empty()
+}
+
+fn read(extension: &str, line: &str) -> Compiler {
     let mut compiler = Compiler::in_memory(HashSet::new()).unwrap();
     let format = format_by_extension(extension).unwrap();
     format
         .parse(&mut line.as_bytes(), "line", &mut compiler)
         .unwrap();
-    !compiler.tally().aside.is_empty()
+    compiler
 }
 
 /// All signatures that hold on each file; files without any are left out.

@@ -20,10 +20,12 @@ use data_encoding::HEXLOWER_PERMISSIVE;
 
 use super::{Trouble, number};
 use crate::path::printable;
-use crate::signature::pattern::{Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern};
+use crate::signature::pattern::{
+    Base, Border, Builder, ByteSet, Edge, Offset, PARTS_LIMIT, Pattern, Side,
+};
 use part::{Part, TOO_SHORT};
 
-/// `{n}` of fewer bytes is read as so many `??`, and does not cut a body.
+/// `{n}` of fewer bytes, but not of none, is read as so many `??`, and does not cut a body. Behind any other range it does.
 const SHORT_GAP: u64 = 128;
 
 /// The largest distance of `[n-m]`.
@@ -41,6 +43,8 @@ pub(super) struct Style {
     pub(super) wide: bool,
     /// No ASCII letter and no digit stands before or behind the whole.
     pub(super) full_word: bool,
+    /// How often it is found says something.
+    pub(super) counted: bool,
 }
 
 /// Reads a body that must begin at this offset.
@@ -50,8 +54,12 @@ pub(super) fn pattern(
     style: Style,
 ) -> Result<Pattern, Trouble> {
     let mut builder = Builder::default();
+    let mut offset = offset;
     if style.full_word {
-        builder.edge(Edge::NotWord);
+        builder.edge(Edge {
+            border: Border::NotWord,
+            side: Side::Before,
+        });
     }
     // Nearly all bodies are digits alone.
     match HEXLOWER_PERMISSIVE.decode(body) {
@@ -62,13 +70,22 @@ pub(super) fn pattern(
                 body,
                 at: 0,
                 style,
+                has_range: false,
+                lead: None,
                 choices: 0,
             };
             reader.row(&mut builder)?;
+            offset = match (offset, reader.lead) {
+                (Some(offset), Some(lead)) => Some(before(offset, lead)?),
+                (offset, _) => offset,
+            };
         }
     }
     if style.full_word {
-        builder.edge(Edge::NotWord);
+        builder.edge(Edge {
+            border: Border::NotWord,
+            side: Side::Behind,
+        });
     }
     builder.finish(offset).map_err(Trouble::from)
 }
@@ -82,6 +99,21 @@ impl Style {
     }
 }
 
+/// The offset of a body is that of what stands behind `aa[n-m]`; here it is that of the byte.
+fn before(offset: Offset, lead: (u64, u64)) -> Result<Offset, Trouble> {
+    match (offset.base, lead) {
+        (Base::Within(_) | Base::VersionInfo, _) => Err(Trouble::never(BESIDE)),
+        (_, (min, max)) if min == max => Ok(Offset {
+            by: offset.by.saturating_sub_unsigned(min.saturating_add(1)),
+            ..offset
+        }),
+        _ => Err(Trouble::never(BESIDE)),
+    }
+}
+
+/// Places, distances and counts are those of the body, of which the byte of `[n-m]` is no part.
+const BESIDE: &str = "a byte beside a part of which the place counts";
+
 fn widened(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().flat_map(|byte| [*byte, 0]).collect()
 }
@@ -90,6 +122,10 @@ struct Reader<'a> {
     body: &'a [u8],
     at: usize,
     style: Style,
+    /// A range that cuts the body came before.
+    has_range: bool,
+    /// The range of `aa[n-m]` at the start.
+    lead: Option<(u64, u64)>,
     /// The choices so far, of all alternatives.
     choices: usize,
 }
@@ -112,34 +148,39 @@ impl<'a> Reader<'a> {
                 [] => return part.end(),
                 [b'*', ..] => {
                     self.at += 1;
-                    part.end()?;
-                    part = Part::default();
+                    part.end_within()?;
+                    part = Part::behind_another();
                     builder.gap(0, None);
                 }
                 [b'{', ..] => match self.range()? {
-                    (min, Some(max)) if min == max && min < SHORT_GAP => {
-                        part.other(usize::try_from(min).unwrap_or(0));
-                        builder.gap(min, max.into());
+                    Range::Wildcards(count) => {
+                        part.other(usize::try_from(count).unwrap_or(0));
+                        builder.gap(count, Some(count));
                     }
-                    (min, max) => {
-                        part.end()?;
-                        part = Part::default();
-                        part.is_near = max.is_some();
+                    Range::Cut(min, max) => {
+                        self.has_range = true;
+                        part.end_within()?;
+                        part = Part::behind_another();
                         builder.gap(min, max);
                     }
                 },
                 [b'[', ..] => {
                     let (min, max) = self.bracket()?;
-                    part.bracket()?;
+                    if self.style.counted && min < max {
+                        return Err(Trouble::never(BESIDE));
+                    }
+                    if part.bracket()? {
+                        self.lead = Some((min, max));
+                    }
                     builder.gap(min, Some(max));
                 }
                 [b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
                     self.at += 3;
-                    self.border(builder, *letter, &mut part)?;
+                    self.border(builder, *letter, false, &mut part)?;
                 }
                 [b'!', b'(', letter @ (b'B' | b'L' | b'W'), b')', ..] => {
                     self.at += 4;
-                    self.no_border(builder, *letter, &mut part)?;
+                    self.border(builder, *letter, true, &mut part)?;
                 }
                 [b'(', ..] | [b'!', b'(', ..] => {
                     self.alternative(builder, 0)?;
@@ -159,66 +200,51 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// `(B)`, `(L)` and `(W)`. At the ends of a part they take no byte, in the middle one, or CRLF.
+    /// `(B)`, `(L)` and `(W)`, or with a `!` before. In the middle of a part they take one byte, and `(L)` also CRLF. At its
+    /// ends they take none, but for those with `!` at its start.
     fn border(
         &mut self,
         builder: &mut Builder,
         letter: u8,
+        negated: bool,
         part: &mut Part,
     ) -> Result<(), Trouble> {
-        let is_first = part.bytes == 0 && part.was_single.is_none();
-        let is_last = match self.rest() {
+        let border = match letter {
+            b'B' => Border::Word,
+            b'L' => Border::Line,
+            _ => Border::NotWord,
+        };
+        let is_last = self.is_at_end_of_part()?;
+        let side = match (negated, is_last) {
+            (false, true) => Side::Behind,
+            (true, true) => Side::NotBehind,
+            (false, false) if part.is_empty() && self.style.wide => {
+                return Err(Trouble::never("a border before wide characters"));
+            }
+            (false, false) if part.is_empty() => Side::Before,
+            _ => {
+                part.other(2);
+                middle(builder, border, negated);
+                return Ok(());
+            }
+        };
+        part.edge();
+        builder.edge(Edge { border, side });
+        Ok(())
+    }
+
+    /// Nothing comes, or what cuts a body into parts.
+    fn is_at_end_of_part(&mut self) -> Result<bool, Trouble> {
+        Ok(match self.rest() {
             [] | [b'*', ..] => true,
             [b'{', ..] => {
                 let start = self.at;
                 let range = self.range()?;
                 self.at = start;
-                match range {
-                    (min, Some(max)) if min == max && min < SHORT_GAP => false,
-                    (_, None) => true,
-                    _ => return Err(Trouble::never(NEAR_BORDER)),
-                }
+                matches!(range, Range::Cut(..))
             }
             _ => false,
-        };
-        if is_first || is_last {
-            if is_first && part.is_near {
-                return Err(Trouble::never(NEAR_BORDER));
-            }
-            part.run = 0;
-            builder.edge(match letter {
-                b'B' => Edge::Word,
-                b'L' => Edge::Line,
-                _ => Edge::NotWord,
-            });
-            return Ok(());
-        }
-        let mut one = Builder::default();
-        match letter {
-            b'B' => one.class(WORD_BORDERS.iter().copied().collect(), 1, Some(1)),
-            b'L' => one.bytes(b"\n", false),
-            _ => one.class(letters().complement(), 1, Some(1)),
-        }
-        let mut two = Builder::default();
-        two.bytes(b"\r\n", false);
-        builder.either(vec![two, one], false);
-        part.other(2);
-        Ok(())
-    }
-
-    /// `!(W)` is a letter or a digit. The others, and those at the ends of a part, would be borders that must not be there.
-    fn no_border(
-        &mut self,
-        builder: &mut Builder,
-        letter: u8,
-        part: &mut Part,
-    ) -> Result<(), Trouble> {
-        if letter != b'W' || part.bytes == 0 || matches!(self.rest(), [] | [b'*' | b'{', ..]) {
-            return Err(Trouble::never("an excluded border"));
-        }
-        builder.class(letters(), 1, Some(1));
-        part.other(1);
-        Ok(())
+        })
     }
 
     /// Pairs of digits.
@@ -241,7 +267,14 @@ impl<'a> Reader<'a> {
         let any = self.rest().iter().take_while(|byte| **byte == b'?').count() / 2;
         if any > 0 {
             self.at += 2 * any;
-            builder.gap(any as u64, Some(any as u64));
+            if self.style.wide {
+                for _ in 0..any {
+                    builder.gap(1, Some(1));
+                    builder.bytes(&[0], false);
+                }
+            } else {
+                builder.gap(any as u64, Some(any as u64));
+            }
             return Ok(any);
         }
         let set = match self.rest() {
@@ -272,7 +305,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `{n}`, `{n-}`, `{-n}`, `{n-m}`, `{}`, `{-}`.
-    fn range(&mut self) -> Result<(u64, Option<u64>), Trouble> {
+    fn range(&mut self) -> Result<Range, Trouble> {
         let start = self.at;
         let inside = self.inside(b'}')?;
         let dash = inside.iter().position(|byte| *byte == b'-');
@@ -291,7 +324,10 @@ impl<'a> Reader<'a> {
         let min = min.unwrap_or(0);
         match max {
             Some(max) if max < min => Err(Trouble::never("a range that ends before it begins")),
-            _ => Ok((min, max)),
+            Some(_) if dash.is_none() && !self.has_range && (1..SHORT_GAP).contains(&min) => {
+                Ok(Range::Wildcards(min))
+            }
+            _ => Ok(Range::Cut(min, max)),
         }
     }
 
@@ -399,10 +435,10 @@ impl<'a> Reader<'a> {
                 [] | [b'|' | b')', ..] => return Ok(plain),
                 [b'{', ..] => {
                     match self.range()? {
-                        (min, Some(max)) if min == max && min < SHORT_GAP => {
-                            builder.gap(min, max.into())
+                        Range::Wildcards(count) => builder.gap(count, Some(count)),
+                        Range::Cut(..) => {
+                            return Err(Trouble::wrong("a range inside of an alternative"));
                         }
-                        _ => return Err(Trouble::wrong("a range inside of an alternative")),
                     }
                     plain = None;
                 }
@@ -434,10 +470,37 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// The bytes that `clamscan` takes for `(B)` in the middle of a part.
-const WORD_BORDERS: &[u8] = b"\t\n\x0b\x0c\r \"'-./<=>@_";
+/// What braces mean.
+enum Range {
+    /// So many `??`.
+    Wildcards(u64),
+    /// A distance between two parts.
+    Cut(u64, Option<u64>),
+}
 
-const NEAR_BORDER: &str = "a border beside a bounded range";
+/// A border in the middle of a part.
+fn middle(builder: &mut Builder, border: Border, negated: bool) {
+    let set: ByteSet = match border {
+        Border::Word => WORD_BORDERS.iter().copied().collect(),
+        Border::Line => [b'\n'].into_iter().collect(),
+        Border::NotWord => letters().complement(),
+    };
+    match (negated, border) {
+        (true, _) => builder.class(set.complement(), 1, Some(1)),
+        (false, Border::Line) => {
+            let choices = [&b"\r\n"[..], b"\n"].map(|bytes| {
+                let mut choice = Builder::default();
+                choice.bytes(bytes, false);
+                choice
+            });
+            builder.either(choices.into(), false);
+        }
+        (false, _) => builder.class(set, 1, Some(1)),
+    }
+}
+
+/// The bytes that `clamscan` takes for `(B)` in the middle of a part.
+const WORD_BORDERS: &[u8] = b"\n\r \"'-./<=>@_";
 
 fn letters() -> ByteSet {
     (0..=u8::MAX).filter(u8::is_ascii_alphanumeric).collect()

@@ -1,6 +1,7 @@
 //! What a part of a body must have: two plain bytes in a row, and a single byte beside `[n-m]`.
 #![forbid(unsafe_code)]
 
+use super::BESIDE;
 use crate::signature::clam::Trouble;
 
 pub(super) const TOO_SHORT: &str = "a part without two plain bytes in a row";
@@ -20,8 +21,10 @@ pub(super) struct Part {
     pub(super) was_single: Option<bool>,
     /// A single byte behind a bracket was read: the part must end here.
     pub(super) is_closed: bool,
-    /// A range with an end came before it.
-    pub(super) is_near: bool,
+    /// A border of no byte was read.
+    has_edge: bool,
+    /// Others are before it.
+    is_behind: bool,
 }
 
 impl Part {
@@ -31,18 +34,38 @@ impl Part {
         self.bytes = self.bytes.saturating_add(count);
     }
 
+    /// A border that takes no byte.
+    pub(super) fn edge(&mut self) {
+        self.run = 0;
+        self.has_edge = true;
+    }
+
+    /// Nothing of it was read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes == 0 && self.was_single.is_none() && !self.has_edge
+    }
+
     pub(super) fn other(&mut self, count: usize) {
         self.run = 0;
         self.bytes = self.bytes.saturating_add(count);
     }
 
-    /// At `[n-m]`.
-    pub(super) fn bracket(&mut self) -> Result<(), Trouble> {
+    /// One behind the first.
+    pub(super) fn behind_another() -> Self {
+        Self {
+            is_behind: true,
+            ..Self::default()
+        }
+    }
+
+    /// At `[n-m]`; whether it stands behind the first byte of a body.
+    pub(super) fn bracket(&mut self) -> Result<bool, Trouble> {
         if self.is_closed || self.bytes == 0 {
             return Err(Trouble::wrong(BRACKET));
         }
         let is_single = self.bytes == 1;
         match self.was_single {
+            None if is_single && self.is_behind => return Err(Trouble::never(BESIDE)),
             None => self.was_single = Some(is_single),
             // The second bracket of a part: `aa[n-m]body[n-m]bb`.
             Some(true) if !is_single => {
@@ -52,7 +75,16 @@ impl Part {
             Some(_) => return Err(Trouble::wrong(BRACKET)),
         }
         (self.bytes, self.run) = (0, 0);
-        Ok(())
+        Ok(is_single)
+    }
+
+    /// At the end of a part that is not the last.
+    pub(super) fn end_within(&self) -> Result<(), Trouble> {
+        self.end()?;
+        match self.was_single {
+            Some(false) => Err(Trouble::never(BESIDE)),
+            _ => Ok(()),
+        }
     }
 
     /// At the end of the part.

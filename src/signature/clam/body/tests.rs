@@ -40,7 +40,7 @@ fn step(part: &Step) -> String {
             let choices: Vec<_> = choices.iter().map(|choice| steps(choice)).collect();
             format!("{mark}({})", choices.join(" | "))
         }
-        Step::Edge(edge) => format!("{edge:?}"),
+        Step::Edge(edge) => format!("{:?} {:?}", edge.border, edge.side),
     }
 }
 
@@ -66,6 +66,11 @@ fn every_form_of_a_body() {
         ("{5}6162", r#"{5-5} "ab""#),
         ("6162{5}", r#""ab" {5-5}"#),
         ("6162{0}6364", r#""abcd""#),
+        ("6162{1-}6364{3}6566", r#""ab" <1-> "cd" {3-3} "ef""#),
+        (
+            "6162{1-}6364(W){3}6566",
+            r#""ab" <1-> "cd" NotWord Behind {3-3} "ef""#,
+        ),
         ("6162{3-3}6364", r#""ab" {3-3} "cd""#),
         ("6162{2-9}6364", r#""ab" {2-9} "cd""#),
         ("6162{200}6364", r#""ab" {200-200} "cd""#),
@@ -89,15 +94,24 @@ fn every_form_of_a_body() {
             "6162(63|(64|65)66)67",
             r#""ab" ("c" | ByteSet[de]{1-1} "f") "g""#,
         ),
-        ("(B)6162(L)", r#"Word "ab" Line"#),
-        ("(W)6162!(W)63", r#"NotWord "ab" set of 62{1-1} "c""#),
-        ("6162(B)63", r#""ab" ("\r\n" | set of 16{1-1}) "c""#),
+        ("(B)6162(L)", r#"Word Before "ab" Line Behind"#),
+        ("(W)6162!(W)63", r#"NotWord Before "ab" set of 62{1-1} "c""#),
+        ("6162(B)63", r#""ab" set of 13{1-1} "c""#),
+        ("6162!(B)63", r#""ab" set of 243{1-1} "c""#),
         ("6162(L)63", r#""ab" ("\r\n" | "\n") "c""#),
-        ("6162(W)*(B)6364", r#""ab" NotWord <0-> Word "cd""#),
+        ("6162!(L)63", r#""ab" set of 255{1-1} "c""#),
+        ("!(L)6162!(L)", r#"set of 255{1-1} "ab" Line NotBehind"#),
         (
-            "6162(W){9}63",
-            r#""ab" ("\r\n" | set of 194{1-1}) {9-9} "c""#,
+            "(W)(L)6162(W)(B)",
+            r#"NotWord Before ("\r\n" | "\n") "ab" set of 194{1-1} Word Behind"#,
         ),
+        (
+            "6162(W)*(B)6364",
+            r#""ab" NotWord Behind <0-> Word Before "cd""#,
+        ),
+        ("6162(W){9}63", r#""ab" set of 194{1-1} {9-9} "c""#),
+        ("6162(W){1-2}6364", r#""ab" NotWord Behind {1-2} "cd""#),
+        ("6162{2-2}(B)6364", r#""ab" {2-2} Word Before "cd""#),
     ];
     for (body, expected) in rows {
         assert_eq!(
@@ -105,6 +119,27 @@ fn every_form_of_a_body() {
             Ok(expected),
             "{body}"
         );
+    }
+}
+
+#[test]
+fn an_offset_is_that_of_what_stands_behind_a_byte() {
+    let at = |base| {
+        Some(Offset {
+            base,
+            by: 10,
+            shift: 2,
+        })
+    };
+    let by = |body: &str, base| {
+        let pattern = pattern(body.as_bytes(), at(base), Style::default());
+        pattern.map(|pattern| pattern.offset().map(|offset| (offset.by, offset.shift)))
+    };
+    assert_eq!(by("6162[2]63", Base::Start), Ok(Some((10, 2))));
+    assert_eq!(by("61[2]6263", Base::Start), Ok(Some((7, 2))));
+    assert_eq!(by("61[0]6263", Base::End), Ok(Some((9, 2))));
+    for (body, base) in [("61[1-2]6263", Base::Start), ("61[2]6263", Base::Within(1))] {
+        assert!(matches!(by(body, base), Err(Trouble::Aside(..))), "{body}");
     }
 }
 
@@ -124,7 +159,8 @@ fn modifiers_change_the_plain_bytes() {
         ("614231", caseless, r#"i"ab1""#),
         ("6162(63|31)", caseless, r#"i"ab" ByteSet[1Cc]{1-1}"#),
         ("6162", wide, r#""a\x00b\x00""#),
-        ("6162??63", wide, r#""a\x00b\x00" {1-1} "c\x00""#),
+        ("6162??63", wide, r#""a\x00b\x00" {1-1} "\x00c\x00""#),
+        ("6162{1}63", wide, r#""a\x00b\x00" {1-1} "c\x00""#),
         (
             "6162(63|64)",
             wide,
@@ -149,6 +185,10 @@ fn what_is_no_body_is_told() {
         ("*6162", "a part without"),
         ("6162**6364", "a part without"),
         ("6162{1-2}63", "a part without"),
+        ("6162{3-3}63", "a part without"),
+        ("6162{0}63", "a part without"),
+        ("6162{1-}6364*6566{3}65", "a part without"),
+        ("6162*(W)", "a part without"),
         ("{1-2}6162", "a part without"),
         ("6162{1-2}{1-2}6364", "a part without"),
         ("61626", "half a byte at `6` (character 5)"),
@@ -188,6 +228,17 @@ fn what_is_no_body_is_told() {
 }
 
 #[test]
+fn borders_before_wide_characters_are_set_aside() {
+    let wide = Style {
+        wide: true,
+        ..Style::default()
+    };
+    let reason = "a border before wide characters";
+    assert_eq!(shaped("(W)6162", wide), Err(Trouble::never(reason)));
+    assert!(shaped("6162(W)", wide).is_ok());
+}
+
+#[test]
 fn what_is_excluded_has_no_modifiers() {
     let caseless = Style {
         caseless: true,
@@ -208,10 +259,14 @@ fn what_clamscan_takes_and_patterns_cannot_say_is_set_aside() {
     let rows = [
         ("6162{5-3}6364", "a range that ends before it begins"),
         ("6162(63|)64", "an alternative without any byte"),
-        ("!(B)6162", "an excluded border"),
-        ("6162!(W)", "an excluded border"),
-        ("6162(W){1-2}6364", "a border beside a bounded range"),
-        ("6162{1-2}(B)6364", "a border beside a bounded range"),
+        (
+            "61[1-2]6263{1-2}64[1-2]6566",
+            "a byte beside a part of which the place counts",
+        ),
+        (
+            "6162[1-2]63*6465",
+            "a byte beside a part of which the place counts",
+        ),
         (&deep, "alternatives nested too deep"),
         (&many, "a pattern of too many parts"),
         (&long, "too many bytes in a row"),
