@@ -263,7 +263,7 @@ impl Image {
         let table = usize::try_from(header.table.get()).unwrap_or(usize::MAX);
         let mut at = HEADER as usize;
         let sections = self.sections.iter().map(|(_, range)| range.clone());
-        let mut gaps = sections.chain([table..table]).map(|range| {
+        let mut gaps = sections.chain(std::iter::once(table..table)).map(|range| {
             let gap = self.bytes.get(at..range.start);
             at = range.end;
             gap

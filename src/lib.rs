@@ -20,6 +20,7 @@
     )
 )]
 
+pub mod abandon;
 pub mod access;
 pub mod bytes;
 pub mod frame;

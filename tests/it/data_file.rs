@@ -114,7 +114,6 @@ fn a_damaged_file_is_made_again_and_never_used() {
     let whole = std::fs::read(site.data()).unwrap();
     let mut rows: Vec<(String, Vec<u8>)> = vec![
         ("empty".into(), Vec::new()),
-        ("no image".into(), b"VFIND, but nothing like it".to_vec()),
         ("cut short".into(), whole[..whole.len() - 1].to_vec()),
         ("longer".into(), [whole.as_slice(), b"x"].concat()),
     ];
@@ -122,7 +121,7 @@ fn a_damaged_file_is_made_again_and_never_used() {
     other[8] ^= 0x40;
     rows.push(("version".into(), other));
     // The header, and the table at the end; tests of the image itself flip every byte.
-    for at in [0, 12, 16, 24, 32, whole.len() - 1, whole.len() - 20] {
+    for at in [12, 16, 24, 32, whole.len() - 1, whole.len() - 20] {
         let mut changed = whole.clone();
         changed[at] ^= 1;
         rows.push((format!("byte {at}"), changed));
@@ -137,6 +136,49 @@ fn a_damaged_file_is_made_again_and_never_used() {
         );
         let (again, log, _) = site.list(VFINDD, &[]);
         assert_eq!((again, log.as_str()), (names.clone(), ""), "{what}");
+    }
+}
+
+#[test]
+fn a_file_that_is_something_else_is_left_as_it_is() {
+    let site = Site::new();
+    let (_, _, before) = site.list(VFINDD, &[]);
+    let mut image = std::fs::read(site.data()).unwrap();
+    image[0] ^= 1;
+    for content in [b"my notes".to_vec(), b"VFINDIM".to_vec(), image] {
+        std::fs::write(site.data(), &content).unwrap();
+        let (names, log, inode) = site.list(VFINDD, &[]);
+        assert_eq!((names.len(), inode), (0, before), "{log}");
+        assert!(
+            log.contains("something else than compiled signatures"),
+            "{log}"
+        );
+        assert_eq!(std::fs::read(site.data()).unwrap(), content);
+    }
+}
+
+#[test]
+fn what_becomes_of_the_file_later_is_nothing_to_a_daemon() {
+    let site = Site::new();
+    let database = format!("--database={}", site.at("one.cvdl").display());
+    let data = format!("--vdl-data-file={}", site.data().display());
+    site.write("subject", "a needle one here");
+    let subject = format!("{}", site.at("subject").display());
+    for isolation in ["--isolation=thread", "--isolation=process"] {
+        let daemon = crate::support::Daemon::start(&[&database, &data, isolation]);
+        let length = std::fs::metadata(site.data()).unwrap().len();
+        // As `cp` over it does: cut off, and written anew.
+        std::fs::write(site.data(), vec![0; length as usize]).unwrap();
+        std::fs::File::create(site.data()).unwrap();
+        let server = format!("--server={}", daemon.address);
+        let found = run(env!("CARGO_BIN_EXE_vfindc"), &[&server, &subject], b"");
+        assert_eq!(
+            found.status.code(),
+            Some(23),
+            "{isolation}: {}",
+            said(&found)
+        );
+        std::fs::remove_file(site.data()).unwrap();
     }
 }
 

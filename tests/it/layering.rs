@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Each module and what it may use, in the order of the arrows.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("abandon", &[]),
     ("access", &[]),
     ("bytes", &[]),
     ("frame", &[]),
@@ -30,6 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "engine",
         &[
+            "abandon",
             "bytes",
             "event",
             "executable",

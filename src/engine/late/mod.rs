@@ -3,8 +3,6 @@
 //! They are functions of bytes in memory, of an object or of a window of it; who reads the bytes and when is the caller's.
 #![forbid(unsafe_code)]
 
-#[cfg(feature = "yara")]
-mod abandon;
 pub mod compare;
 pub mod regex;
 #[cfg(feature = "yara")]

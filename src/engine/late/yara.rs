@@ -13,7 +13,7 @@ use boreal::compiler::{AddRuleError, CompilerParams};
 use boreal::scanner::{CallbackEvents, ScanCallbackResult, ScanEvent, ScanParams};
 use bytes::Bytes;
 
-use super::abandon;
+use crate::abandon;
 use crate::event::Place;
 use crate::signature::Complaint;
 use crate::signature::yara::Part;

@@ -29,7 +29,7 @@ thread_local! {
 }
 
 /// Does the work, and gives what it comes to if that takes no longer than `time`. A panic in it goes on here.
-pub(super) fn within<T, F>(time: Duration, work: F) -> Option<T>
+pub fn within<T, F>(time: Duration, work: F) -> Option<T>
 where
     T: Send + 'static,
     F: FnOnce() -> T + Send + 'static,
