@@ -375,7 +375,9 @@ fn client(address: SocketAddr, seed: u64, ended: &AtomicBool) -> Vec<(Instant, f
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     while !ended.load(Ordering::Relaxed) {
         let mut wire = format!("1 SCAN/DATA {LENGTH}\r\n").into_bytes();
-        for _ in 0..LENGTH / 8 {
+        // Chance would begin it like a container now and then.
+        wire.extend_from_slice(b"contents");
+        for _ in 1..LENGTH / 8 {
             state = state
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1);

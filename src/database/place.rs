@@ -7,9 +7,11 @@
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata};
-use std::io::{self, Seek};
+use std::io;
+use std::ops::Range;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use rustix::fs::{
     CWD, FlockOperation, MemfdFlags, Mode, OFlags, RenameFlags, SealFlags, fcntl_add_seals, flock,
@@ -36,12 +38,40 @@ pub(super) fn in_memory() -> io::Result<File> {
 /// # Errors
 /// The system's.
 pub(super) fn sealed_copy(file: &File) -> io::Result<File> {
-    let mut copy = in_memory()?;
-    let mut file = file;
-    file.rewind()?;
-    io::copy(&mut file, &mut copy)?;
+    let copy = in_memory()?;
+    let length = file.metadata()?.len();
+    copy.set_len(length)?;
+    let threads = thread::available_parallelism().map_or(1, |cores| cores.get().min(8));
+    let part = length.div_ceil(threads as u64).max(1);
+    let target = &copy;
+    let parts = (0..length).step_by(usize::try_from(part).unwrap_or(usize::MAX));
+    thread::scope(|scope| {
+        let copied: Vec<_> = parts
+            .map(|start| {
+                let end = start.saturating_add(part).min(length);
+                scope.spawn(move || copy_range(file, target, start..end))
+            })
+            .collect();
+        let failed = || io::Error::other("a thread that copies failed");
+        let mut copied = copied.into_iter();
+        copied.try_for_each(|part| part.join().unwrap_or_else(|_| Err(failed())))
+    })?;
     seal(&copy)?;
     Ok(copy)
+}
+
+fn copy_range(from: &File, to: &File, range: Range<u64>) -> io::Result<()> {
+    let mut buffer = vec![0; 256 * 1024];
+    let mut at = range.start;
+    while at < range.end {
+        let most = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+        let most = most.min(buffer.len());
+        let buffer = buffer.get_mut(..most).unwrap_or_default();
+        from.read_exact_at(buffer, at)?;
+        to.write_all_at(buffer, at)?;
+        at += most as u64;
+    }
+    Ok(())
 }
 
 /// Makes a memory file unchangeable, for all who have it.
