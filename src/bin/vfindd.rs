@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
 use vfind::database::{COMPILER_ARGUMENT, Live, compiler_main};
 use vfind::pidfile::{self, PidFile};
@@ -179,6 +179,12 @@ async fn run(
     );
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     announce(&live);
+    let settling = Arc::clone(&live);
+    tokio::task::spawn_blocking(move || {
+        if let Err(why) = settling.settle() {
+            error!("the compiled signatures stay where they are on disk: {why}");
+        }
+    });
     let shared = Arc::new(Shared {
         pool,
         live: Arc::clone(&live),

@@ -22,6 +22,8 @@ pub struct Generation {
     pub test_signatures_only: bool,
     /// Its image, which nobody can write: for the processes that share it.
     pub image: File,
+    /// It is in memory, and nobody can change it.
+    pub(super) is_sealed: bool,
     /// Bytes of the image.
     pub length: u64,
     /// The names that were left out.
@@ -41,6 +43,7 @@ impl Generation {
             test_signatures_only: report.has_only_builtin(),
             report,
             image: opened.file,
+            is_sealed: opened.is_sealed,
             length: opened.length,
             unwanted: opened.meta.unwanted,
         }

@@ -52,6 +52,8 @@ pub(super) struct Opened {
     pub(super) meta: Meta,
     /// Its image, which nobody can write through this.
     pub(super) file: File,
+    /// It is in memory, and nobody can change it.
+    pub(super) is_sealed: bool,
     pub(super) length: u64,
 }
 
@@ -71,7 +73,7 @@ enum Slot<'a> {
 ///
 /// # Errors
 /// For people: what is wrong with it.
-pub(super) fn open(file: File) -> Result<Opened, String> {
+pub(super) fn open(file: File, is_sealed: bool) -> Result<Opened, String> {
     let bytes = map(&file).map_err(|error| error.to_string())?;
     let image = Image::open(bytes).map_err(|damage| damage.to_string())?;
     let meta = Meta::of(&image)?;
@@ -80,6 +82,7 @@ pub(super) fn open(file: File) -> Result<Opened, String> {
         database: Database::open(&image).map_err(|damage| damage.to_string())?,
         meta,
         file,
+        is_sealed,
         length,
     })
 }
@@ -114,8 +117,7 @@ pub(super) fn existing(data_file: &DataFile, listing: &Listing) -> Result<Existi
         info!("no compiled signatures are at {name} yet");
         return Ok(Existing::Useless);
     };
-    let copy = sealed_copy(&file).map_err(|error| LoadError::DataFile(error.to_string()))?;
-    let opened = match open(copy) {
+    let opened = match open(file, false) {
         Ok(opened) => opened,
         Err(why) => {
             warn!("{name}: {why}; the signatures are compiled anew");
@@ -218,10 +220,30 @@ impl Settings {
 fn opened(slot: &Slot<'_>) -> Result<Opened, LoadError> {
     let frozen = match slot {
         Slot::Memory(file) => seal(file).and_then(|()| file.try_clone()),
-        Slot::Disk(new) => new.freeze().and_then(|file| sealed_copy(&file)),
+        Slot::Disk(new) => new.freeze(),
     };
     let frozen = frozen.map_err(|error| LoadError::DataFile(error.to_string()))?;
-    open(frozen).map_err(LoadError::Compile)
+    open(frozen, matches!(slot, Slot::Memory(_))).map_err(LoadError::Compile)
+}
+
+/// The same database out of memory that nobody can change.
+///
+/// # Errors
+/// The system's, and an image that has changed meanwhile.
+pub(super) fn sealed(opened: Opened) -> Result<Opened, LoadError> {
+    match opened.is_sealed {
+        true => Ok(opened),
+        false => sealed_from(&opened.file),
+    }
+}
+
+/// The database of an image, out of a copy in memory that nobody can change.
+///
+/// # Errors
+/// As [`sealed`].
+pub(super) fn sealed_from(image: &File) -> Result<Opened, LoadError> {
+    let copy = sealed_copy(image).map_err(|error| LoadError::DataFile(error.to_string()))?;
+    open(copy, true).map_err(LoadError::DataFile)
 }
 
 impl Made<'_> {

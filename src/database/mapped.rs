@@ -1,7 +1,9 @@
 //! A file as memory. The one module of the package that has unsafe code.
 //!
 //! To map a file is unsafe because its bytes could change under a reader, or be cut off, which ends the process. Nobody can do
-//! that here: [`super::place`] maps memory files alone that are sealed against every change.
+//! that here for long: a memory file is mapped that is sealed against every change, or, until a start from disk has made such a
+//! copy, and in programs that end soon, a file that nobody but this user and root can write. Who of these cuts it off in that moment
+//! ends the process, and can do so in simpler ways.
 #![allow(unsafe_code)]
 
 use std::fs::File;

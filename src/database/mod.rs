@@ -38,9 +38,9 @@ pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
 pub use error::{LoadError, Refused};
 pub use generation::Generation;
 use include::Included;
-use making::{Existing, Opened, existing, misfit, open};
+use making::{Existing, Opened, existing, misfit, sealed, sealed_from};
 pub use making::{Settings, attach};
-use place::{DataFile, sealed_copy};
+use place::DataFile;
 use report::Report;
 use sources::{Listing, Snapshot, Source, Stamp};
 pub use status::Status;
@@ -197,7 +197,7 @@ impl Live {
             None => None,
         };
         let made = self.settings.make(new, &listing, true, is_good)?;
-        let opened = made.publish(true)?;
+        let opened = sealed(made.publish(true)?)?;
         let previous = kept(&current);
         // Not held any longer than by those who scan with it.
         drop(current);
@@ -212,7 +212,8 @@ impl Live {
     pub fn rollback(&self) -> Result<Epoch, Refused> {
         let _alone = unpoisoned(&self.turn);
         let way_back = |file: File| {
-            let opened = open(file).map_err(Refused::NoWayBack)?;
+            let opened = sealed_from(&file);
+            let opened = opened.map_err(|error| Refused::NoWayBack(error.to_string()))?;
             let empty = opened.meta.report.has_only_builtin();
             match empty && !self.current().test_signatures_only {
                 true => Err(Refused::NoWayBack(
@@ -225,9 +226,7 @@ impl Live {
             Some(data_file) => {
                 let previous = data_file.open_previous().map_err(Refused::NoWayBack)?;
                 let none = || Refused::NoWayBack("there is no previous database".to_owned());
-                let copy = sealed_copy(&previous.ok_or_else(none)?);
-                let copy = copy.map_err(|error| Refused::NoWayBack(error.to_string()))?;
-                let opened = way_back(copy)?;
+                let opened = way_back(previous.ok_or_else(none)?)?;
                 let exchanged = data_file.exchange();
                 exchanged.map_err(|error| Refused::NoWayBack(error.to_string()))?;
                 opened
@@ -247,6 +246,33 @@ impl Live {
         let tried = self.snapshot();
         unpoisoned(&self.state).tried = tried;
         Ok(epoch)
+    }
+
+    /// Goes on with a copy of the compiled signatures in memory that nobody can change, if they are still those of a file on
+    /// disk: a start from it does not wait for the copy. Reads a file: not for an async thread.
+    ///
+    /// # Errors
+    /// For people: the system's reason, or what has become of the file since the start.
+    pub fn settle(&self) -> Result<(), String> {
+        let _alone = unpoisoned(&self.turn);
+        let current = self.current();
+        if current.is_sealed {
+            return Ok(());
+        }
+        let opened = sealed_from(&current.image).map_err(|error| error.to_string())?;
+        let listing = Listing {
+            unloaded: current.report.unloaded.clone(),
+            ..Listing::default()
+        };
+        let same = Generation::new(current.epoch.number, opened, listing);
+        if same.epoch != current.epoch {
+            return Err("the file of compiled signatures is another one now".to_owned());
+        }
+        self.current.store(Arc::new(same));
+        for hook in unpoisoned(&self.hooks).iter() {
+            hook();
+        }
+        Ok(())
     }
 
     /// What is in use, and what became of the last reload.

@@ -328,7 +328,7 @@ fn damage_anywhere_in_an_image_is_seen_or_changes_nothing() {
     let opened = |content: &[u8]| {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(content).unwrap();
-        making::open(file)
+        making::open(file, true)
     };
     let expected = found(&loaded.database, &eicar());
     let mut seen = 0;
@@ -349,7 +349,7 @@ fn damage_anywhere_in_an_image_is_seen_or_changes_nothing() {
 #[test]
 fn an_image_of_another_version_of_the_program_is_not_used() {
     let loaded = builtin();
-    let meta = making::open(loaded.image.try_clone().unwrap())
+    let meta = making::open(loaded.image.try_clone().unwrap(), true)
         .unwrap()
         .meta;
     let mut other = postcard::to_stdvec(&meta).unwrap();

@@ -89,9 +89,9 @@ impl Pool {
         let source = Arc::downgrade(&live);
         live.when_swapped(move || {
             let Some(live) = source.upgrade() else { return };
-            let epoch = &live.current().epoch;
+            let current = live.current();
             for idle in idle.iter().filter_map(Weak::upgrade) {
-                idle.retire(epoch);
+                idle.retire(&current);
             }
         });
         Ok(pool)

@@ -12,6 +12,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
@@ -22,7 +23,7 @@ use super::STACK;
 use super::message::{FROM_WORKER, FromWorker, TO_WORKER, ToWorker};
 use crate::database::{Generation, attach};
 use crate::engine::Database;
-use crate::event::{Epoch, Event, Reason, Sink};
+use crate::event::{Event, Reason, Sink};
 use crate::frame::{receive, receive_with, send, send_with};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
@@ -47,7 +48,8 @@ const EXIT: Duration = Duration::from_secs(1);
 pub(super) struct Process {
     child: Child,
     socket: UnixStream,
-    epoch: Epoch,
+    /// The signatures that it has.
+    generation: Weak<Generation>,
 }
 
 /// Why an item got no answer from a worker process. The process is gone in each case.
@@ -62,7 +64,7 @@ pub(super) enum Trouble {
 
 impl Process {
     /// Starts a process that shares the signatures.
-    pub(super) fn start(generation: &Generation) -> io::Result<Self> {
+    pub(super) fn start(generation: &Arc<Generation>) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new(std::env::current_exe()?)
             .arg(WORKER_ARGUMENT)
@@ -74,7 +76,7 @@ impl Process {
         let mut process = Self {
             child,
             socket: ours,
-            epoch: generation.epoch.clone(),
+            generation: Arc::downgrade(generation),
         };
         send_with(&mut process.socket, &ToWorker::Image, &generation.image)?;
         let stop = Stop::after(START, Cancel::default());
@@ -87,9 +89,10 @@ impl Process {
         }
     }
 
-    /// Tells whether it is alive and has the signatures of this epoch.
-    pub(super) fn serves(&mut self, epoch: &Epoch) -> bool {
-        self.epoch == *epoch && matches!(self.child.try_wait(), Ok(None))
+    /// Tells whether it is alive and has these signatures.
+    pub(super) fn serves(&mut self, generation: &Arc<Generation>) -> bool {
+        std::ptr::eq(self.generation.as_ptr(), Arc::as_ptr(generation))
+            && matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Has an item scanned. The process comes back with the outcome, if it is fit for another.

@@ -11,7 +11,7 @@ use super::queue::Queue;
 use super::request::{ItemSink, Shared};
 use super::{Isolation, Terms};
 use crate::database::{Generation, Live};
-use crate::event::{Epoch, Event, Gap, Reason};
+use crate::event::{Event, Gap, Reason};
 use crate::files::{Item, Next};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
@@ -21,20 +21,20 @@ use crate::scan::{self, Job, Outcome};
 pub(super) struct Idle(Mutex<Option<Process>>);
 
 impl Idle {
-    /// Takes the process, if it has the signatures of this epoch; ends any other.
-    fn take(&self, epoch: &Epoch) -> Option<Process> {
+    /// Takes the process, if it has these signatures; ends any other.
+    fn take(&self, generation: &Arc<Generation>) -> Option<Process> {
         let process = self.slot().take();
-        process.and_then(|mut process| process.serves(epoch).then_some(process))
+        process.and_then(|mut process| process.serves(generation).then_some(process))
     }
 
     fn keep(&self, process: Process) {
         *self.slot() = Some(process);
     }
 
-    /// Ends the process if it has the signatures of another epoch than this.
-    pub(super) fn retire(&self, epoch: &Epoch) {
+    /// Ends the process if it has other signatures than these.
+    pub(super) fn retire(&self, generation: &Arc<Generation>) {
         let mut slot = self.slot();
-        let old = slot.take_if(|process| !process.serves(epoch));
+        let old = slot.take_if(|process| !process.serves(generation));
         drop(slot);
         // Here, where nobody waits for the lock.
         drop(old);
@@ -117,10 +117,10 @@ impl Worker {
         &mut self,
         item: Item,
         job: &Job,
-        generation: &Generation,
+        generation: &Arc<Generation>,
         shared: &Shared,
     ) -> Outcome {
-        let current = self.idle.take(&job.epoch);
+        let current = self.idle.take(generation);
         let process = match current.map_or_else(|| Process::start(generation), Ok) {
             Ok(process) => process,
             Err(error) => {
@@ -139,7 +139,7 @@ impl Worker {
             Ok((process, outcome)) => {
                 self.idle.keep(process);
                 // If the signatures were replaced meanwhile, nobody else looked at it.
-                self.idle.retire(&self.live.current().epoch);
+                self.idle.retire(&self.live.current());
                 outcome
             }
             Err(Trouble::Cancelled) => Outcome::default(),

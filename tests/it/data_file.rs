@@ -166,6 +166,13 @@ fn what_becomes_of_the_file_later_is_nothing_to_a_daemon() {
     let subject = format!("{}", site.at("subject").display());
     for isolation in ["--isolation=thread", "--isolation=process"] {
         let daemon = crate::support::Daemon::start(&[&database, &data, isolation]);
+        let maps = format!("/proc/{}/maps", daemon.pid());
+        let data_name = site.data().display().to_string();
+        let end = std::time::Instant::now() + crate::support::PATIENCE;
+        while std::fs::read_to_string(&maps).unwrap().contains(&data_name) {
+            assert!(std::time::Instant::now() < end, "the file stays mapped");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
         let length = std::fs::metadata(site.data()).unwrap().len();
         // As `cp` over it does: cut off, and written anew.
         std::fs::write(site.data(), vec![0; length as usize]).unwrap();
