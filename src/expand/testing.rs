@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{Children, Content, Expander, Halt};
+use super::{Children, Container, Content, Expander, Halt};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 use crate::stop::Stop;
@@ -86,10 +86,30 @@ pub(super) fn object(bytes: &[u8]) -> Object {
     Object::memory(Bytes::copy_from_slice(bytes), Stop::never())
 }
 
+/// The memory that tests allow decoders.
+pub(super) const MEMORY: u64 = 64 << 20;
+
 /// Runs an expander as the walk does: what it breaks off with becomes a gap.
 pub(super) fn expand(expander: &dyn Expander, bytes: &[u8], name: &[u8]) -> Recorder {
+    expand_with(expander, bytes, name, &[])
+}
+
+/// As [`expand`], with these passwords.
+pub(super) fn expand_with(
+    expander: &dyn Expander,
+    bytes: &[u8],
+    name: &[u8],
+    passwords: &[&str],
+) -> Recorder {
     let mut recorder = Recorder::default();
-    match expander.expand(&object(bytes), name, &mut recorder) {
+    let passwords: Vec<Vec<u8>> = passwords.iter().map(|p| p.as_bytes().to_vec()).collect();
+    let container = Container {
+        object: &object(bytes),
+        name,
+        passwords: &passwords,
+        memory: MEMORY,
+    };
+    match expander.expand(&container, &mut recorder) {
         Ok(()) => {}
         Err(Halt::Unlike) => recorder.unlike = true,
         Err(Halt::Broken(detail)) => {

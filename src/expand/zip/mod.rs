@@ -13,7 +13,7 @@ mod unlisted;
 pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
 use self::unlisted::Listed;
-use super::{Children, Expander, Halt, behind};
+use super::{Children, Container, Expander, Halt, behind};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 
@@ -28,12 +28,8 @@ impl Expander for Zip {
         "zip"
     }
 
-    fn expand(
-        &self,
-        object: &Object,
-        _name: &[u8],
-        children: &mut dyn Children,
-    ) -> Result<(), Halt> {
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let object = container.object;
         let first = first_header(&object.bytes_at(0, 8)?);
         match (Directory::find(object)?, first) {
             // With members in front, a directory of none hides them.
