@@ -1,5 +1,5 @@
 use super::*;
-use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
+use crate::expand::testing::{Recorder, assert_holds, expand, mutations, object, said, tool, tree};
 use std::fs;
 use std::process::Command;
 
@@ -524,5 +524,18 @@ fn the_output_of_tar_itself_is_read() {
                 "{format}"
             );
         }
+    }
+}
+
+#[test]
+fn a_tree_that_tar_packs_comes_out_as_it_was() {
+    let Some(folder) = tool("tar") else { return };
+    let files = tree(&folder, 1);
+    for format in ["ustar", "gnu", "pax"] {
+        folder.run(
+            "tar",
+            &["-cf", "out.tar", &format!("--format={format}"), "tree"],
+        );
+        assert_holds(&expand(&Tar, &folder.read("out.tar"), b"out.tar"), &files);
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
+use crate::expand::testing::{Recorder, assert_holds, expand, mutations, object, said, tool, tree};
 use ::zip::CompressionMethod;
 use ::zip::write::{SimpleFileOptions, ZipWriter};
 use std::io::{Cursor, Read, Write};
@@ -753,4 +753,15 @@ fn the_output_of_zip_itself_is_read() {
     folder.run("zip", &["-q", "-P", "secret", "locked.zip", "in/text"]);
     let got = expand(&Zip, &folder.read("locked.zip"), b"locked.zip");
     assert_eq!(got.gaps, [said(Some(b"in/text"), "encrypted", "ZipCrypto")]);
+}
+
+#[test]
+fn a_tree_that_zip_packs_comes_out_as_it_was() {
+    let Some(folder) = tool("zip") else { return };
+    let files = tree(&folder, 1);
+    for method in ["-0", "-9"] {
+        folder.run("zip", &["-qrX", method, "out.zip", "tree"]);
+        assert_holds(&expand(&Zip, &folder.read("out.zip"), b"out.zip"), &files);
+        std::fs::remove_file(folder.path().join("out.zip")).unwrap();
+    }
 }
