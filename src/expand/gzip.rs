@@ -9,6 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use crc32fast::Hasher;
 
 use super::inflate::Inflate;
+use super::stream::member_name;
 use super::{Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
@@ -26,9 +27,6 @@ const FCOMMENT: u8 = 16;
 
 /// Bytes that are read first behind junk, where small members may follow each other by the thousand.
 const FIRST_STEP: usize = 4096;
-
-/// What a member is called when neither header nor container say.
-const NAMELESS: &[u8] = b"data";
 
 /// The expander of gzip.
 pub(super) struct Gzip;
@@ -78,7 +76,7 @@ fn content(
         }
         Err(error) => return Err(error.into()),
     };
-    let name = child_name(&stored, name);
+    let name = member_name(&stored, name, &[(".gz", ""), (".tgz", ".tar")]);
     children.child(&name, Content::Stream(&mut members))?;
     let junk = members.junk(object.length())?;
     if junk == 0 {
@@ -125,29 +123,6 @@ pub(super) fn method(head: &[u8]) -> Option<u8> {
     let rest = MAGICS.iter().find_map(|magic| head.strip_prefix(magic))?;
     let method = *rest.first()?;
     (method <= DEFLATE && head.len() > 3).then_some(method)
-}
-
-/// The stored name, else the container's without its suffix.
-fn child_name(stored: &[u8], container: &[u8]) -> Vec<u8> {
-    let stored = base_name(stored);
-    if !stored.is_empty() {
-        return stored.to_vec();
-    }
-    let container = base_name(container);
-    for (suffix, instead) in [(&b".gz"[..], &b""[..]), (b".tgz", b".tar")] {
-        let at = container.len().saturating_sub(suffix.len());
-        if let Some((stem, end)) = container.split_at_checked(at)
-            && !stem.is_empty()
-            && end.eq_ignore_ascii_case(suffix)
-        {
-            return [stem, instead].concat();
-        }
-    }
-    NAMELESS.to_vec()
-}
-
-fn base_name(name: &[u8]) -> &[u8] {
-    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
 }
 
 /// All members as one content.

@@ -10,6 +10,7 @@ mod gzip;
 mod inflate;
 mod number;
 mod recognise;
+mod stream;
 mod tar;
 #[cfg(test)]
 mod testing;
@@ -98,7 +99,22 @@ pub struct Container<'a> {
 }
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
-pub static EXPANDERS: &[&dyn Expander] = &[&gzip::Gzip, &tar::Tar, &zip::Zip];
+pub static EXPANDERS: &[&dyn Expander] = &[
+    &gzip::Gzip,
+    &stream::BZIP2,
+    &stream::LZ4,
+    &stream::LZIP,
+    &stream::LZMA,
+    &stream::LZOP,
+    &stream::PACK,
+    &stream::SZDD,
+    &stream::XZ,
+    &stream::Z,
+    &stream::ZLIB,
+    &stream::ZSTD,
+    &tar::Tar,
+    &zip::Zip,
+];
 
 /// The expander of a kind, if this build has one.
 pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {
