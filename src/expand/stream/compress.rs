@@ -148,7 +148,8 @@ impl Lzw<'_> {
         let mut code = usize::from(code);
         // An entry refers to one before it, so this ends.
         while code > usize::from(u8::MAX) {
-            self.pending.push(self.last.get(code).copied().unwrap_or_default());
+            self.pending
+                .push(self.last.get(code).copied().unwrap_or_default());
             code = usize::from(self.prefix.get(code).copied().unwrap_or_default());
         }
         let first = code.to_le_bytes()[0];

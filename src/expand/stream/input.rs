@@ -122,7 +122,10 @@ impl<'a> Input<'a> {
         self.step = step;
         self.buffer.resize(kept + step, 0);
         let read = loop {
-            match self.inner.read(self.buffer.get_mut(kept..).unwrap_or_default()) {
+            match self
+                .inner
+                .read(self.buffer.get_mut(kept..).unwrap_or_default())
+            {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read,
             }

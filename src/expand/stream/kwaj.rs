@@ -60,7 +60,11 @@ impl Tree {
         for length in 1..=LONGEST {
             let of_length = (0_u16..).zip(lengths);
             let before = symbols.len();
-            symbols.extend(of_length.filter(|(_, l)| usize::from(**l) == length).map(|(s, _)| s));
+            symbols.extend(
+                of_length
+                    .filter(|(_, l)| usize::from(**l) == length)
+                    .map(|(s, _)| s),
+            );
             if let Some(count) = counts.get_mut(length) {
                 *count = u16::try_from(symbols.len() - before).unwrap_or_default();
             }
@@ -102,7 +106,9 @@ fn lengths(bits: &mut Bits<'_>, encoding: u16, symbols: usize, all: u8) -> io::R
             1 if bits.number(1)? == 0 => last,
             1 if bits.number(1)? == 0 => last + 1,
             2 => match bits.number(2)? {
-                0 => last.checked_sub(1).ok_or_else(|| damaged("KWAJ code length"))?,
+                0 => last
+                    .checked_sub(1)
+                    .ok_or_else(|| damaged("KWAJ code length"))?,
                 1 => last,
                 2 => last + 1,
                 _ => nibble(bits)?,

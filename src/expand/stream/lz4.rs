@@ -114,7 +114,10 @@ impl Frame<'_> {
             return Err(damaged("its checksum differs"));
         }
         if let Some(number) = dictionary {
-            return Err(unsupported("lz4-dictionary", format!("dictionary {number}")));
+            return Err(unsupported(
+                "lz4-dictionary",
+                format!("dictionary {number}"),
+            ));
         }
         self.flags = Some(flags);
         Ok(())
@@ -138,14 +141,19 @@ impl Frame<'_> {
             return self.end();
         };
         let stored = self.flags.is_some() && word & STORED != 0;
-        let length = if self.flags.is_some() { word & !STORED } else { word };
+        let length = if self.flags.is_some() {
+            word & !STORED
+        } else {
+            word
+        };
         let mut data = Vec::new();
         let mut limited = (&mut self.input).take(length.into());
         limited.read_to_end(&mut data)?;
         let whole = data.len() as u64 == u64::from(length);
         // What is there of a cut block is decoded, too.
         let decoded = if stored {
-            self.window.extend_from_slice(data.get(..self.block).unwrap_or(&data));
+            self.window
+                .extend_from_slice(data.get(..self.block).unwrap_or(&data));
             if data.len() > self.block {
                 Err(damaged("LZ4 block is too long"))
             } else {
@@ -182,7 +190,11 @@ impl Frame<'_> {
             Some(_) => self.block + self.block / 255 + 16,
             None => LEGACY_BLOCK + LEGACY_BLOCK / 255 + 16,
         };
-        let length = if self.flags.is_some() { word & !STORED } else { word };
+        let length = if self.flags.is_some() {
+            word & !STORED
+        } else {
+            word
+        };
         if u64::from(length) > most as u64 {
             return Err(damaged(format!("LZ4 block of {length} bytes")));
         }
@@ -251,7 +263,9 @@ fn length(start: usize, input: &mut &[u8]) -> io::Result<usize> {
         return Ok(sum);
     }
     loop {
-        let (byte, rest) = input.split_first().ok_or_else(|| cut_short("LZ4 block is cut"))?;
+        let (byte, rest) = input
+            .split_first()
+            .ok_or_else(|| cut_short("LZ4 block is cut"))?;
         *input = rest;
         sum = sum.saturating_add(usize::from(*byte));
         if *byte < 255 {
@@ -279,7 +293,11 @@ pub(super) fn repeat(out: &mut Vec<u8>, distance: usize, count: usize) -> io::Re
 impl Read for Frame<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
-            let count = self.window.get(self.given..).unwrap_or_default().read(out)?;
+            let count = self
+                .window
+                .get(self.given..)
+                .unwrap_or_default()
+                .read(out)?;
             if count > 0 {
                 let bytes = out.get(..count).unwrap_or_default();
                 if self.has(CONTENT_SUM) {

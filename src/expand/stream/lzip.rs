@@ -24,7 +24,7 @@ struct Lzip<'a> {
 }
 
 enum State<'a> {
-    In(Lzma<'a>),
+    In(Box<Lzma<'a>>),
     Ended(Input<'a>),
     Broken,
 }
@@ -41,13 +41,16 @@ pub(super) fn open(mut input: Input<'_>, memory: u64) -> Opened<'_> {
         return Err(unsupported("lzip-version", detail));
     }
     // The low bits are a power of two, the high ones how many sixteenths are taken off.
-    let base = 1_u32.checked_shl(u32::from(size & 0x1f)).unwrap_or_default();
+    let base = 1_u32
+        .checked_shl(u32::from(size & 0x1f))
+        .unwrap_or_default();
     let dictionary = base - base / 16 * u32::from(size >> 5);
     if !(1 << 12..=1 << 29).contains(&dictionary) {
         return Err(damaged("dictionary size"));
     }
+    let lzma = Lzma::new(input, UNKNOWN, PROPERTIES, dictionary, memory)?;
     Ok(Box::new(Lzip {
-        state: State::In(Lzma::new(input, UNKNOWN, PROPERTIES, dictionary, memory)?),
+        state: State::In(Box::new(lzma)),
         sum: Hasher::new(),
         size: 0,
         version,

@@ -152,7 +152,9 @@ impl File<'_> {
             let _ = self.sums(ADLER_STORED, CRC_STORED)?;
         }
         let mut data = Vec::new();
-        (&mut self.input).take(stored.into()).read_to_end(&mut data)?;
+        (&mut self.input)
+            .take(stored.into())
+            .read_to_end(&mut data)?;
         let whole = data.len() as u64 == u64::from(stored);
         let size = usize::try_from(size).unwrap_or_default();
         let decoded = if packed {
@@ -166,7 +168,10 @@ impl File<'_> {
         }
         decoded?;
         if self.block.len() != size {
-            let detail = format!("{} bytes instead of {size} in an LZO block", self.block.len());
+            let detail = format!(
+                "{} bytes instead of {size} in an LZO block",
+                self.block.len()
+            );
             return Err(damaged(detail));
         }
         let block = &self.block;
@@ -177,7 +182,11 @@ impl File<'_> {
     }
 
     /// The checksums that stand here, and whether each is a CRC.
-    fn sums(&mut self, adler: u32, crc: u32) -> io::Result<impl Iterator<Item = (u32, bool)> + use<>> {
+    fn sums(
+        &mut self,
+        adler: u32,
+        crc: u32,
+    ) -> io::Result<impl Iterator<Item = (u32, bool)> + use<>> {
         let mut sums = [None; 2];
         for (place, (flag, is_crc)) in sums.iter_mut().zip([(adler, false), (crc, true)]) {
             if self.flags & flag != 0 {

@@ -78,7 +78,12 @@ pub(super) static Z: Format = Format {
 /// bzip2.
 pub(super) static BZIP2: Format = Format {
     kind: "bz2",
-    suffixes: &[(".bz2", ""), (".bz", ""), (".tbz2", ".tar"), (".tbz", ".tar")],
+    suffixes: &[
+        (".bz2", ""),
+        (".bz", ""),
+        (".tbz2", ".tar"),
+        (".tbz", ".tar"),
+    ],
     open: bzip2::open,
     again: |head| head.starts_with(b"BZh"),
     padding: 1,
@@ -310,7 +315,11 @@ impl<'a> Pieces<'a> {
         let head = input.peek(HEAD)?;
         let padded = at == end || (at - end).is_multiple_of(self.format.padding);
         if head.is_empty() {
-            return Ok(if padded { State::Ended } else { State::Followed(end) });
+            return Ok(if padded {
+                State::Ended
+            } else {
+                State::Followed(end)
+            });
         }
         if !padded || self.format.apart || !(self.format.again)(head) {
             return Ok(State::Followed(at));

@@ -92,7 +92,7 @@ fn levels(counts: &[u32]) -> io::Result<Vec<Level>> {
             count: *count,
         });
         let nodes = inner + count;
-        if nodes % 2 != 0 {
+        if !nodes.is_multiple_of(2) {
             return Err(damaged("a tree that is none"));
         }
         inner = nodes / 2;

@@ -30,7 +30,7 @@ enum Method<'a> {
     Plain(Input<'a>),
     Inverted(Input<'a>),
     Lzss(Lzss<'a>),
-    Lzh(kwaj::Lzh<'a>),
+    Lzh(Box<kwaj::Lzh<'a>>),
     MsZip(MsZip<'a>),
 }
 
@@ -112,7 +112,7 @@ fn open_kwaj(mut input: Input<'_>) -> Opened<'_> {
         0 => Method::Plain(input),
         1 => Method::Inverted(input),
         2 => Method::Lzss(Lzss::new(input, QBASIC_START)),
-        3 => Method::Lzh(kwaj::Lzh::new(input)?),
+        3 => Method::Lzh(Box::new(kwaj::Lzh::new(input)?)),
         4 => Method::MsZip(MsZip::new(input)),
         method => return Err(unsupported("kwaj-method", format!("method {method}"))),
     };

@@ -2,9 +2,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
-use crate::expand::testing::{
-    Folder, MEMORY, Random, Recorder, expand, object, said, tool, withstand,
-};
+use crate::expand::testing::{Folder, Random, Recorder, expand, object, said, tool, withstand};
 
 /// What a real program makes of a file.
 struct Made {
@@ -35,7 +33,12 @@ static MADE: &[Made] = &[
     made(&XZ, "xz", &["-0"], ".xz"),
     made(&XZ, "xz", &["-8e", "--check=sha256"], ".xz"),
     made(&XZ, "xz", &["--check=none", "--x86", "--lzma2"], ".xz"),
-    made(&XZ, "xz", &["--check=crc32", "--delta=dist=4", "--lzma2"], ".xz"),
+    made(
+        &XZ,
+        "xz",
+        &["--check=crc32", "--delta=dist=4", "--lzma2"],
+        ".xz",
+    ),
     made(&XZ, "xz", &["-T2", "--block-size=10000"], ".xz"),
     made(&LZMA, "xz", &["--format=lzma"], ".lzma"),
     made(&LZIP, "lzip", &["-0"], ".lz"),
@@ -46,7 +49,12 @@ static MADE: &[Made] = &[
     made(&ZSTD, "zstd", &["-q", "--ultra", "-22"], ".zst"),
     made(&ZSTD, "zstd", &["-q", "--no-compress-literals"], ".zst"),
     made(&LZ4, "lz4", &["-q", "-m"], ".lz4"),
-    made(&LZ4, "lz4", &["-q", "-m", "-9", "-B4", "-BD", "-BX", "--content-size"], ".lz4"),
+    made(
+        &LZ4,
+        "lz4",
+        &["-q", "-m", "-9", "-B4", "-BD", "-BX", "--content-size"],
+        ".lz4",
+    ),
     made(&LZ4, "lz4", &["-q", "-m", "--no-frame-crc"], ".lz4"),
     made(&LZ4, "lz4", &["-q", "-m", "-l"], ".lz4"),
     made(&LZOP, "lzop", &["-q", "-1"], ".lzo"),
@@ -61,7 +69,13 @@ static MADE: &[Made] = &[
 
 fn contents() -> Vec<Vec<u8>> {
     let mut random = Random::new(3);
-    let words = [&b"stream "[..], b"of ", b"bytes, ", b"again and ", b"\0\0\0\xff"];
+    let words = [
+        &b"stream "[..],
+        b"of ",
+        b"bytes, ",
+        b"again and ",
+        b"\0\0\0\xff",
+    ];
     let mut text = Vec::new();
     while text.len() < 400_000 {
         text.extend_from_slice(words[random.below(words.len())]);
@@ -98,9 +112,16 @@ fn what_the_real_programs_make_is_read() {
             let what = format!("{} {:?}", made.program, made.arguments);
             assert_eq!(got.gaps, [], "{what}, {} bytes", content.len());
             assert_eq!(got.names(), ["letter.txt"], "{what}");
-            assert!(got.children[0].1 == content, "{what}, {} bytes", content.len());
+            assert!(
+                got.children[0].1 == content,
+                "{what}, {} bytes",
+                content.len()
+            );
             let kinds = crate::expand::recognise(&object(&bytes).probe().unwrap());
-            assert!(kinds.iter().any(|kind| kind.name == made.format.kind), "{what}");
+            assert!(
+                kinds.iter().any(|kind| kind.name == made.format.kind),
+                "{what}"
+            );
         }
     }
 }
@@ -128,7 +149,10 @@ fn pieces_are_one_content_and_zeros_padding_where_the_program_takes_them() {
         for bytes in rows {
             let got = expand(made.format, &bytes, b"x");
             assert_eq!(got.gaps, [], "{}", made.program);
-            assert_eq!(got.children, [(b"data".to_vec(), b"one, onetwo, two".to_vec())]);
+            assert_eq!(
+                got.children,
+                [(b"data".to_vec(), b"one, onetwo, two".to_vec())]
+            );
         }
         for junk in [&b"junk!"[..], b"\0\0\0junk!"] {
             let got = expand(made.format, &[&one[..], junk].concat(), b"x");
@@ -138,7 +162,12 @@ fn pieces_are_one_content_and_zeros_padding_where_the_program_takes_them() {
         // A container behind the end is a member.
         let gzip = b"\x1f\x8b\x08\0rest";
         let got = expand(made.format, &[&one[..], gzip].concat(), b"x");
-        assert_eq!(got.names(), ["data", "(behind the end)"], "{}", made.program);
+        assert_eq!(
+            got.names(),
+            ["data", "(behind the end)"],
+            "{}",
+            made.program
+        );
     }
 }
 
@@ -169,7 +198,11 @@ fn no_damage_panics() {
         let Some(folder) = tool(made.program) else {
             continue;
         };
-        let bytes = make(&folder, made, &b"some content, some content, some more".repeat(8));
+        let bytes = make(
+            &folder,
+            made,
+            &b"some content, some content, some more".repeat(8),
+        );
         let silent = withstand(made.format, &bytes, b"x");
         let what = format!("{} {:?}", made.program, made.arguments);
         match made.format.kind {
@@ -188,7 +221,12 @@ fn more_memory_than_there_is_is_a_gap() {
     let got = expand(&XZ, &make(&folder, &xz, b"content"), b"x");
     assert_eq!(got.reasons(), ["limit/memory"]);
     // What does not fill its dictionary needs none.
-    let lzma = made(&LZMA, "xz", &["--format=lzma", "--lzma1=dict=256MiB"], ".lzma");
+    let lzma = made(
+        &LZMA,
+        "xz",
+        &["--format=lzma", "--lzma1=dict=256MiB"],
+        ".lzma",
+    );
     let got = expand(&LZMA, &make(&folder, &lzma, b"content"), b"x");
     assert_eq!(got.gaps, []);
     let Some(folder) = tool("zstd") else { return };
@@ -204,7 +242,6 @@ fn more_memory_than_there_is_is_a_gap() {
     let got = expand(&ZSTD, &[one, long].concat(), b"x");
     assert_eq!(got.children, [(b"data".to_vec(), b"content".to_vec())]);
     assert_eq!(got.reasons(), ["limit/memory"]);
-    assert!(MEMORY < 256 << 20);
 }
 
 #[test]
@@ -215,7 +252,10 @@ fn frames_that_are_passed_over_hold_nothing() {
         let one = make(&folder, made, b"content");
         let bytes = [&skipped[..], &one, skipped, &one].concat();
         let got = expand(made.format, &bytes, b"x");
-        assert_eq!(got.children, [(b"data".to_vec(), b"contentcontent".to_vec())]);
+        assert_eq!(
+            got.children,
+            [(b"data".to_vec(), b"contentcontent".to_vec())]
+        );
         assert_eq!(got.gaps, []);
         let cut = expand(made.format, &bytes[..bytes.len() - one.len() - 1], b"x");
         assert_eq!(cut.reasons(), ["corrupt"]);
@@ -281,8 +321,10 @@ fn the_output_of_mscompress_is_read_with_its_name() {
     let Some(folder) = tool("mscompress") else {
         return;
     };
-    for content in contents() {
+    // Of one or two bytes mscompress makes zeros.
+    for content in contents().into_iter().filter(|content| content.len() > 2) {
         folder.write("letter.txt", &content);
+        let _ = std::fs::remove_file(folder.path().join("letter.txt_"));
         folder.run("mscompress", &["letter.txt"]);
         let got = expand(&SZDD, &folder.read("letter.txt_"), b"letter.txt_");
         assert_eq!(got.gaps, []);
@@ -299,7 +341,10 @@ fn the_output_of_mscompress_is_read_with_its_name() {
 fn szdd_and_kwaj_by_hand() {
     let size = b"\x05\0\0\0";
     let letter = szdd(&[&b"SZDD\x88\xf0\x27\x33AT"[..], size].concat(), b"hello");
-    let qbasic = szdd(&[&b"SZ\x20\x88\xf0\x27\x33\xd1"[..], size].concat(), b"hello");
+    let qbasic = szdd(
+        &[&b"SZ\x20\x88\xf0\x27\x33\xd1"[..], size].concat(),
+        b"hello",
+    );
     let kwaj = |method: u8, data: &[u8]| {
         let mut out = b"KWAJ\x88\xf0\x27\xd1".to_vec();
         out.extend_from_slice(&[method, 0, 14 + 4 + 5 + 4, 0, 25, 0]);
@@ -320,10 +365,11 @@ fn szdd_and_kwaj_by_hand() {
     for byte in b"hello" {
         bits.push_str(&format!("{byte:08b}"));
     }
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
-    coded.extend((0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..][..8], 2).unwrap()));
+    coded
+        .extend((0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..][..8], 2).unwrap()));
     let rows = [
         (letter.clone(), "A.TX_", "A.TXT"),
         (letter.clone(), "a.tx$", "a.txt"),
@@ -369,7 +415,7 @@ fn packed(content: &[u8]) -> Vec<u8> {
         bits.push_str(&format!("{code:0width$b}"));
     }
     bits.push_str(&format!("{:0width$b}", leaves.len()));
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('0');
     }
     out.extend((0..bits.len() / 8).map(|at| u8::from_str_radix(&bits[at * 8..][..8], 2).unwrap()));
@@ -447,9 +493,17 @@ fn zlib_streams_are_told_from_what_only_begins_like_them() {
         let bytes = zlib(&content);
         assert!(is_zlib(&object(&bytes).probe().unwrap()));
         let got: Recorder = expand(&ZLIB, &bytes, b"x.zlib");
-        assert_eq!((got.gaps, got.children), (vec![], vec![(b"x".to_vec(), content)]));
+        assert_eq!(
+            (got.gaps, got.children),
+            (vec![], vec![(b"x".to_vec(), content)])
+        );
     }
-    for other in [&b"x\x9cabcdefgh"[..], b"x^2 + y^2 = z^2", b"x\xda", b"x\x01\0\0\xff\xffabc"] {
+    for other in [
+        &b"x\x9cabcdefgh"[..],
+        b"x^2 + y^2 = z^2",
+        b"x\xda",
+        b"x\x01\0\0\xff\xffabc",
+    ] {
         assert!(!is_zlib(&object(other).probe().unwrap()), "{other:?}");
     }
     let sample = zlib(&b"some content, some content".repeat(4));

@@ -105,7 +105,11 @@ impl Header {
         let field = reader.take(length).ok_or_else(cut)?;
         let size = little_endian(field).map(|size| size + if length == 2 { 256 } else { 0 });
         Ok(Self {
-            window: if single { size.unwrap_or_default() } else { window },
+            window: if single {
+                size.unwrap_or_default()
+            } else {
+                window
+            },
             dictionary: dictionary.and_then(|number| u32::try_from(number).ok()),
             size,
         })
@@ -132,7 +136,9 @@ impl Frame<'_> {
             None => damaged(format!("damaged Zstandard data: {error}")),
         });
         // If this fails too, what is held back is lost, and the damage is said all the same.
-        let _ = self.decoder.decode_blocks(CLOSING, BlockDecodingStrategy::All);
+        let _ = self
+            .decoder
+            .decode_blocks(CLOSING, BlockDecodingStrategy::All);
     }
 
     fn end(&self) -> io::Result<()> {

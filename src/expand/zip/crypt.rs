@@ -75,12 +75,18 @@ pub(super) fn keys(entry: &Entry, raw: &Object, passwords: &[Vec<u8>]) -> io::Re
     match entry.aes {
         Some(aes) => {
             let head = raw.bytes_at(0, aes.salt_length() + CHECK)?;
-            Ok(passwords.iter().find_map(|word| aes_key(aes, &head, word)).into_iter().collect())
+            Ok(passwords
+                .iter()
+                .find_map(|word| aes_key(aes, &head, word))
+                .into_iter()
+                .collect())
         }
         None if entry.method == AES_METHOD => Ok(Vec::new()),
         None => {
             let head = raw.bytes_at(0, HEADER)?;
-            let old = passwords.iter().filter_map(|word| old_key(entry, &head, word));
+            let old = passwords
+                .iter()
+                .filter_map(|word| old_key(entry, &head, word));
             Ok(old.collect())
         }
     }
@@ -200,7 +206,11 @@ const fn table() -> [u32; 256] {
         let mut sum = byte;
         let mut bit = 0;
         while bit < 8 {
-            sum = if sum & 1 != 0 { sum >> 1 ^ 0xedb8_8320 } else { sum >> 1 };
+            sum = if sum & 1 != 0 {
+                sum >> 1 ^ 0xedb8_8320
+            } else {
+                sum >> 1
+            };
             bit += 1;
         }
         table[at] = sum;
@@ -291,7 +301,8 @@ impl Read for Counter {
             && let Some(mac) = self.mac.take()
         {
             let whole = mac.finalize().into_bytes();
-            self.verdict.set(Some(whole.get(..CODE) == Some(&self.code)));
+            self.verdict
+                .set(Some(whole.get(..CODE) == Some(&self.code)));
         }
         Ok(count)
     }

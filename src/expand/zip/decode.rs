@@ -62,7 +62,13 @@ pub(super) fn give(
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
     let Some(how) = entry.encryption() else {
-        return decoded(entry, entry.compressed, Raw::plain(raw), container, children);
+        return decoded(
+            entry,
+            entry.compressed,
+            Raw::plain(raw),
+            container,
+            children,
+        );
     };
     let keys = crypt::keys(entry, raw, container.passwords)?;
     let method = entry.aes.map_or(entry.method, |aes| aes.method);
@@ -332,7 +338,10 @@ impl Read for Checked<'_> {
             let detail = format!("{} bytes instead of {}", self.size, self.size_said);
             return Err(damaged(detail));
         }
-        if self.sum_said.is_some_and(|sum| sum != self.sum.clone().finalize()) {
+        if self
+            .sum_said
+            .is_some_and(|sum| sum != self.sum.clone().finalize())
+        {
             return Err(damaged("checksum differs"));
         }
         Ok(0)

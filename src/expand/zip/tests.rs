@@ -796,7 +796,11 @@ fn a_tree_that_7_zip_packs_comes_out_as_it_was() {
         if arguments.len() > 1 {
             let got = expand_with(&Zip, &bytes, b"out.zip", &["wrong", "other"]);
             let encrypted = files.iter().filter(|(_, content)| !content.is_empty());
-            assert_eq!(got.reasons(), vec!["encrypted"; encrypted.count()], "{arguments:?}");
+            assert_eq!(
+                got.reasons(),
+                vec!["encrypted"; encrypted.count()],
+                "{arguments:?}"
+            );
         }
     }
 }
@@ -825,14 +829,24 @@ fn damage_is_told_from_a_wrong_password() {
     for method in ["ZipCrypto", "AES256"] {
         let _ = std::fs::remove_file(folder.path().join("out.zip"));
         let how = format!("-mem={method}");
-        folder.run("7z", &["a", "-tzip", "-pright", &how, "-mm=Copy", "out.zip", "a"]);
+        folder.run(
+            "7z",
+            &["a", "-tzip", "-pright", &how, "-mm=Copy", "out.zip", "a"],
+        );
         let mut bytes = folder.read("out.zip");
         withstand(&Zip, &bytes, b"x");
         bytes[200] ^= 1;
         let got = expand_with(&Zip, &bytes, b"x", &["right"]);
         assert_eq!(got.names(), ["a"]);
-        assert!(got.reasons().contains(&"corrupt"), "{method}: {:?}", got.gaps);
-        assert_eq!(expand_with(&Zip, &bytes, b"x", &["wrong"]).reasons(), ["encrypted"]);
+        assert!(
+            got.reasons().contains(&"corrupt"),
+            "{method}: {:?}",
+            got.gaps
+        );
+        assert_eq!(
+            expand_with(&Zip, &bytes, b"x", &["wrong"]).reasons(),
+            ["encrypted"]
+        );
         mutations(&bytes, 2000, |bytes| {
             expand_with(&Zip, bytes, b"x", &["wrong", "right"]);
         });
@@ -848,7 +862,9 @@ fn members_that_are_streams_by_themselves() {
         (20, "zstd", &["-q"][..], ".zst"),
     ];
     for (method, program, arguments, suffix) in rows {
-        let Some(folder) = tool(program) else { continue };
+        let Some(folder) = tool(program) else {
+            continue;
+        };
         folder.write("a", &content);
         folder.run(program, &[arguments, &["a"]].concat());
         let raw = folder.read(&format!("a{suffix}"));
@@ -860,7 +876,10 @@ fn members_that_are_streams_by_themselves() {
         };
         let bytes = archive(&[member(raw.clone())]);
         let got = run(&bytes);
-        assert_eq!((got.gaps, got.children), (vec![], vec![child(b"a", &content)]));
+        assert_eq!(
+            (got.gaps, got.children),
+            (vec![], vec![child(b"a", &content)])
+        );
         if method != 20 && tool("7z").is_some() {
             folder.write("out.zip", &bytes);
             folder.run("7z", &["t", "out.zip"]);
