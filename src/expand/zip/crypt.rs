@@ -13,7 +13,7 @@ use aes::{Aes128, Aes192, Aes256};
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
 
-use super::directory::{Entry, STREAMED};
+use super::directory::{Entry, STREAMED, STRONG};
 use crate::bytes::Reader;
 use crate::object::{Object, ObjectReader};
 
@@ -70,25 +70,18 @@ pub(super) enum Key {
     },
 }
 
-/// The keys that fit the check in front of the data, in the order of the passwords.
-pub(super) fn keys(entry: &Entry, raw: &Object, passwords: &[Vec<u8>]) -> io::Result<Vec<Key>> {
+/// What is in front of the data of `raw`.
+pub(super) fn head(entry: &Entry, raw: &Object) -> io::Result<Vec<u8>> {
+    let length = entry.aes.map_or(HEADER, |aes| aes.salt_length() + CHECK);
+    raw.bytes_at(0, length)
+}
+
+/// The key of a password, if that fits the check in `head`.
+pub(super) fn key(entry: &Entry, head: &[u8], password: &[u8]) -> Option<Key> {
     match entry.aes {
-        Some(aes) => {
-            let head = raw.bytes_at(0, aes.salt_length() + CHECK)?;
-            Ok(passwords
-                .iter()
-                .find_map(|word| aes_key(aes, &head, word))
-                .into_iter()
-                .collect())
-        }
-        None if entry.method == AES_METHOD => Ok(Vec::new()),
-        None => {
-            let head = raw.bytes_at(0, HEADER)?;
-            let old = passwords
-                .iter()
-                .filter_map(|word| old_key(entry, &head, word));
-            Ok(old.collect())
-        }
+        Some(aes) => aes_key(aes, head, password),
+        None if entry.method == AES_METHOD || entry.flags & STRONG != 0 => None,
+        None => old_key(entry, head, password),
     }
 }
 

@@ -70,29 +70,32 @@ pub(super) fn give(
             children,
         );
     };
-    let keys = crypt::keys(entry, raw, container.passwords)?;
-    let method = entry.aes.map_or(entry.method, |aes| aes.method);
-    let entry = &Entry {
-        method,
+    let head = crypt::head(entry, raw)?;
+    let plain = &Entry {
+        method: entry.aes.map_or(entry.method, |aes| aes.method),
         ..entry.clone()
     };
-    let mut chosen = keys.first();
-    if keys.len() > 1 {
-        // The check of the old cipher is one byte: which password it is shows the content.
-        chosen = None;
-        for key in &keys {
-            let mut trial = Trial::default();
-            opened(entry, raw, key, container, &mut trial)?;
-            if trial.sound && !trial.complained {
-                chosen = Some(key);
-                break;
-            }
+    let mut fits = None;
+    for password in container.passwords {
+        let Some(key) = crypt::key(entry, &head, password) else {
+            continue;
+        };
+        // The check is short: whether it is the password shows the content.
+        let mut trial = Trial::default();
+        opened(plain, raw, &key, container, &mut trial)?;
+        if !trial.unsound {
+            return opened(plain, raw, &key, container, children);
         }
+        fits.get_or_insert(key);
     }
-    match chosen {
-        Some(key) => opened(entry, raw, key, container, children),
-        None => children.gap(Some(&entry.name), Reason::Encrypted, how.to_owned()),
-    }
+    let detail = match fits {
+        Some(key) => {
+            opened(plain, raw, &key, container, children)?;
+            format!("{how}, a password fits its check and not the content")
+        }
+        None => how.to_owned(),
+    };
+    children.gap(Some(&entry.name), Reason::Encrypted, detail)
 }
 
 /// Hands out a member whose key is known.
@@ -119,31 +122,33 @@ fn opened(
     Ok(())
 }
 
+/// Bytes of content after which a password is believed: nothing has been paid for yet.
+const TRIAL: u64 = 16 << 20;
+
 /// Reads a member to find out whether a password is its own.
 #[derive(Default)]
 struct Trial {
-    sound: bool,
-    complained: bool,
+    unsound: bool,
 }
 
 impl Children for Trial {
     fn child(&mut self, _name: &[u8], content: Content<'_>) -> Result<(), Halt> {
         let read = match content {
-            Content::Object(object) => io::copy(&mut object.reader(), &mut io::sink()),
-            Content::Stream(stream) => io::copy(stream, &mut io::sink()),
+            Content::Object(_) => Ok(0),
+            Content::Stream(stream) => io::copy(&mut stream.take(TRIAL), &mut io::sink()),
         };
-        self.sound = match read {
-            Ok(_) => true,
+        self.unsound |= match read {
+            Ok(_) => false,
             // Time is over, or the archive cannot be read.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error.into()),
             Err(error) if error.raw_os_error().is_some() => return Err(error.into()),
-            Err(_) => false,
+            Err(_) => true,
         };
         Ok(())
     }
 
-    fn gap(&mut self, _: Option<&[u8]>, _: Reason, _: String) -> Result<(), Halt> {
-        self.complained = true;
+    fn gap(&mut self, _: Option<&[u8]>, reason: Reason, _: String) -> Result<(), Halt> {
+        self.unsound |= reason == Reason::Corrupt;
         Ok(())
     }
 

@@ -27,6 +27,8 @@ const ZIP64: u16 = 1;
 
 /// General purpose bit 0.
 pub(super) const ENCRYPTED: u16 = 1;
+/// General purpose bit 6: encrypted by what only PKWARE's programs have.
+pub(super) const STRONG: u16 = 1 << 6;
 /// General purpose bit 3: sizes and checksum come after the content.
 pub(super) const STREAMED: u16 = 1 << 3;
 
@@ -391,7 +393,7 @@ impl Entry {
     pub(super) fn encryption(&self) -> Option<&'static str> {
         match (self.flags & ENCRYPTED != 0, self.method) {
             (_, AES_METHOD) => Some("AES"),
-            (true, _) if self.flags & (1 << 6) != 0 => Some("strong encryption"),
+            (true, _) if self.flags & STRONG != 0 => Some("strong encryption"),
             (true, _) => Some("ZipCrypto"),
             (false, _) => None,
         }

@@ -795,12 +795,10 @@ fn a_tree_that_7_zip_packs_comes_out_as_it_was() {
         assert_holds(&got, &files);
         if arguments.len() > 1 {
             let got = expand_with(&Zip, &bytes, b"out.zip", &["wrong", "other"]);
-            let encrypted = files.iter().filter(|(_, content)| !content.is_empty());
-            assert_eq!(
-                got.reasons(),
-                vec!["encrypted"; encrypted.count()],
-                "{arguments:?}"
-            );
+            // By chance a wrong one fits the check; that is said, too.
+            let closed = got.reasons().iter().filter(|r| **r == "encrypted").count();
+            let filled = files.iter().filter(|(_, content)| !content.is_empty());
+            assert_eq!(closed, filled.count(), "{arguments:?}");
         }
     }
 }
@@ -843,10 +841,8 @@ fn damage_is_told_from_a_wrong_password() {
             "{method}: {:?}",
             got.gaps
         );
-        assert_eq!(
-            expand_with(&Zip, &bytes, b"x", &["wrong"]).reasons(),
-            ["encrypted"]
-        );
+        let got = expand_with(&Zip, &bytes, b"x", &["wrong"]);
+        assert!(got.reasons().contains(&"encrypted"));
         mutations(&bytes, 2000, |bytes| {
             expand_with(&Zip, bytes, b"x", &["wrong", "right"]);
         });
