@@ -22,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let setup = Setup {
         limits: Limits::default(),
         tmpdir: std::env::temp_dir(),
+        passwords: Vec::new(),
     };
     let root = ObjectPath::root(path.clone());
     let job = Job::new(root, 0, &Options::default(), &setup, current.epoch.clone());

@@ -186,6 +186,7 @@ pub fn content(data: &[u8]) {
             ..Limits::default()
         },
         tmpdir: std::env::temp_dir(),
+        passwords: Vec::new(),
     };
     let epoch = Epoch {
         number: 1,

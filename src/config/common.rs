@@ -99,6 +99,10 @@ pub(super) struct CommonFlags {
     #[arg(long, value_name = "DIR", default_value_os_t = std::env::temp_dir(), hide_default_value = true)]
     tmpdir: PathBuf,
 
+    /// Try the passwords that this file holds, one a line, on encrypted members
+    #[arg(long, value_name = "FILE")]
+    passwords: Option<PathBuf>,
+
     /// Print the number of the process first
     #[arg(long)]
     pid: bool,
@@ -180,6 +184,27 @@ fn check_tmpdir(tmpdir: &Path) -> Result<(), String> {
         .map_err(|error| format!("--tmpdir={}: {error}", tmpdir.display()))
 }
 
+/// The most passwords of a file, and the most bytes of one: each is tried on each encrypted member.
+const PASSWORDS: usize = 1000;
+const PASSWORD: usize = 256;
+
+fn passwords(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let problem = |what: &str| format!("--passwords={}: {what}", path.display());
+    let text = std::fs::read(path).map_err(|error| problem(&error.to_string()))?;
+    let lines = text.split(|byte| *byte == b'\n');
+    let lines = lines.map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let passwords: Vec<Vec<u8>> = lines
+        .filter(|line| !line.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect();
+    if passwords.len() > PASSWORDS || passwords.iter().any(|one| one.len() > PASSWORD) {
+        return Err(problem(
+            "more than 1,000 passwords, or one of more than 256 bytes",
+        ));
+    }
+    Ok(passwords)
+}
+
 impl CommonFlags {
     /// Nothing is to be scanned.
     pub(super) fn only_lists(&self) -> bool {
@@ -222,6 +247,10 @@ impl CommonFlags {
                 setup: Setup {
                     limits: self.limits.resolve(threads),
                     tmpdir: self.tmpdir,
+                    passwords: match &self.passwords {
+                        Some(path) => passwords(path)?,
+                        None => Vec::new(),
+                    },
                 },
                 isolation,
                 follow_links: self.follow_symlinks,

@@ -46,6 +46,11 @@ impl<R: BufRead> Inflate<R> {
         &mut self.input
     }
 
+    /// As [`Inflate::input`], when it is not needed any more.
+    pub(super) fn into_input(self) -> R {
+        self.input
+    }
+
     /// Compressed bytes that were used.
     pub(super) fn consumed(&self) -> u64 {
         self.raw.total_in()

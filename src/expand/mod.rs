@@ -10,6 +10,7 @@ mod gzip;
 mod inflate;
 mod number;
 mod recognise;
+mod stream;
 mod tar;
 #[cfg(test)]
 mod testing;
@@ -77,17 +78,43 @@ pub trait Expander: Sync {
     /// Its row in [`KINDS`](crate::kind::KINDS), by name.
     fn kind(&self) -> &'static str;
 
-    /// Gives the members of `object` to `children`. `name` is the container's own name, for formats whose member has
-    /// none.
+    /// Gives the members of `container` to `children`.
     ///
     /// # Errors
     /// A [`Halt`], when it ends early.
-    fn expand(&self, object: &Object, name: &[u8], children: &mut dyn Children)
-    -> Result<(), Halt>;
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt>;
+}
+
+/// What is opened, and with what.
+#[derive(Debug, Clone, Copy)]
+pub struct Container<'a> {
+    /// Its content.
+    pub object: &'a Object,
+    /// Its own name, for formats whose member has none.
+    pub name: &'a [u8],
+    /// What is tried on members that are encrypted, in this order.
+    pub passwords: &'a [Vec<u8>],
+    /// The most bytes of memory that a decoder may take. What needs more is the gap `limit/memory`.
+    pub memory: u64,
 }
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
-pub static EXPANDERS: &[&dyn Expander] = &[&gzip::Gzip, &tar::Tar, &zip::Zip];
+pub static EXPANDERS: &[&dyn Expander] = &[
+    &gzip::Gzip,
+    &stream::BZIP2,
+    &stream::LZ4,
+    &stream::LZIP,
+    &stream::LZMA,
+    &stream::LZOP,
+    &stream::PACK,
+    &stream::SZDD,
+    &stream::XZ,
+    &stream::Z,
+    &stream::ZLIB,
+    &stream::ZSTD,
+    &tar::Tar,
+    &zip::Zip,
+];
 
 /// The expander of a kind, if this build has one.
 pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {

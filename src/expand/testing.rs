@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{Children, Content, Expander, Halt};
+use super::{Children, Container, Content, Expander, Halt};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 use crate::stop::Stop;
@@ -86,10 +86,30 @@ pub(super) fn object(bytes: &[u8]) -> Object {
     Object::memory(Bytes::copy_from_slice(bytes), Stop::never())
 }
 
+/// The memory that tests allow decoders.
+pub(super) const MEMORY: u64 = 64 << 20;
+
 /// Runs an expander as the walk does: what it breaks off with becomes a gap.
 pub(super) fn expand(expander: &dyn Expander, bytes: &[u8], name: &[u8]) -> Recorder {
+    expand_with(expander, bytes, name, &[])
+}
+
+/// As [`expand`], with these passwords.
+pub(super) fn expand_with(
+    expander: &dyn Expander,
+    bytes: &[u8],
+    name: &[u8],
+    passwords: &[&str],
+) -> Recorder {
     let mut recorder = Recorder::default();
-    match expander.expand(&object(bytes), name, &mut recorder) {
+    let passwords: Vec<Vec<u8>> = passwords.iter().map(|p| p.as_bytes().to_vec()).collect();
+    let container = Container {
+        object: &object(bytes),
+        name,
+        passwords: &passwords,
+        memory: MEMORY,
+    };
+    match expander.expand(&container, &mut recorder) {
         Ok(()) => {}
         Err(Halt::Unlike) => recorder.unlike = true,
         Err(Halt::Broken(detail)) => {
@@ -203,4 +223,80 @@ impl Folder {
         assert!(output.status.success(), "{program}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
+}
+
+/// A tree of files in the folder, the same for the same seed: names with blanks and letters of other scripts, empty files,
+/// some that compress well and some that do not. Gives their paths from the folder on, sorted, with their contents.
+pub(super) fn tree(folder: &Folder, seed: u64) -> Vec<(String, Vec<u8>)> {
+    let mut random = Random::new(seed);
+    let mut files = Vec::new();
+    for number in 0..24 {
+        let depth = random.below(4);
+        let folders: String = (0..depth)
+            .map(|_| format!("{}/", ["a", "be ta", "gämma"][random.below(3)]))
+            .collect();
+        let stem = ["file", "with blank", "größe", "UPPER.lower", "-dash"][random.below(5)];
+        let length = [0, 1, 511, 512, 513, 5000, 70_000][random.below(7)];
+        let content = match random.below(3) {
+            0 => random.bytes(length),
+            1 => b"compressible "
+                .iter()
+                .copied()
+                .cycle()
+                .take(length)
+                .collect(),
+            _ => (0..length).map(|at| at.to_le_bytes()[number % 2]).collect(),
+        };
+        let name = format!("tree/{folders}{stem}-{number}");
+        folder.write(&name, &content);
+        files.push((name, content));
+    }
+    files.sort();
+    files
+}
+
+/// The members are these files, whatever their order, and nothing else was said. Folders may be members without content.
+pub(super) fn assert_holds(got: &Recorder, files: &[(String, Vec<u8>)]) {
+    assert_eq!(got.gaps, []);
+    let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
+    let mut found: Vec<_> = (got.children.iter())
+        .map(|(name, content)| (text(name), content.clone()))
+        .filter(|(name, content)| !content.is_empty() || files.iter().any(|file| file.0 == *name))
+        .collect();
+    found.sort();
+    let names = |all: &[(String, Vec<u8>)]| -> Vec<String> {
+        all.iter().map(|(name, _)| name.clone()).collect()
+    };
+    assert_eq!(names(&found), names(files));
+    for ((name, content), (_, expected)) in found.iter().zip(files) {
+        assert!(content == expected, "the content of {name} differs");
+    }
+}
+
+/// Opens damaged forms of a sample: cut at each byte, each byte of its ends changed, and seeded mutations (2,000, or
+/// `VFIND_MUTATIONS`). Gives the lengths at which it was cut and nothing was said.
+pub(super) fn withstand(expander: &dyn Expander, sample: &[u8], name: &[u8]) -> Vec<usize> {
+    const ENDS: usize = 600;
+    let mut silent = Vec::new();
+    for cut in 0..sample.len() {
+        if cut > ENDS && cut + ENDS < sample.len() && cut % 97 != 0 {
+            continue;
+        }
+        if !expand(expander, &sample[..cut], name).complained() {
+            silent.push(cut);
+        }
+    }
+    for at in (0..sample.len()).filter(|at| *at < ENDS || at + ENDS > sample.len()) {
+        for change in [0x01, 0x80, 0xff] {
+            let mut bytes = sample.to_vec();
+            bytes[at] ^= change;
+            expand(expander, &bytes, name);
+        }
+    }
+    let count = std::env::var("VFIND_MUTATIONS").ok();
+    let count = count.and_then(|count| count.parse().ok()).unwrap_or(2000);
+    mutations(sample, count, |bytes| {
+        expand(expander, bytes, name);
+    });
+    silent
 }

@@ -98,6 +98,7 @@ pub static TYPES: &[FileType] = &[
     row("LZMA compressed data", "", 0, &[Kind("lzma")]),
     row("compress'd data", "", 0, &[Kind("Z")]),
     row("packed data", "", 0, &[Kind("pack")]),
+    row("zlib compressed data", "", 0, &[Kind("zlib")]),
     row("RAR archive data", "CL_TYPE_RAR", 0, &[Kind("RAR")]),
     row("7-zip archive data", "CL_TYPE_7Z", 0, &[Kind("7z")]),
     row("Microsoft Cabinet archive data", "CL_TYPE_MSCAB", 0, &[Kind("CAB")]),

@@ -42,6 +42,8 @@ pub struct Job {
     pub limits: Limits,
     /// Where temporary files go; they have no name there.
     pub tmpdir: PathBuf,
+    /// What is tried on members that are encrypted, in this order.
+    pub passwords: Vec<Vec<u8>>,
     /// The signature database to use.
     pub epoch: Epoch,
 }
@@ -64,6 +66,7 @@ impl Job {
             sha1: false,
             limits: setup.limits.clone(),
             tmpdir: setup.tmpdir.clone(),
+            passwords: setup.passwords.clone(),
             epoch,
         }
     }
@@ -76,6 +79,8 @@ pub struct Setup {
     pub limits: Limits,
     /// Where temporary files go.
     pub tmpdir: PathBuf,
+    /// What is tried on members that are encrypted, in this order.
+    pub passwords: Vec<Vec<u8>>,
 }
 
 /// What was done, once all events of an item are out.

@@ -26,16 +26,16 @@ fn exit_codes_say_the_worst_that_happened() {
     };
     let clean = file("clean", b"nothing");
     let virus = file("virus.zip", &zip(&[("virus.com", &eicar())]));
-    let xz = file("a.xz", b"\xfd7zXZ\0\0\x04rest");
+    let ace = file("a.ace", b"\0\0\0\0\0\0\0**ACE**rest");
     let absent = folder.path().join("absent").display().to_string();
     let daemon = Daemon::start(&[]);
     let server = format!("--server={}", daemon.address);
     for (paths, code) in [
         (&[&clean][..], 0),
         (&[&virus], 23),
-        (&[&xz], 2),
+        (&[&ace], 2),
         (&[&absent], 2),
-        (&[&clean, &xz, &virus], 23),
+        (&[&clean, &ace, &virus], 23),
     ] {
         let paths: Vec<_> = paths.iter().map(|path| path.as_str()).collect();
         let local = run(VFIND, &[&["--vexit"], &paths[..]].concat());
@@ -140,10 +140,13 @@ fn vfind_prints_the_two_lines_that_gateways_look_for() {
     assert!(out.starts_with("##==> VFind Version: "), "{out}");
     let quiet = run(VFIND, &["--quiet=2", path.to_str().unwrap()]);
     assert_eq!(text(&quiet.stdout), expected);
-    let gap = folder.path().join("a.xz");
-    std::fs::write(&gap, b"\xfd7zXZ\0\0\x04rest").unwrap();
+    let gap = folder.path().join("a.ace");
+    std::fs::write(&gap, b"\0\0\0\0\0\0\0**ACE**rest").unwrap();
     let output = run(VFIND, &["--quiet=2", gap.to_str().unwrap()]);
-    let said = format!("##==>>> NOT SCANNED: \"{}\": unsupported/xz", gap.display());
+    let said = format!(
+        "##==>>> NOT SCANNED: \"{}\": unsupported/ace",
+        gap.display()
+    );
     assert!(
         text(&output.stdout).starts_with(&said),
         "{}",
@@ -187,8 +190,8 @@ fn json_has_one_record_for_each_path() {
     let folder = tempfile::tempdir().unwrap();
     let virus = folder.path().join("virus.zip");
     std::fs::write(&virus, zip(&[("virus.com", &eicar())])).unwrap();
-    let odd = at(folder.path(), b"odd \xff.xz");
-    std::fs::write(&odd, b"\xfd7zXZ\0\0\x04rest").unwrap();
+    let odd = at(folder.path(), b"odd \xff.ace");
+    std::fs::write(&odd, b"\0\0\0\0\0\0\0**ACE**rest").unwrap();
     let daemon = Daemon::start(&[]);
     let output = daemon.vfindc(&["--json".as_ref(), virus.as_os_str(), odd.as_os_str()]);
     let lines = text(&output.stdout);
@@ -203,7 +206,7 @@ fn json_has_one_record_for_each_path() {
     assert_eq!(found.findings[0].name, "EICAR-Test-File");
     assert_eq!(found.findings[0].path[1].text, "virus.com");
     assert_eq!(found.findings[0].offset, Some(68));
-    assert_eq!(gap.gaps[0].reason, "unsupported/xz");
+    assert_eq!(gap.gaps[0].reason, "unsupported/ace");
     assert!(gap.path[0].base64.is_some());
     assert_eq!(found.coverage.unwrap().objects, 2);
     assert!(found.epoch.as_ref().unwrap().starts_with("1:"));

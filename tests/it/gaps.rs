@@ -51,7 +51,7 @@ fn every_kind_of_gap_is_said() {
     let truncated = gzip(&noise(3, 50_000));
     let deep = gzip(&gzip(&gzip(&eicar())));
     let many: Vec<(&[u8], &[u8])> = vec![(b"m", b"x"); 60];
-    let xz = b"\xfd7zXZ\0\0\x04rest of it".to_vec();
+    let ace = b"\0\0\0\0\0\0\0**ACE**rest of it".to_vec();
     let rows: [(&str, Vec<u8>, &str, &str); 7] = [
         (
             "method.zip",
@@ -84,10 +84,10 @@ fn every_kind_of_gap_is_said() {
             "ENOTSUP \"many.tar\" -> \"m\" : limit/members : more than 50",
         ),
         (
-            "a.xz",
-            xz.clone(),
-            "unsupported/xz : \"a.xz\" :",
-            "ENOTSUP \"a.xz\"",
+            "a.ace",
+            ace.clone(),
+            "unsupported/ace : \"a.ace\" :",
+            "ENOTSUP \"a.ace\"",
         ),
         (
             "in.tar",
@@ -103,7 +103,7 @@ fn every_kind_of_gap_is_said() {
         assert!(last.starts_with(terminal), "{name}: {last}");
     }
     // The same as bytes of a member that is not a container: looked at in full, and clean.
-    let (gaps, last) = skipped(&daemon, folder.path(), "ok.tar", &tar(&[(b"t", &xz[1..])]));
+    let (gaps, last) = skipped(&daemon, folder.path(), "ok.tar", &tar(&[(b"t", &ace[1..])]));
     assert_eq!((gaps.len(), last.as_str()), (0, "DONE 0 : \"ok.tar\""));
 }
 
@@ -246,8 +246,8 @@ fn unreadable_parts_of_a_folder_are_named() {
 #[test]
 fn a_policy_decides_what_a_gap_does() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a.xz");
-    std::fs::write(&path, b"\xfd7zXZ\0\0\x04rest").unwrap();
+    let path = folder.path().join("a.ace");
+    std::fs::write(&path, b"\0\0\0\0\0\0\0**ACE**rest").unwrap();
     let quoted = format!("\"{}\"", path.display());
     for (rule, expected) in [
         ("unsupported=error", format!("ENOTSUP {quoted}")),
@@ -262,6 +262,6 @@ fn a_policy_decides_what_a_gap_does() {
     let daemon = Daemon::start(&["--policy=unsupported=infected"]);
     let mut talk = daemon.connect();
     talk.send(format!("SCAN/FILE {}\n", path.display()));
-    let infected = format!("INFECTED GAP Incomplete/unsupported/xz : {quoted} :");
+    let infected = format!("INFECTED GAP Incomplete/unsupported/ace : {quoted} :");
     assert!(talk.answer().iter().any(|line| line.starts_with(&infected)));
 }

@@ -7,6 +7,7 @@
 mod checks;
 mod text;
 
+use super::stream;
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -161,6 +162,7 @@ static MAGICS: &[Magic] = &[
     ),
     magic(0, b"%PDF-", "pdf"),
     checked(0, b"\x5d\0\0", "lzma", checks::lzma),
+    checked(0, b"\x78", "zlib", stream::is_zlib),
     ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),
     ranked(Rank::Alone, magic(32_769, b"CD001", "iso")),
     ranked(Rank::Alone, structure("dmg", checks::dmg)),

@@ -108,6 +108,7 @@ fn every_row_of_the_table_is_met() {
             "lzma",
             b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0".to_vec(),
         ),
+        ("zlib", b"\x78\x9c\x03\0\0\0\0\x01".to_vec()),
         ("lzop", b"\x89LZO\0\r\n\x1a\n\x10".to_vec()),
         ("Z", b"\x1f\x9d\x90\x61\xc4".to_vec()),
         ("RAR", b"Rar!\x1a\x07\0..".to_vec()),

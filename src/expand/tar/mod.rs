@@ -15,7 +15,7 @@ use self::header::BLOCK;
 pub(super) use self::header::Header;
 use self::pax::Pax;
 use self::sparse::Sparse;
-use super::{Children, Content, Expander, Halt, behind, is_damage};
+use super::{Children, Container, Content, Expander, Halt, behind, is_damage};
 use crate::event::{Limit, Reason};
 use crate::object::{Object, ObjectReader};
 
@@ -36,12 +36,8 @@ impl Expander for Tar {
         "tar"
     }
 
-    fn expand(
-        &self,
-        object: &Object,
-        _name: &[u8],
-        children: &mut dyn Children,
-    ) -> Result<(), Halt> {
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let object = container.object;
         Archive::new(object, children).walk()
     }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
+use crate::expand::testing::{Recorder, assert_holds, expand, mutations, object, said, tool, tree};
 use std::fs;
 use std::process::Command;
 
@@ -426,8 +426,7 @@ fn a_changed_header_is_never_silent() {
 fn no_mutation_panics() {
     let bytes = sample();
     mutations(&bytes, 2000, |bytes| {
-        let mut recorder = Recorder::default();
-        let _ = Tar.expand(&object(bytes), b"x.tar", &mut recorder);
+        let _ = expand(&Tar, bytes, b"x.tar");
     });
 }
 
@@ -525,5 +524,18 @@ fn the_output_of_tar_itself_is_read() {
                 "{format}"
             );
         }
+    }
+}
+
+#[test]
+fn a_tree_that_tar_packs_comes_out_as_it_was() {
+    let Some(folder) = tool("tar") else { return };
+    let files = tree(&folder, 1);
+    for format in ["ustar", "gnu", "pax"] {
+        folder.run(
+            "tar",
+            &["-cf", "out.tar", &format!("--format={format}"), "tree"],
+        );
+        assert_holds(&expand(&Tar, &folder.read("out.tar"), b"out.tar"), &files);
     }
 }

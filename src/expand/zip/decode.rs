@@ -1,6 +1,6 @@
 //! The content of one member, by its compression method (APPNOTE 6.3.10 §4.4.5).
 //!
-//! Deflate is decoded here; the rarer methods by the zip crate, behind a local header that is made up for the purpose,
+//! Deflate is decoded here, what is a stream elsewhere by its decoder; the rarer methods by the zip crate, behind a local header that is made up for the purpose,
 //! so that nothing of the archive but the compressed bytes reaches it.
 #![forbid(unsafe_code)]
 
@@ -10,14 +10,20 @@ use crc32fast::Hasher;
 use zip::read::{ZipReadOptions, read_zipfile_from_stream_with_options};
 use zip::result::ZipError;
 
+use super::crypt::{self, Key};
 use super::directory::{Entry, LOCAL, STREAMED};
-use crate::event::{Limit, Reason};
+use crate::event::{Limit, NoteKind, Reason};
 use crate::expand::inflate::Inflate;
-use crate::expand::{Children, Content, Halt, damaged, is_damage};
+use crate::expand::stream::{self, Format, Input, Lzma, Pieces};
+use crate::expand::{Children, Container, Content, Halt, damaged, is_damage};
 use crate::object::Object;
 
 pub(super) const STORED: u16 = 0;
 pub(super) const DEFLATED: u16 = 8;
+const LZMA: u16 = 14;
+const OLD_ZSTD: u16 = 20;
+const ZSTD: u16 = 93;
+const XZ: u16 = 95;
 
 /// The zip crate keeps a whole member of the methods before deflate in memory. They went out of use when disks were
 /// smaller than this.
@@ -26,16 +32,164 @@ const LEGACY_LIMIT: u64 = 64 << 20;
 /// General purpose bits 1 and 2, which tell implode its dictionary and its trees.
 const METHOD_BITS: u16 = 0b110;
 
+/// General purpose bit 1, for LZMA: it has a mark at its end (§5.8.9).
+const END_MARKER: u16 = 1 << 1;
+
+/// The compressed bytes of a member.
+struct Raw<'a> {
+    reader: Box<dyn Read + 'a>,
+    /// As many of them as there are.
+    length: u64,
+    /// They lie in the archive as they are.
+    object: Option<&'a Object>,
+}
+
+impl<'a> Raw<'a> {
+    fn plain(object: &'a Object) -> Self {
+        Self {
+            reader: Box::new(object.reader()),
+            length: object.length(),
+            object: Some(object),
+        }
+    }
+}
+
 /// Hands out the member `entry`, whose compressed bytes `raw` are, or as many of them as there are.
-pub(super) fn give(entry: &Entry, raw: &Object, children: &mut dyn Children) -> Result<(), Halt> {
+pub(super) fn give(
+    entry: &Entry,
+    raw: &Object,
+    container: &Container<'_>,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let Some(how) = entry.encryption() else {
+        return decoded(
+            entry,
+            entry.compressed,
+            Raw::plain(raw),
+            container,
+            children,
+        );
+    };
+    let head = crypt::head(entry, raw)?;
+    let plain = &Entry {
+        method: entry.aes.map_or(entry.method, |aes| aes.method),
+        ..entry.clone()
+    };
+    let mut fits = None;
+    for password in container.passwords {
+        let Some(key) = crypt::key(entry, &head, password) else {
+            continue;
+        };
+        // The check is short: whether it is the password shows the content.
+        let mut trial = Trial::default();
+        opened(plain, raw, &key, container, &mut trial)?;
+        if !trial.unsound {
+            return opened(plain, raw, &key, container, children);
+        }
+        fits.get_or_insert(key);
+    }
+    let detail = match fits {
+        Some(key) => {
+            opened(plain, raw, &key, container, children)?;
+            format!("{how}, a password fits its check and not the content")
+        }
+        None => how.to_owned(),
+    };
+    children.gap(Some(&entry.name), Reason::Encrypted, detail)
+}
+
+/// Hands out a member whose key is known.
+fn opened(
+    entry: &Entry,
+    raw: &Object,
+    key: &Key,
+    container: &Container<'_>,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let (reader, length, verdict) = key.open(raw)?;
+    let around = raw.length().saturating_sub(length);
+    let claimed = entry.compressed.saturating_sub(around);
+    let decrypted = Raw {
+        reader,
+        length,
+        object: None,
+    };
+    decoded(entry, claimed, decrypted, container, children)?;
+    if verdict.get() == Some(false) {
+        let detail = "authentication code differs".to_owned();
+        children.gap(Some(&entry.name), Reason::Corrupt, detail)?;
+    }
+    Ok(())
+}
+
+/// Bytes of content after which a password is believed: nothing has been paid for yet.
+const TRIAL: u64 = 16 << 20;
+
+/// Reads a member to find out whether a password is its own.
+#[derive(Default)]
+struct Trial {
+    unsound: bool,
+}
+
+impl Children for Trial {
+    fn child(&mut self, _name: &[u8], content: Content<'_>) -> Result<(), Halt> {
+        let read = match content {
+            Content::Object(_) => Ok(0),
+            Content::Stream(stream) => io::copy(&mut stream.take(TRIAL), &mut io::sink()),
+        };
+        self.unsound |= match read {
+            Ok(_) => false,
+            // Time is over, or the archive cannot be read.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error.into()),
+            Err(error) if error.raw_os_error().is_some() => return Err(error.into()),
+            Err(_) => true,
+        };
+        Ok(())
+    }
+
+    fn gap(&mut self, _: Option<&[u8]>, reason: Reason, _: String) -> Result<(), Halt> {
+        self.unsound |= reason == Reason::Corrupt;
+        Ok(())
+    }
+
+    fn note(&mut self, _: NoteKind, _: String) -> Result<(), Halt> {
+        Ok(())
+    }
+}
+
+/// Hands out a member by its compression method. `claimed` is how many compressed bytes there should be.
+fn decoded(
+    entry: &Entry,
+    claimed: u64,
+    raw: Raw<'_>,
+    container: &Container<'_>,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
     match entry.method {
-        STORED => stored(entry, raw, children),
+        STORED => stored(entry, claimed, raw, children),
         DEFLATED => deflated(entry, raw, children),
-        1..=6 if entry.size.max(entry.compressed) > LEGACY_LIMIT => {
+        1..=6 if entry.size.max(entry.compressed) > LEGACY_LIMIT.min(container.memory) => {
             let detail = format!("{} of {} bytes", method_name(entry.method), entry.size);
             children.gap(Some(&entry.name), Reason::Limit(Limit::Memory), detail)
         }
         1..=6 | 9 | 12 => rare(entry, raw, children),
+        LZMA => {
+            let length = raw.length;
+            let size = (entry.flags & END_MARKER == 0).then_some(entry.size);
+            let begun = Lzma::in_zip(Input::new(raw.reader), size, container.memory);
+            let begun = begun.map(|lzma| Pieces::begun(&stream::LZMA, lzma, container.memory));
+            streamed(entry, &stream::LZMA, length, begun, children)
+        }
+        XZ | ZSTD | OLD_ZSTD => {
+            let format = if entry.method == XZ {
+                &stream::XZ
+            } else {
+                &stream::ZSTD
+            };
+            let length = raw.length;
+            let begun = Pieces::open(format, Input::new(raw.reader), container.memory);
+            streamed(entry, format, length, begun, children)
+        }
         method => {
             let name = method_name(method);
             let reason = Reason::Unsupported(format!("zip-{name}"));
@@ -51,10 +205,7 @@ fn method_name(method: u16) -> String {
         2..=5 => "reduce",
         6 => "implode",
         10 => "dcl-implode",
-        14 => "lzma",
-        20 | 93 => "zstd",
         94 => "mp3",
-        95 => "xz",
         96 => "jpeg",
         97 => "wavpack",
         98 => "ppmd",
@@ -63,35 +214,71 @@ fn method_name(method: u16) -> String {
     known.to_owned()
 }
 
-fn stored(entry: &Entry, raw: &Object, children: &mut dyn Children) -> Result<(), Halt> {
-    children.child(&entry.name, Content::Object(raw.clone()))?;
-    let detail = if raw.length() < entry.compressed {
-        format!("{} of {} bytes are there", raw.length(), entry.compressed)
-    } else if entry.compressed != entry.size {
-        format!("{} bytes, stored in {}", entry.size, entry.compressed)
+fn stored(
+    entry: &Entry,
+    claimed: u64,
+    raw: Raw<'_>,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    match raw.object {
+        Some(object) => children.child(&entry.name, Content::Object(object.clone()))?,
+        None => {
+            let mut reader = raw.reader;
+            let mut content = Checked::new(&mut reader, entry);
+            return children.child(&entry.name, Content::Stream(&mut content));
+        }
+    }
+    let detail = if raw.length < claimed {
+        format!("{} of {claimed} bytes are there", raw.length)
+    } else if claimed != entry.size {
+        format!("{} bytes, stored in {claimed}", entry.size)
     } else {
         return Ok(());
     };
     children.gap(Some(&entry.name), Reason::Corrupt, detail)
 }
 
-fn deflated(entry: &Entry, raw: &Object, children: &mut dyn Children) -> Result<(), Halt> {
-    let mut inflate = Inflate::new(raw.reader());
+fn deflated(entry: &Entry, raw: Raw<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+    let mut inflate = Inflate::new(Input::new(raw.reader));
     let mut content = Checked::new(&mut inflate, entry);
     children.child(&entry.name, Content::Stream(&mut content))?;
-    let left = raw.length().saturating_sub(inflate.consumed());
+    let left = raw.length.saturating_sub(inflate.consumed());
     if !inflate.ended() || left == 0 {
         return Ok(());
     }
+    behind(entry, left, children)
+}
+
+/// The methods that are streams by themselves.
+fn streamed(
+    entry: &Entry,
+    format: &Format,
+    length: u64,
+    begun: io::Result<Pieces<'_>>,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let mut pieces = match begun {
+        Ok(pieces) => pieces,
+        Err(error) => return stream::refused(format, Some(&entry.name), error, children),
+    };
+    let mut content = Checked::new(&mut pieces, entry);
+    children.child(&entry.name, Content::Stream(&mut content))?;
+    match pieces.conclude(Some(&entry.name), children)? {
+        Some(at) => behind(entry, length.saturating_sub(at), children),
+        None => Ok(()),
+    }
+}
+
+fn behind(entry: &Entry, left: u64, children: &mut dyn Children) -> Result<(), Halt> {
     let detail = format!("{left} bytes after the compressed data");
     children.gap(Some(&entry.name), Reason::Corrupt, detail)
 }
 
-fn rare(entry: &Entry, raw: &Object, children: &mut dyn Children) -> Result<(), Halt> {
-    let mut source = Cursor::new(made_up_header(entry)).chain(raw.reader());
+fn rare(entry: &Entry, raw: Raw<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+    let mut source = Cursor::new(made_up_header(entry)).chain(raw.reader);
     let mut options = ZipReadOptions::new()
         .ignore_crc32(true)
-        .override_compressed_size(raw.length());
+        .override_compressed_size(raw.length);
     if entry.method <= 6 {
         // These have no end of their own. For the others the size must not cut off what is more than said.
         options = options.override_uncompressed_size(entry.size);
@@ -127,7 +314,9 @@ struct Checked<'a> {
     inner: &'a mut dyn Read,
     sum: Hasher,
     size: u64,
-    said: (u32, u64),
+    /// The checksum, where one is kept.
+    sum_said: Option<u32>,
+    size_said: u64,
 }
 
 impl<'a> Checked<'a> {
@@ -136,7 +325,8 @@ impl<'a> Checked<'a> {
             inner,
             sum: Hasher::new(),
             size: 0,
-            said: (entry.sum, entry.size),
+            sum_said: (!entry.aes.is_some_and(|aes| aes.without_sum)).then_some(entry.sum),
+            size_said: entry.size,
         }
     }
 }
@@ -149,11 +339,14 @@ impl Read for Checked<'_> {
         if count > 0 || out.is_empty() {
             return Ok(count);
         }
-        let (sum, size) = self.said;
-        if self.size != size {
-            return Err(damaged(format!("{} bytes instead of {size}", self.size)));
+        if self.size != self.size_said {
+            let detail = format!("{} bytes instead of {}", self.size, self.size_said);
+            return Err(damaged(detail));
         }
-        if self.sum.clone().finalize() != sum {
+        if self
+            .sum_said
+            .is_some_and(|sum| sum != self.sum.clone().finalize())
+        {
             return Err(damaged("checksum differs"));
         }
         Ok(0)

@@ -6,6 +6,7 @@
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
+use super::crypt::{AES_FIELD, AES_METHOD, Aes};
 use crate::bytes::Reader;
 use crate::object::{Object, ObjectReader, TAIL};
 
@@ -26,6 +27,8 @@ const ZIP64: u16 = 1;
 
 /// General purpose bit 0.
 pub(super) const ENCRYPTED: u16 = 1;
+/// General purpose bit 6: encrypted by what only PKWARE's programs have.
+pub(super) const STRONG: u16 = 1 << 6;
 /// General purpose bit 3: sizes and checksum come after the content.
 pub(super) const STREAMED: u16 = 1 << 3;
 
@@ -273,6 +276,8 @@ pub(super) struct Entry {
     pub(super) name: Vec<u8>,
     pub(super) flags: u16,
     pub(super) method: u16,
+    /// When it was changed, as DOS has it.
+    pub(super) time: u16,
     pub(super) sum: u32,
     pub(super) compressed: u64,
     pub(super) size: u64,
@@ -280,6 +285,8 @@ pub(super) struct Entry {
     pub(super) disk: u32,
     /// The local header's place, without the bytes in front of the archive.
     pub(super) offset: u64,
+    /// How it is encrypted, if by WinZip's AES.
+    pub(super) aes: Option<Aes>,
 }
 
 impl Entries {
@@ -336,22 +343,29 @@ fn parse_central(bytes: &[u8]) -> Option<(Entry, [usize; 3])> {
 fn parse_common(reader: &mut Reader<'_>) -> Option<Entry> {
     let flags = reader.u16_le()?;
     let method = reader.u16_le()?;
-    reader.u32_le()?;
+    let time = reader.u16_le()?;
+    reader.u16_le()?;
     Some(Entry {
         name: Vec::new(),
         flags,
         method,
+        time,
         sum: reader.u32_le()?,
         compressed: reader.u32_le()?.into(),
         size: reader.u32_le()?.into(),
         disk: 0,
         offset: 0,
+        aes: None,
     })
 }
 
 impl Entry {
-    /// Replaces the fields that are full by those of the 64-bit extra field, which holds only them (§4.5.3).
+    /// Replaces the fields that are full by those of the 64-bit extra field, which holds only them (§4.5.3), and keeps what
+    /// is said about the encryption.
     fn widen(&mut self, extra: &[u8]) {
+        if self.method == AES_METHOD {
+            self.aes = extra_field(extra, AES_FIELD).and_then(Aes::parse);
+        }
         let Some(mut field) = extra_field(extra, ZIP64) else {
             return;
         };
@@ -378,8 +392,8 @@ impl Entry {
     /// How it is encrypted, if it is.
     pub(super) fn encryption(&self) -> Option<&'static str> {
         match (self.flags & ENCRYPTED != 0, self.method) {
-            (_, 99) => Some("AES"),
-            (true, _) if self.flags & (1 << 6) != 0 => Some("strong encryption"),
+            (_, AES_METHOD) => Some("AES"),
+            (true, _) if self.flags & STRONG != 0 => Some("strong encryption"),
             (true, _) => Some("ZipCrypto"),
             (false, _) => None,
         }

@@ -5,6 +5,7 @@
 //! oracle of the tests.
 #![forbid(unsafe_code)]
 
+mod crypt;
 mod decode;
 mod directory;
 mod streamed;
@@ -13,7 +14,7 @@ mod unlisted;
 pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
 use self::unlisted::Listed;
-use super::{Children, Expander, Halt, behind};
+use super::{Children, Container, Expander, Halt, behind};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 
@@ -28,19 +29,15 @@ impl Expander for Zip {
         "zip"
     }
 
-    fn expand(
-        &self,
-        object: &Object,
-        _name: &[u8],
-        children: &mut dyn Children,
-    ) -> Result<(), Halt> {
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let object = container.object;
         let first = first_header(&object.bytes_at(0, 8)?);
         match (Directory::find(object)?, first) {
             // With members in front, a directory of none hides them.
             (Found::Directories(found, split), first)
                 if first.is_none() || found.iter().any(|directory| directory.count > 0) =>
             {
-                central(object, &found, children)?;
+                central(container, &found, children)?;
                 if split {
                     let reason = Reason::Unsupported("zip-split".to_owned());
                     children.gap(None, reason, "one of several parts".to_owned())?;
@@ -50,10 +47,10 @@ impl Expander for Zip {
             (Found::Split, first) => {
                 let reason = Reason::Unsupported("zip-split".to_owned());
                 children.gap(None, reason, "one of several parts".to_owned())?;
-                first.map_or(Ok(()), |at| streamed::walk(object, at, children))
+                first.map_or(Ok(()), |at| streamed::walk(container, at, children))
             }
             (_, Some(at)) => {
-                streamed::walk(object, at, children)?;
+                streamed::walk(container, at, children)?;
                 if at > 0 {
                     let reason = Reason::Unsupported("zip-split".to_owned());
                     children.gap(None, reason, "the first of several parts".to_owned())?;
@@ -78,10 +75,11 @@ fn first_header(head: &[u8]) -> Option<u64> {
 
 /// Gives the members as the central directories list them, and those that none lists.
 fn central(
-    object: &Object,
+    container: &Container<'_>,
     directories: &[Directory],
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
+    let object = container.object;
     let mut listed = Listed::default();
     let mut readings = 0_u32;
     for directory in directories {
@@ -89,13 +87,13 @@ fn central(
         if listed.stores(directory.record) {
             continue;
         }
-        readings += u32::from(entries(object, directory, &mut listed, children)?);
+        readings += u32::from(entries(container, directory, &mut listed, children)?);
     }
     if readings > 1 {
         let detail = format!("{readings} central directories with members of their own");
         children.note(NoteKind::Ambiguous("zip-directories".to_owned()), detail)?;
     }
-    unlisted::give(object, listed, children)?;
+    unlisted::give(container, listed, children)?;
     directories
         .first()
         .map_or(Ok(()), |directory| trailing(object, directory, children))
@@ -103,17 +101,17 @@ fn central(
 
 /// Gives the members of one directory; true if there were any that no directory before it had.
 fn entries(
-    object: &Object,
+    container: &Container<'_>,
     directory: &Directory,
     listed: &mut Listed,
     children: &mut dyn Children,
 ) -> Result<bool, Halt> {
-    let mut entries = directory.entries(object)?;
+    let mut entries = directory.entries(container.object)?;
     let mut new = false;
     let mut count = 0_u64;
     while let Some(entry) = entries.next()? {
         count = count.saturating_add(1);
-        new |= member(object, directory.prefix, &entry, listed, children)?;
+        new |= member(container, directory.prefix, &entry, listed, children)?;
     }
     listed.add(
         directory.start,
@@ -151,12 +149,13 @@ fn trailing(
 
 /// Gives one member; true unless it was given before.
 fn member(
-    object: &Object,
+    container: &Container<'_>,
     prefix: i64,
     entry: &Entry,
     listed: &mut Listed,
     children: &mut dyn Children,
 ) -> Result<bool, Halt> {
+    let object = container.object;
     let name = Some(entry.name.as_slice());
     if entry.disk != 0 {
         let reason = Reason::Unsupported("zip-split".to_owned());
@@ -179,15 +178,11 @@ fn member(
     if known || entry.is_folder() {
         return Ok(!known);
     }
-    if let Some(how) = entry.encryption() {
-        children.gap(name, Reason::Encrypted, how.to_owned())?;
-        return Ok(true);
-    }
     let raw = object.slice(local.data_at, entry.compressed);
-    if entry.method == decode::STORED {
+    if entry.method == decode::STORED && entry.encryption().is_none() {
         listed.add_stored(local.data_at, local.data_at.saturating_add(raw.length()));
     }
-    decode::give(entry, &raw, children)?;
+    decode::give(entry, &raw, container, children)?;
     Ok(true)
 }
 

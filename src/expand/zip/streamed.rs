@@ -8,7 +8,7 @@ use super::decode::{self, DEFLATED};
 use super::directory::{LOCAL, Local, STREAMED};
 use crate::event::Reason;
 use crate::expand::inflate::Inflate;
-use crate::expand::{Children, Content, Halt};
+use crate::expand::{Children, Container, Content, Halt};
 use crate::object::Object;
 
 /// Bytes in which the next header is searched for at a time.
@@ -18,32 +18,38 @@ const STEP: usize = 64 * 1024;
 const FIRST_STEP: usize = 512;
 
 /// Gives the members from the local header at `start` on.
-pub(super) fn walk(object: &Object, start: u64, children: &mut dyn Children) -> Result<(), Halt> {
+pub(super) fn walk(
+    container: &Container<'_>,
+    start: u64,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
     let mut at = Some(start);
     while let Some(here) = at {
-        let Some(local) = Local::read(object, here)? else {
+        let Some(local) = Local::read(container.object, here)? else {
             return Ok(());
         };
-        at = member(object, &local, children)?;
+        at = member(container, &local, children)?;
     }
     Ok(())
 }
 
 /// Gives one member and the place of the next header, which is always further on.
 pub(super) fn member(
-    object: &Object,
+    container: &Container<'_>,
     local: &Local,
     children: &mut dyn Children,
 ) -> Result<Option<u64>, Halt> {
+    let object = container.object;
     let entry = &local.entry;
-    if let Some(how) = entry.encryption() {
-        children.gap(Some(&entry.name), Reason::Encrypted, how.to_owned())?;
+    if let Some(how) = entry.encryption().filter(|_| entry.flags & STREAMED != 0) {
+        let detail = format!("{how}, of unknown length");
+        children.gap(Some(&entry.name), Reason::Encrypted, detail)?;
         return Ok(next_header(object, end_of(object, local))?);
     }
     if entry.flags & STREAMED == 0 {
         if !entry.is_folder() {
             let raw = object.slice(local.data_at, entry.compressed);
-            decode::give(entry, &raw, children)?;
+            decode::give(entry, &raw, container, children)?;
         }
         return Ok(next_header(object, end_of(object, local))?);
     }

@@ -11,7 +11,7 @@ use super::directory::{LOCAL, LOCAL_LENGTH, Local};
 use super::streamed;
 use crate::bytes::Reader;
 use crate::event::NoteKind;
-use crate::expand::{Children, Halt};
+use crate::expand::{Children, Container, Halt};
 use crate::object::{Object, TAIL};
 
 /// Bytes in which a header is searched for at a time.
@@ -58,10 +58,11 @@ impl Listed {
 
 /// Gives the members whose headers stand outside of what is listed.
 pub(super) fn give(
-    object: &Object,
+    container: &Container<'_>,
     listed: Listed,
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
+    let object = container.object;
     let mut count = 0_u64;
     // A member may reach over listed ones; what it took is not searched again.
     let mut reached = 0;
@@ -73,7 +74,7 @@ pub(super) fn give(
                 continue;
             };
             count += 1;
-            at = streamed::member(object, &local, children)?.unwrap_or(object.length());
+            at = streamed::member(container, &local, children)?.unwrap_or(object.length());
             reached = at;
         }
     }

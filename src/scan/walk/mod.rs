@@ -27,7 +27,7 @@ use crate::engine::search::Extent;
 use crate::engine::{Database, Matcher, Matches, Subject};
 use crate::event::{Event, Exclusion, NoteKind, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
-use crate::expand::{self, Expander, Halt};
+use crate::expand::{self, Container, Expander, Halt};
 use crate::filetype::{self, FileType};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
@@ -37,6 +37,9 @@ use members::Members;
 
 /// A longer detail is cut to this many bytes: it may quote what hostile content says.
 const DETAIL: usize = 1024;
+
+/// The part of a worker's memory that one decoder may have: containers nest, and each level may have one.
+const DECODER: u64 = 4;
 
 /// Findings not reported because of a list of known good digests that get a note each.
 const ALLOWED: u64 = 1000;
@@ -405,6 +408,7 @@ impl<'a> Walk<'a> {
         matched: Matched,
         found: &mut Names,
     ) -> Result<(), Halt> {
+        let passwords = &self.job.passwords;
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
@@ -419,7 +423,13 @@ impl<'a> Walk<'a> {
                 inside: &mut inside,
                 any: false,
             };
-            let end = expander.expand(object, spot.path.name(), &mut members);
+            let container = Container {
+                object,
+                name: spot.path.name(),
+                passwords,
+                memory: members.walk.job.limits.memory / DECODER,
+            };
+            let end = expander.expand(&container, &mut members);
             any |= members.any;
             opened = end.or_else(|halt| self.halted(spot, halt));
         }

@@ -1,0 +1,466 @@
+//! Streams: one content, compressed, in one or more pieces one after the other.
+//!
+//! A format is a row of [`FORMATS`] and a file for its decoder, which decodes one piece (an xz stream, a lzip member, a
+//! frame of Zstandard) and gives its input back at the byte behind. What follows a piece is decided here for all of
+//! them: another piece belongs to the same content, zeros may be padding, anything else is a gap and, if it is a
+//! container, a member of its own.
+#![forbid(unsafe_code)]
+
+mod bzip2;
+mod compress;
+mod input;
+mod kwaj;
+mod lz4;
+mod lzip;
+mod lzma;
+mod lzop;
+mod lzss;
+mod mszip;
+mod pack;
+mod szdd;
+mod xz;
+mod zlib;
+mod zstd;
+
+use std::io::{self, BufRead, Read};
+use std::{error, fmt};
+
+pub(super) use self::input::Input;
+pub(super) use self::lzma::Lzma;
+pub(super) use self::zlib::is_likely as is_zlib;
+use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage};
+use crate::event::{Limit, Reason};
+
+/// What a member is called when nobody says.
+const NAMELESS: &[u8] = b"data";
+
+/// Decodes one piece. [`Read::read`] gives 0 at its end; it is not called again after an error.
+pub(super) trait Decoder<'a>: Read {
+    /// Its input, at the byte behind the piece. Called after the end only.
+    fn finish(self: Box<Self>) -> Input<'a>;
+
+    /// The name that the piece gives its content; `container` is that of the file it lies in.
+    fn name(&self, _container: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// A piece that has begun, or why it cannot: damage, or a [`Refusal`].
+type Opened<'a> = io::Result<Box<dyn Decoder<'a> + 'a>>;
+
+/// One row: a format, as which it is named in gaps, and what differs between formats.
+pub(super) struct Format {
+    kind: &'static str,
+    /// The ends of names that are taken off, and what they become.
+    suffixes: &'static [(&'static str, &'static str)],
+    /// Begins the piece at the start of the input; the number is the most memory that it may take.
+    open: for<'a> fn(Input<'a>, u64) -> Opened<'a>,
+    /// Tells whether another piece may begin with these bytes: the first of them may be all that there is.
+    again: fn(&[u8]) -> bool,
+    /// Zeros behind a piece are padding if their count is a multiple of this; never for 0.
+    padding: u64,
+    /// Each piece is a file of its own.
+    apart: bool,
+}
+
+// Every stream but gzip, whose members have their own ways.
+
+/// Unix compress.
+pub(super) static Z: Format = Format {
+    kind: "Z",
+    suffixes: &[(".z", ""), (".taz", ".tar")],
+    open: compress::open,
+    again: |_| false,
+    padding: 0,
+    apart: false,
+};
+
+/// bzip2.
+pub(super) static BZIP2: Format = Format {
+    kind: "bz2",
+    suffixes: &[
+        (".bz2", ""),
+        (".bz", ""),
+        (".tbz2", ".tar"),
+        (".tbz", ".tar"),
+    ],
+    open: bzip2::open,
+    again: |head| head.starts_with(b"BZh"),
+    padding: 1,
+    apart: false,
+};
+
+/// LZ4 frames, new and legacy.
+pub(super) static LZ4: Format = Format {
+    kind: "lz4",
+    suffixes: &[(".lz4", "")],
+    open: lz4::open,
+    again: lz4::begins,
+    padding: 0,
+    apart: false,
+};
+
+/// lzip.
+pub(super) static LZIP: Format = Format {
+    kind: "lzip",
+    suffixes: &[(".lz", ""), (".tlz", ".tar")],
+    open: lzip::open,
+    again: |head| head.starts_with(b"LZIP"),
+    padding: 1,
+    apart: false,
+};
+
+/// The form of LZMA before xz.
+pub(super) static LZMA: Format = Format {
+    kind: "lzma",
+    suffixes: &[(".lzma", ""), (".tlz", ".tar")],
+    open: lzma::open,
+    again: |_| false,
+    padding: 0,
+    apart: false,
+};
+
+/// lzop.
+pub(super) static LZOP: Format = Format {
+    kind: "lzop",
+    suffixes: &[(".lzo", ""), (".tzo", ".tar")],
+    open: lzop::open,
+    again: |head| head.starts_with(lzop::MAGIC),
+    padding: 0,
+    apart: true,
+};
+
+/// Unix pack.
+pub(super) static PACK: Format = Format {
+    kind: "pack",
+    suffixes: &[(".z", "")],
+    open: pack::open,
+    again: |_| false,
+    padding: 0,
+    apart: false,
+};
+
+/// SZDD and KWAJ.
+pub(super) static SZDD: Format = Format {
+    kind: "szdd",
+    suffixes: &[("_", ""), ("$", "")],
+    open: szdd::open,
+    again: |_| false,
+    padding: 0,
+    apart: false,
+};
+
+/// xz.
+pub(super) static XZ: Format = Format {
+    kind: "xz",
+    suffixes: &[(".xz", ""), (".txz", ".tar")],
+    open: xz::open,
+    again: |head| head.starts_with(xz::MAGIC),
+    padding: 4,
+    apart: false,
+};
+
+/// zlib, RFC 1950.
+pub(super) static ZLIB: Format = Format {
+    kind: "zlib",
+    suffixes: &[(".zlib", ""), (".zz", "")],
+    open: zlib::open,
+    again: |_| false,
+    padding: 0,
+    apart: false,
+};
+
+/// Zstandard, RFC 8878.
+pub(super) static ZSTD: Format = Format {
+    kind: "zstd",
+    suffixes: &[(".zst", ""), (".tzst", ".tar")],
+    open: zstd::open,
+    again: zstd::begins,
+    padding: 0,
+    apart: false,
+};
+
+impl Expander for Format {
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let object = container.object;
+        let mut from = 0;
+        loop {
+            let rest = object.slice(from, u64::MAX);
+            let input = Input::new(Box::new(rest.raw_reader()));
+            let mut pieces = match Pieces::open(self, input, container.memory) {
+                Ok(pieces) => pieces,
+                Err(error) => return refused(self, None, error, children),
+            };
+            let name = pieces
+                .name(container.name)
+                .unwrap_or_else(|| member_name(b"", container.name, self.suffixes));
+            children.child(&name, Content::Stream(&mut pieces))?;
+            let Some(at) = pieces.conclude(Some(&name), children)? else {
+                return Ok(());
+            };
+            from = from.saturating_add(at);
+            if self.apart && (self.again)(&object.bytes_at(from, HEAD)?) {
+                continue;
+            }
+            let left = object.length().saturating_sub(from);
+            let detail = format!("{left} bytes after the compressed data");
+            children.gap(None, Reason::Corrupt, detail)?;
+            return behind(object, from, children);
+        }
+    }
+}
+
+/// Says why the first piece could not be begun.
+pub(super) fn refused(
+    format: &Format,
+    name: Option<&[u8]>,
+    error: io::Error,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    match Refusal::of(error) {
+        Ok(Refusal::Unlike) => Err(Halt::Unlike),
+        Ok(Refusal::Gap(reason, detail)) => children.gap(name, reason, detail),
+        Err(error) if is_damage(&error) => {
+            let detail = format!("{} header: {error}", format.kind);
+            children.gap(name, Reason::Corrupt, detail)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// All pieces of a content.
+pub(super) struct Pieces<'a> {
+    format: &'a Format,
+    memory: u64,
+    state: State<'a>,
+}
+
+enum State<'a> {
+    /// Inside a piece.
+    In(Box<dyn Decoder<'a> + 'a>),
+    /// After an error, which was given.
+    Broken,
+    /// The rest is not decoded, and this is why.
+    Refused(Refusal),
+    /// After the last piece, with something else from this byte of the input on.
+    Followed(u64),
+    /// After the last piece and its padding.
+    Ended,
+}
+
+/// Bytes in which the next piece is looked for.
+const HEAD: usize = 16;
+
+impl<'a> Pieces<'a> {
+    /// Begins the first piece.
+    pub(super) fn open(format: &'a Format, input: Input<'a>, memory: u64) -> io::Result<Self> {
+        Ok(Self {
+            format,
+            memory,
+            state: State::In((format.open)(input, memory)?),
+        })
+    }
+
+    /// Goes on with a piece that has begun.
+    pub(super) fn begun(
+        format: &'a Format,
+        decoder: Box<dyn Decoder<'a> + 'a>,
+        memory: u64,
+    ) -> Self {
+        Self {
+            format,
+            memory,
+            state: State::In(decoder),
+        }
+    }
+
+    fn name(&self, container: &[u8]) -> Option<Vec<u8>> {
+        match &self.state {
+            State::In(decoder) => decoder.name(base_name(container)),
+            _ => None,
+        }
+    }
+
+    /// After the content was read: says what was not decoded, and gives the place of what follows the last piece.
+    pub(super) fn conclude(
+        self,
+        name: Option<&[u8]>,
+        children: &mut dyn Children,
+    ) -> Result<Option<u64>, Halt> {
+        match self.state {
+            State::Refused(Refusal::Gap(reason, detail)) => {
+                children.gap(name, reason, detail)?;
+                Ok(None)
+            }
+            State::Refused(Refusal::Unlike) => {
+                children.gap(name, Reason::Corrupt, "damaged header".to_owned())?;
+                Ok(None)
+            }
+            State::Followed(at) => Ok(Some(at)),
+            State::In(_) | State::Broken | State::Ended => Ok(None),
+        }
+    }
+
+    /// Goes on behind a piece.
+    fn next(&self, mut input: Input<'a>) -> io::Result<State<'a>> {
+        let end = input.position();
+        if self.format.padding > 0 {
+            skip_zeros(&mut input)?;
+        }
+        let at = input.position();
+        let head = input.peek(HEAD)?;
+        let padded = at == end || (at - end).is_multiple_of(self.format.padding);
+        if head.is_empty() {
+            return Ok(if padded {
+                State::Ended
+            } else {
+                State::Followed(end)
+            });
+        }
+        if !padded || self.format.apart || !(self.format.again)(head) {
+            return Ok(State::Followed(at));
+        }
+        Ok(match (self.format.open)(input, self.memory) {
+            Ok(decoder) => State::In(decoder),
+            Err(error) => State::Refused(Refusal::of(error)?),
+        })
+    }
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let error = match &mut self.state {
+                _ if out.is_empty() => return Ok(0),
+                State::In(decoder) => match decoder.read(out) {
+                    Ok(0) => None,
+                    Ok(count) => return Ok(count),
+                    Err(error) => Some(error),
+                },
+                State::Broken => return Err(damaged("damaged data")),
+                State::Refused(_) | State::Followed(_) | State::Ended => return Ok(0),
+            };
+            let before = std::mem::replace(&mut self.state, State::Broken);
+            self.state = match (before, error) {
+                (State::In(decoder), None) => self.next(decoder.finish())?,
+                (_, Some(error)) => State::Refused(Refusal::of(error)?),
+                (other, None) => other,
+            };
+        }
+    }
+}
+
+fn skip_zeros(input: &mut Input<'_>) -> io::Result<()> {
+    loop {
+        let bytes = input.fill_buf()?;
+        let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+        let all = zeros == bytes.len();
+        input.consume(zeros);
+        if !all || zeros == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Why something is not decoded although it is not damaged, as the content of an error.
+#[derive(Debug)]
+enum Refusal {
+    /// This gap.
+    Gap(Reason, String),
+    /// It only looked like this format.
+    Unlike,
+}
+
+impl Refusal {
+    fn of(error: io::Error) -> io::Result<Self> {
+        error.downcast()
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Gap(reason, detail) => write!(f, "{reason}: {detail}"),
+            Self::Unlike => f.write_str("not this format"),
+        }
+    }
+}
+
+impl error::Error for Refusal {}
+
+/// A part of a format that is not decoded here: the gap `unsupported/WHAT`.
+fn unsupported(what: &str, detail: impl Into<String>) -> io::Error {
+    let reason = Reason::Unsupported(what.to_owned());
+    io::Error::other(Refusal::Gap(reason, detail.into()))
+}
+
+/// A piece that takes more memory than there is.
+fn too_large(what: &str, size: u64) -> io::Error {
+    let detail = format!("{what} of {size} bytes");
+    io::Error::other(Refusal::Gap(Reason::Limit(Limit::Memory), detail))
+}
+
+/// The content only looked like this format.
+fn unlike() -> io::Error {
+    io::Error::other(Refusal::Unlike)
+}
+
+/// Fills `out` with what `next` gives; an error is told after the bytes before it.
+fn fill(
+    out: &mut [u8],
+    failed: &mut Option<io::Error>,
+    mut next: impl FnMut() -> io::Result<Option<u8>>,
+) -> io::Result<usize> {
+    if let Some(error) = failed.take() {
+        return Err(error);
+    }
+    let mut count = 0;
+    for place in out {
+        match next() {
+            Ok(Some(byte)) => *place = byte,
+            Ok(None) => break,
+            Err(error) if count == 0 => return Err(error),
+            Err(error) => {
+                *failed = Some(error);
+                break;
+            }
+        }
+        count += 1;
+    }
+    Ok(count)
+}
+
+/// What is said in the place of a decoder's own error: that of its input, if there was one, else damage.
+fn fault(input: &mut Input<'_>, error: impl fmt::Display) -> io::Error {
+    input.fault().unwrap_or_else(|| damaged(error.to_string()))
+}
+
+/// The name of a member: what its header says, else the container's without its suffix.
+pub(super) fn member_name(stored: &[u8], container: &[u8], suffixes: &[(&str, &str)]) -> Vec<u8> {
+    let stored = base_name(stored);
+    if !stored.is_empty() {
+        return stored.to_vec();
+    }
+    let container = base_name(container);
+    for (suffix, instead) in suffixes {
+        let at = container.len().saturating_sub(suffix.len());
+        if let Some((stem, end)) = container.split_at_checked(at)
+            && !stem.is_empty()
+            && end.eq_ignore_ascii_case(suffix.as_bytes())
+        {
+            return [stem, instead.as_bytes()].concat();
+        }
+    }
+    NAMELESS.to_vec()
+}
+
+fn base_name(name: &[u8]) -> &[u8] {
+    name.rsplit(|&byte| byte == b'/').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests;
