@@ -6,10 +6,17 @@
 
 use std::io::{self, Read};
 
+mod ar;
+mod arj;
+mod cpio;
 mod gzip;
 mod inflate;
+mod lha;
+mod lzh;
 mod number;
+mod rar;
 mod recognise;
+mod rpm;
 mod tar;
 #[cfg(test)]
 mod testing;
@@ -98,7 +105,17 @@ pub struct Container<'a> {
 }
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
-pub static EXPANDERS: &[&dyn Expander] = &[&gzip::Gzip, &tar::Tar, &zip::Zip];
+pub static EXPANDERS: &[&dyn Expander] = &[
+    &ar::Ar,
+    &arj::Arj,
+    &cpio::Cpio,
+    &gzip::Gzip,
+    &lha::Lha,
+    &rar::Rar,
+    &rpm::Rpm,
+    &tar::Tar,
+    &zip::Zip,
+];
 
 /// The expander of a kind, if this build has one.
 pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {

@@ -124,6 +124,7 @@ static MAGICS: &[Magic] = &[
     magic(0, b"7z\xbc\xaf\x27\x1c", "7z"),
     magic(0, b"MSCF\0\0\0\0", "CAB"),
     magic(0, b"!<arch>\n", "ar"),
+    magic(0, b"!<thin>\n", "ar"),
     checked(0, b"070701", "cpio", checks::cpio_new),
     checked(0, b"070702", "cpio", checks::cpio_new),
     checked(0, b"070707", "cpio", checks::cpio_odc),
