@@ -93,7 +93,10 @@ impl Archive<'_> {
         let start = self.at.saturating_add(HEADER as u64);
         let stored = self.object.slice(start, header.size);
         // A thin archive holds its tables, and nothing else.
-        let is_table = matches!(&header.name[..], b"//" | b"/" | b"/SYM64/" | b"ARFILENAMES/");
+        let is_table = matches!(
+            &header.name[..],
+            b"//" | b"/" | b"/SYM64/" | b"ARFILENAMES/"
+        );
         if self.thin && !is_table {
             self.at = start;
             let name = self.long_name(&header).unwrap_or(header.name);
@@ -226,7 +229,8 @@ mod tests {
 
     fn entry(name: &str, content: &[u8]) -> Vec<u8> {
         let size = content.len();
-        let mut out = format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 644).into_bytes();
+        let mut out =
+            format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, 644).into_bytes();
         out.extend_from_slice(content);
         if size % 2 == 1 {
             out.push(b'\n');
@@ -268,7 +272,10 @@ mod tests {
         let whole = [&entry("a/", b"content")[..], &entry("b/", b"more")].concat();
         let got = run(&[&whole[..whole.len() - 2]]);
         assert_eq!(got.names(), ["a", "b"]);
-        assert_eq!(got.gaps, [said(Some(b"b"), "corrupt", "2 of 4 bytes are there")]);
+        assert_eq!(
+            got.gaps,
+            [said(Some(b"b"), "corrupt", "2 of 4 bytes are there")]
+        );
         let huge = entry("a/", b"").replace_size(b"9999999999");
         assert_eq!(run(&[&huge]).reasons(), ["corrupt"]);
     }
@@ -335,7 +342,10 @@ mod tests {
             }
         }
         let silent = withstand(&Ar, &bytes, b"x.a");
-        assert!(silent.iter().all(|cut| borders.contains(cut)), "{silent:?} {borders:?}");
+        assert!(
+            silent.iter().all(|cut| borders.contains(cut)),
+            "{silent:?} {borders:?}"
+        );
     }
 
     #[test]
@@ -363,7 +373,11 @@ mod tests {
             let mut arguments = vec!["-cf", "out.a", &option];
             // libarchive's writer of System V names wants the table first, which bsdtar cannot give.
             let few: Vec<_> = if format == "arsvr4" {
-                names.iter().copied().filter(|name| name.len() - name.rfind('/').unwrap() < 15).collect()
+                names
+                    .iter()
+                    .copied()
+                    .filter(|name| name.len() - name.rfind('/').unwrap() < 15)
+                    .collect()
             } else {
                 names.clone()
             };

@@ -297,7 +297,19 @@ mod tests {
     fn newc(name: &str, mode: u32, content: &[u8]) -> Vec<u8> {
         let sum: u32 = content.iter().map(|byte| u32::from(*byte)).sum();
         let fields = [
-            1, mode, 0, 0, 1, 0, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, sum,
+            1,
+            mode,
+            0,
+            0,
+            1,
+            0,
+            content.len() as u32,
+            0,
+            0,
+            0,
+            0,
+            name.len() as u32 + 1,
+            sum,
         ];
         let fields: String = fields.iter().map(|field| format!("{field:08X}")).collect();
         let mut out = format!("070702{fields}{name}\0").into_bytes();
@@ -320,7 +332,10 @@ mod tests {
         let one = [newc("a", 0o100_644, b"1"), end()].concat();
         let two = [newc("b", 0o100_644, b"2"), end()].concat();
         let got = run(&[&one, &[0; 512], &two, &[0; 700]]);
-        assert_eq!((got.names(), got.gaps), (vec!["a".to_owned(), "b".to_owned()], vec![]));
+        assert_eq!(
+            (got.names(), got.gaps),
+            (vec!["a".to_owned(), "b".to_owned()], vec![])
+        );
         let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
         let got = run(&[&one, &[0; 512], &zip]);
         assert_eq!(got.names(), ["a", "(behind the end)"]);
@@ -332,7 +347,12 @@ mod tests {
     fn damage_is_said_and_passed_over() {
         let mut bad = newc("b", 0o100_644, b"lost");
         bad[3] = b'x';
-        let got = run(&[&newc("a", 0o100_644, b"1"), &bad, &newc("c", 0o100_644, b"3"), &end()]);
+        let got = run(&[
+            &newc("a", 0o100_644, b"1"),
+            &bad,
+            &newc("c", 0o100_644, b"3"),
+            &end(),
+        ]);
         assert_eq!(got.names(), ["a", "c"]);
         assert_eq!(got.reasons(), ["corrupt"]);
         let mut sum = newc("a", 0o100_644, b"content");
@@ -347,7 +367,10 @@ mod tests {
         let whole = [newc("a", 0o100_644, b"content"), end()].concat();
         let got = run(&[&whole[..whole.len() - end().len() - 4]]);
         assert_eq!(got.children, [(b"a".to_vec(), b"cont".to_vec())]);
-        assert_eq!(got.gaps, [said(Some(b"a"), "corrupt", "4 of 7 bytes are there")]);
+        assert_eq!(
+            got.gaps,
+            [said(Some(b"a"), "corrupt", "4 of 7 bytes are there")]
+        );
         let got = run(&[&newc("a", 0o100_644, b"content")]);
         assert_eq!(got.gaps, [said(None, "corrupt", "no end of the archive")]);
         assert!(run(&[b"070701"]).unlike);
@@ -367,7 +390,12 @@ mod tests {
 
     #[test]
     fn no_damage_panics() {
-        let sample = [newc("name", 0o100_644, b"content"), newc("b", 0o100_644, b""), end()].concat();
+        let sample = [
+            newc("name", 0o100_644, b"content"),
+            newc("b", 0o100_644, b""),
+            end(),
+        ]
+        .concat();
         let silent = withstand(&Cpio, &sample, b"x.cpio");
         // The padding behind the last name carries nothing.
         let padding = sample.len() - 3..sample.len();
@@ -387,7 +415,10 @@ mod tests {
                 .output()
                 .unwrap();
             assert!(done.status.success(), "{done:?}");
-            assert_holds(&expand(&Cpio, &folder.read("out.cpio"), b"out.cpio"), &files);
+            assert_holds(
+                &expand(&Cpio, &folder.read("out.cpio"), b"out.cpio"),
+                &files,
+            );
         }
     }
 
@@ -401,7 +432,11 @@ mod tests {
         let mut big = little.clone();
         let mut at = 0;
         while let Some(header) = Header::read(&little[at..]) {
-            big[at..at + 26].as_chunks_mut::<2>().0.iter_mut().for_each(|word| word.reverse());
+            big[at..at + 26]
+                .as_chunks_mut::<2>()
+                .0
+                .iter_mut()
+                .for_each(|word| word.reverse());
             at += usize::try_from(header.end()).unwrap();
         }
         assert_holds(&expand(&Cpio, &big, b"x"), &files);

@@ -175,7 +175,11 @@ fn member(header: &LhaHeader, raw: &Object, children: &mut dyn Children) -> Resu
     );
     if stored && raw.length() != header.original_size {
         children.child(&name, Content::Object(raw.clone()))?;
-        let detail = format!("{} of {} bytes are there", raw.length(), header.original_size);
+        let detail = format!(
+            "{} of {} bytes are there",
+            raw.length(),
+            header.original_size
+        );
         return children.gap(Some(&name), Reason::Corrupt, detail);
     }
     let mut content = Checked {
@@ -210,7 +214,9 @@ fn name(header: &LhaHeader) -> Vec<u8> {
     folder.iter_mut().for_each(slash);
     // In a name, 0xff may be a letter; and a backslash separates only where DOS or Windows wrote it.
     if matches!(header.os_type, 0 | b'M' | b'w' | b'W' | b'2') {
-        name.iter_mut().filter(|byte| **byte == b'\\').for_each(slash);
+        name.iter_mut()
+            .filter(|byte| **byte == b'\\')
+            .for_each(slash);
     }
     if !folder.is_empty() && !folder.ends_with(b"/") {
         folder.push(b'/');
@@ -254,7 +260,9 @@ mod tests {
         header.push(u8::try_from(name.len()).unwrap());
         header.extend_from_slice(name.as_bytes());
         header.extend_from_slice(&sum.to_le_bytes());
-        let total = header.iter().fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
+        let total = header
+            .iter()
+            .fold(0_u8, |sum, byte| sum.wrapping_add(*byte));
         let mut out = vec![u8::try_from(header.len()).unwrap(), total];
         out.extend_from_slice(&header);
         out.extend_from_slice(data);
@@ -264,14 +272,23 @@ mod tests {
     fn stored(name: &str, content: &[u8]) -> Vec<u8> {
         let mut sum = Crc16::default();
         sum.digest(content);
-        entry(b"-lh0-", name, u32::try_from(content.len()).unwrap(), content, sum.sum16())
+        entry(
+            b"-lh0-",
+            name,
+            u32::try_from(content.len()).unwrap(),
+            content,
+            sum.sum16(),
+        )
     }
 
     #[test]
     fn stored_members_and_their_end() {
         let bytes = [&stored("a\\b", b"one")[..], &stored("c", b""), &[0]].concat();
         let got = run(&bytes);
-        assert_eq!((got.names(), &got.gaps), (vec!["a/b".to_owned(), "c".to_owned()], &vec![]));
+        assert_eq!(
+            (got.names(), &got.gaps),
+            (vec!["a/b".to_owned(), "c".to_owned()], &vec![])
+        );
         assert_eq!(run(&bytes[..bytes.len() - 1]).reasons(), ["corrupt"]);
         assert_eq!(run(&[&bytes[..], &[0; 100]].concat()).gaps, []);
         assert_eq!(run(&[&bytes[..], b"junk"].concat()).reasons(), ["corrupt"]);
@@ -295,7 +312,10 @@ mod tests {
         let mut bad = stored("b", b"2");
         bad[1] ^= 1;
         let got = run(&[&stored("a", b"1")[..], &bad, &stored("c", b"3"), &[0]].concat());
-        assert_eq!((got.names(), got.reasons()), (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"]));
+        assert_eq!(
+            (got.names(), got.reasons()),
+            (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"])
+        );
     }
 
     #[test]
@@ -303,7 +323,10 @@ mod tests {
         let Some(folder) = tool("jlha") else { return };
         let files = tree(&folder, 7);
         // Names of other scripts are stored in the writer's own encoding.
-        let files: Vec<_> = files.into_iter().filter(|(name, _)| name.is_ascii()).collect();
+        let files: Vec<_> = files
+            .into_iter()
+            .filter(|(name, _)| name.is_ascii())
+            .collect();
         let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
         for option in ["a0", "a1", "a2", "ao5", "ao6", "ao7"] {
             let mut arguments = vec![option, "out.lzh"];

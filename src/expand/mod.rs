@@ -8,6 +8,7 @@ use std::io::{self, Read};
 
 mod ar;
 mod arj;
+mod cab;
 mod cpio;
 mod gzip;
 mod inflate;
@@ -17,6 +18,7 @@ mod number;
 mod rar;
 mod recognise;
 mod rpm;
+mod sevenz;
 mod tar;
 #[cfg(test)]
 mod testing;
@@ -108,11 +110,13 @@ pub struct Container<'a> {
 pub static EXPANDERS: &[&dyn Expander] = &[
     &ar::Ar,
     &arj::Arj,
+    &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
     &lha::Lha,
     &rar::Rar,
     &rpm::Rpm,
+    &sevenz::SevenZ,
     &tar::Tar,
     &zip::Zip,
 ];

@@ -119,7 +119,10 @@ impl Header {
                 let mut reader = Reader::new(entry);
                 let mut number = || reader.array().map_or(0, u32::from_be_bytes);
                 let (tag, _, place) = (number(), number(), number());
-                let wanted = NAMED.iter().zip(&mut texts).find(|(named, _)| **named == tag);
+                let wanted = NAMED
+                    .iter()
+                    .zip(&mut texts)
+                    .find(|(named, _)| **named == tag);
                 if let Some((_, text)) = wanted {
                     let stored = object.bytes_at(self.store() + u64::from(place), TEXT)?;
                     *text = (stored.split(|byte| *byte == 0).next().unwrap_or_default()).to_vec();
@@ -146,7 +149,8 @@ mod tests {
             store.extend_from_slice(text);
             store.push(0);
         }
-        let counts = [0, tags.len(), store.len()].map(|count| u32::try_from(count).unwrap().to_be_bytes());
+        let counts =
+            [0, tags.len(), store.len()].map(|count| u32::try_from(count).unwrap().to_be_bytes());
         [MAGIC, &counts.concat(), &index, &store].concat()
     }
 
@@ -195,23 +199,36 @@ mod tests {
 
     #[test]
     fn what_rpmbuild_makes_is_read() {
-        let Some(folder) = tool("rpmbuild") else { return };
+        let Some(folder) = tool("rpmbuild") else {
+            return;
+        };
         folder.write(
             "x.spec",
             b"Name: sample\nVersion: 1.0\nRelease: 2\nSummary: s\nLicense: none\nBuildArch: noarch\n%description\nd\n\
               %install\nmkdir -p %{buildroot}/opt/s\necho content > %{buildroot}/opt/s/file\n%files\n/opt/s/file\n",
         );
         let top = format!("_topdir {}/top", folder.path().display());
-        for (payload, suffix) in [("w9.gzdio", ".gz"), ("w9.bzdio", ".bz2"), ("w6.xzdio", ".xz"), ("w0.ufdio", "")] {
+        for (payload, suffix) in [
+            ("w9.gzdio", ".gz"),
+            ("w9.bzdio", ".bz2"),
+            ("w6.xzdio", ".xz"),
+            ("w0.ufdio", ""),
+        ] {
             let payload = format!("_binary_payload {payload}");
-            folder.run("rpmbuild", &["-bb", "--define", &top, "--define", &payload, "x.spec"]);
+            folder.run(
+                "rpmbuild",
+                &["-bb", "--define", &top, "--define", &payload, "x.spec"],
+            );
             let bytes = folder.read("top/RPMS/noarch/sample-1.0-2.noarch.rpm");
             let got = expand(&Rpm, &bytes, b"x.rpm");
             assert_eq!(got.gaps, []);
             assert_eq!(got.names(), [format!("sample-1.0-2.noarch.cpio{suffix}")]);
             if suffix.is_empty() {
                 let inner = expand(&crate::expand::cpio::Cpio, &got.children[0].1, b"x");
-                assert_eq!(inner.children, [(b"./opt/s/file".to_vec(), b"content\n".to_vec())]);
+                assert_eq!(
+                    inner.children,
+                    [(b"./opt/s/file".to_vec(), b"content\n".to_vec())]
+                );
             }
         }
     }

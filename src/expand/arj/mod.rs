@@ -267,7 +267,11 @@ impl Archive<'_> {
 
     /// The password with which the checksum holds.
     fn password(&self, header: &Header, raw: &Object) -> io::Result<Option<&[u8]>> {
-        for password in self.passwords.iter().filter(|password| !password.is_empty()) {
+        for password in self
+            .passwords
+            .iter()
+            .filter(|password| !password.is_empty())
+        {
             let Some(mut content) = Checked::new(header, raw, password) else {
                 return Ok(None);
             };
@@ -382,7 +386,12 @@ impl Checked {
             0 => Decoder::Stored(password.wrap(raw.reader())),
             1..=3 => {
                 let method = CompressionMethod::Lh6;
-                Decoder::Lzh(Box::new(Lzh::new(raw.clone(), password, method, header.size)))
+                Decoder::Lzh(Box::new(Lzh::new(
+                    raw.clone(),
+                    password,
+                    method,
+                    header.size,
+                )))
             }
             4 => {
                 let reader = password.wrap(raw.reader());
@@ -425,7 +434,9 @@ impl Read for Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expand::testing::{Recorder, assert_holds, expand_with, said, tool, tree, withstand};
+    use crate::expand::testing::{
+        Recorder, assert_holds, expand_with, said, tool, tree, withstand,
+    };
 
     fn run(bytes: &[u8]) -> Recorder {
         expand_with(&Arj, bytes, b"x.arj", &["wrong", "secret"])
@@ -453,7 +464,11 @@ mod tests {
     fn entry(flags: u8, method: u8, name: &str, content: &[u8]) -> Vec<u8> {
         let size = u32::try_from(content.len()).unwrap();
         let sum = crc32fast::hash(content);
-        [&header(0, flags, method, [size, size], sum, name)[..], content].concat()
+        [
+            &header(0, flags, method, [size, size], sum, name)[..],
+            content,
+        ]
+        .concat()
     }
 
     const END: &[u8] = &[0x60, 0xea, 0, 0];
@@ -471,7 +486,12 @@ mod tests {
             END.to_vec(),
         ];
         let got = run(&parts.concat());
-        let reasons = ["unsupported/arj-method", "unsupported/arj-split", "encrypted", "corrupt"];
+        let reasons = [
+            "unsupported/arj-method",
+            "unsupported/arj-split",
+            "encrypted",
+            "corrupt",
+        ];
         assert_eq!(got.reasons(), reasons);
         assert_eq!(got.names(), ["a", "part", "huge"]);
     }
@@ -483,9 +503,15 @@ mod tests {
         assert_eq!(run(&whole[..whole.len() - 4]).reasons(), ["corrupt"]);
         assert_eq!(run(&[&whole[..], &[0; 100]].concat()).gaps, []);
         let got = run(&[&whole[..], b"junk"].concat());
-        assert_eq!(got.gaps, [said(None, "corrupt", "4 bytes after the archive")]);
+        assert_eq!(
+            got.gaps,
+            [said(None, "corrupt", "4 bytes after the archive")]
+        );
         let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
-        assert_eq!(run(&[&whole[..], &zip].concat()).names(), ["a", "(behind the end)"]);
+        assert_eq!(
+            run(&[&whole[..], &zip].concat()).names(),
+            ["a", "(behind the end)"]
+        );
         assert!(run(b"\x60\xea").unlike);
     }
 
@@ -493,9 +519,18 @@ mod tests {
     fn behind_a_damaged_header_the_next_one_is_found() {
         let mut bad = entry(0, 0, "b", b"lost");
         bad[20] ^= 1;
-        let parts = [main(), entry(0, 0, "a", b"1"), bad, entry(0, 0, "c", b"3"), END.to_vec()];
+        let parts = [
+            main(),
+            entry(0, 0, "a", b"1"),
+            bad,
+            entry(0, 0, "c", b"3"),
+            END.to_vec(),
+        ];
         let got = run(&parts.concat());
-        assert_eq!((got.names(), got.reasons()), (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"]));
+        assert_eq!(
+            (got.names(), got.reasons()),
+            (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"])
+        );
     }
 
     #[test]

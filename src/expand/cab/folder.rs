@@ -100,6 +100,11 @@ impl Folder {
         self.position
     }
 
+    /// What is damaged about a block of which all was given that a file wants.
+    pub(super) fn failure(&mut self) -> Option<io::Error> {
+        self.failed.take()
+    }
+
     /// All blocks were given.
     pub(super) fn is_at_its_end(&self) -> bool {
         self.left == 0 && self.used == self.block.len()
@@ -161,7 +166,10 @@ fn decode(decoder: &mut Decoder, data: &[u8], size: usize, out: &mut Vec<u8>) ->
         }
     }
     if out.len() < size {
-        return Err(damaged(format!("a block of {} bytes instead of {size}", out.len())));
+        return Err(damaged(format!(
+            "a block of {} bytes instead of {size}",
+            out.len()
+        )));
     }
     Ok(())
 }
@@ -231,7 +239,9 @@ impl Read for Folder {
 fn checksum(data: &[u8], head: &[u8]) -> u32 {
     let part = |bytes: &[u8]| {
         let (words, rest) = bytes.as_chunks::<4>();
-        let sum = words.iter().fold(0, |sum, word| sum ^ u32::from_le_bytes(*word));
+        let sum = words
+            .iter()
+            .fold(0, |sum, word| sum ^ u32::from_le_bytes(*word));
         sum ^ rest.iter().fold(0, |sum, byte| sum << 8 | u32::from(*byte))
     };
     part(data) ^ part(head.get(4..8).unwrap_or_default())

@@ -180,7 +180,10 @@ impl<'a> Cabinet<'a> {
         let (number, split) = match file.folder {
             // Begun in the cabinet before (and perhaps going on in the next), or going on in the next.
             0xfffd | 0xffff => (0, Some("begins in another part")),
-            0xfffe => (self.folders.wrapping_sub(1), Some("goes on in another part")),
+            0xfffe => (
+                self.folders.wrapping_sub(1),
+                Some("goes on in another part"),
+            ),
             number => (number, None),
         };
         if let Some(split) = split {
@@ -244,9 +247,13 @@ impl<'a> Cabinet<'a> {
 
     /// Says what of a folder is in no file, once all its files were given.
     fn close(&self, open: Option<Open>, children: &mut dyn Children) -> Result<(), Halt> {
-        let Some(open) = open.filter(|open| open.broken.is_none()) else {
+        let Some(mut open) = open.filter(|open| open.broken.is_none()) else {
             return Ok(());
         };
+        if let Some(error) = open.folder.failure() {
+            let detail = format!("the last block of folder {}: {error}", open.number);
+            children.gap(None, Reason::Corrupt, detail)?;
+        }
         let continues = self.flags & HAS_NEXT != 0 && open.number + 1 == self.folders;
         if open.folder.is_at_its_end() || continues {
             return Ok(());
@@ -332,7 +339,9 @@ struct Piece<'a> {
 
 impl Read for Piece<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let most = out.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let most = out
+            .len()
+            .min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let out = out.get_mut(..most).unwrap_or_default();
         if out.is_empty() {
             return Ok(0);

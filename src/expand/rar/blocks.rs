@@ -71,9 +71,9 @@ pub(super) fn layout(object: &Object, family: Family, limit: u64) -> io::Result<
     let mut layout = Layout::default();
     let (first, read): (u64, fn(&[u8]) -> Option<Block>) = match family {
         Family::Old => {
-            layout.end = object.length();
-            layout.ended = true;
-            return Ok(layout);
+            let head = object.bytes_at(4, 2)?;
+            let size = Reader::new(&head).u16_le().unwrap_or_default();
+            (size.max(7).into(), old)
         }
         Family::Four => (7, four),
         Family::Five => (8, five),
@@ -102,6 +102,20 @@ pub(super) fn layout(object: &Object, family: Family, limit: u64) -> io::Result<
         }
     }
     Ok(layout)
+}
+
+/// Before RAR 1.5: sizes, packed and not, a checksum, and the size of the header.
+fn old(head: &[u8]) -> Option<Block> {
+    let mut reader = Reader::new(head);
+    let data = reader.u32_le()?;
+    reader.take(6)?;
+    let size = reader.u16_le().filter(|size| *size >= 21)?;
+    Some(Block {
+        kind: 0,
+        flags: 0,
+        length: u64::from(size).saturating_add(data.into()),
+        rounds: 0,
+    })
 }
 
 /// RAR 1.5 to 4: checksum, type, flags, size, and perhaps a size of data behind it.

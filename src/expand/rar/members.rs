@@ -150,7 +150,9 @@ pub(super) fn unknown_blocks(archive: &Archive, children: &mut dyn Children) -> 
         Archive::Rar50Plus(archive) => {
             for block in &archive.blocks {
                 match block {
-                    rar50::Block::Unknown(block) if block.data_size.is_some_and(|size| size > 0) => {
+                    rar50::Block::Unknown(block)
+                        if block.data_size.is_some_and(|size| size > 0) =>
+                    {
                         say(format!("block of type {}", block.header_type))?;
                     }
                     rar50::Block::Service(file) => {
@@ -177,7 +179,7 @@ pub(super) fn newest(archive: &Archive) -> u8 {
     versions.max().unwrap_or_default()
 }
 
-fn is_solid(archive: &Archive) -> bool {
+pub(super) fn is_solid(archive: &Archive) -> bool {
     let main = match archive {
         Archive::Rar13(archive) => archive.main.is_solid(),
         Archive::Rar15To40(archive) => archive.main.is_solid(),
@@ -274,11 +276,23 @@ impl<'a> Members<'a> {
             };
             children.gap(Some(&name), reason, detail.to_owned())?;
         }
-        if meta.is_split_before {
-            if meta.is_stored && !meta.is_encrypted {
-                let stored = self.opened.object.slice(packed(reference), meta.packed_size);
-                children.child(&name, Content::Object(stored))?;
+        let is_split = meta.is_split_before || meta.is_split_after;
+        let start = packed(reference);
+        let is_cut = start.saturating_add(meta.packed_size) > self.opened.object.length();
+        if meta.is_stored && !meta.is_encrypted && (is_split || is_cut) {
+            let stored = self.opened.object.slice(start, meta.packed_size);
+            children.child(&name, Content::Object(stored.clone()))?;
+            if is_cut {
+                let detail = format!(
+                    "{} of {} bytes are there",
+                    stored.length(),
+                    meta.packed_size
+                );
+                children.gap(Some(&name), Reason::Corrupt, detail)?;
             }
+            return Ok(Class::Lost);
+        }
+        if meta.is_split_before {
             return Ok(Class::Lost);
         }
         if let Some(dictionary) = dictionary(reference)
@@ -308,7 +322,9 @@ impl<'a> Members<'a> {
         wanted: &(dyn Fn(Class) -> bool + Sync),
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
-        let setting = self.opened.setting(archive, password.or(self.headers.password));
+        let setting = self
+            .opened
+            .setting(archive, password.or(self.headers.password));
         loop {
             let mut next = self.classes.clone();
             let mut failed = false;
@@ -439,7 +455,12 @@ impl<'a> Members<'a> {
                 *class = Class::Open;
             }
         }
-        self.pass(archive, Some(password), &|class| class == Class::Open, children)
+        self.pass(
+            archive,
+            Some(password),
+            &|class| class == Class::Open,
+            children,
+        )
     }
 
     /// Says what was not given.

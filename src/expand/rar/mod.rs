@@ -9,6 +9,7 @@
 mod blocks;
 mod members;
 mod pass;
+mod tail;
 
 use std::io;
 
@@ -229,12 +230,12 @@ impl<'a> Opened<'a> {
 
     fn comment(&self, headers: &Headers<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let setting = self.setting(&headers.archive, headers.password);
-        let options = setting.options().with_max_member_output_bytes(COMMENT_LIMIT);
+        let options = setting
+            .options()
+            .with_max_member_output_bytes(COMMENT_LIMIT);
         match headers.archive.comment_with_options(options) {
             Ok(None) => Ok(()),
-            Ok(Some(comment)) => {
-                children.child(COMMENT, Content::Stream(&mut comment.as_slice()))
-            }
+            Ok(Some(comment)) => children.child(COMMENT, Content::Stream(&mut comment.as_slice())),
             Err(error) => match Failure::of(&error) {
                 Failure::Io(error) => Err(error.into()),
                 Failure::Said(reason, detail) => children.gap(Some(COMMENT), reason, detail),

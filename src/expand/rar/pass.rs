@@ -12,10 +12,11 @@ use std::thread;
 use std::time::Duration;
 
 use rars::{
-    Archive, ArchiveMember, ArchiveReadOptions, Error, ErrorKind, ExtractionDecision,
-    ExtractionErrorAction, ReadCancellation,
+    Archive, ArchiveMember, ArchiveMemberDetail, ArchiveReadOptions, Error, ErrorKind,
+    ExtractionDecision, ExtractionErrorAction, ReadCancellation,
 };
 
+use super::tail;
 use crate::event::{Limit, Reason};
 use crate::expand::{Children, Content, Halt};
 use crate::object::Object;
@@ -127,7 +128,10 @@ pub(super) fn run(
             })?;
         let mut output = Output {
             receiver,
-            object: setting.object,
+            setting,
+            index: 0,
+            given: 0,
+            tails: tail::MOST,
             rest: Vec::new(),
             used: 0,
             next: None,
@@ -201,7 +205,16 @@ fn produce(
 
 /// The name as the tools show it.
 pub(super) fn name(member: &ArchiveMember) -> Vec<u8> {
-    (member.decoded_name(None)).map_or_else(|_| member.meta.name.clone(), |name| name.into_owned())
+    const UNIX: u64 = 3;
+    let name = member.decoded_name(None);
+    let mut name = name.map_or_else(|_| member.meta.name.clone(), |name| name.into_owned());
+    let new = matches!(member.detail, ArchiveMemberDetail::Rar50Plus { .. });
+    if !new && member.meta.host_os != Some(UNIX) {
+        for byte in name.iter_mut().filter(|byte| **byte == b'\\') {
+            *byte = b'/';
+        }
+    }
+    name
 }
 
 /// Where decoded bytes are gathered.
@@ -246,7 +259,12 @@ impl Write for Handle {
 /// The side of the one who matches.
 struct Output<'a> {
     receiver: Receiver<Message>,
-    object: &'a Object,
+    setting: Setting<'a>,
+    /// The member at hand, and the bytes that came out of it.
+    index: usize,
+    given: u64,
+    /// Members whose end is still looked for when they are damaged.
+    tails: u32,
     rest: Vec<u8>,
     used: usize,
     /// A message that belongs to no member's content.
@@ -264,6 +282,8 @@ impl Output<'_> {
         loop {
             match self.message()? {
                 Message::Begin(index, name) => {
+                    self.index = index;
+                    self.given = 0;
                     let given = wish(index) == Wish::Give;
                     self.member(&name, given, children)?;
                     let failed = self.failure.take();
@@ -291,29 +311,37 @@ impl Output<'_> {
         given: bool,
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
-        let first = self.message()?;
-        match first {
-            Message::Failed(failure) => {
-                self.failure = Some(failure);
-                return Ok(());
-            }
-            Message::Data(block) => {
-                self.rest = block;
-                self.used = 0;
-            }
-            message => self.next = Some(message),
-        }
-        if given {
+        self.take(given)?;
+        let nothing = self.failure.is_some() && self.rest.is_empty();
+        if given && !nothing {
             let mut content = MemberContent(self);
             children.child(name, Content::Stream(&mut content))?;
         }
         // Up to the end, for whoever did not read that far.
         while self.next.is_none() && self.failure.is_none() {
-            match self.message()? {
-                Message::Data(_) => {}
-                Message::Failed(failure) => self.failure = Some(failure),
-                message => self.next = Some(message),
+            self.take(false)?;
+        }
+        self.rest.clear();
+        Ok(())
+    }
+
+    /// Takes the next message that may belong to a member.
+    fn take(&mut self, given: bool) -> io::Result<()> {
+        self.rest.clear();
+        self.used = 0;
+        match self.message()? {
+            Message::Data(block) => {
+                self.given = self.given.saturating_add(block.len() as u64);
+                self.rest = block;
             }
+            Message::Failed(failure) => {
+                if given && self.tails > 0 && matches!(failure, Failure::Said(Reason::Corrupt, _)) {
+                    self.tails -= 1;
+                    self.rest = tail::of(self.setting, self.index, self.given);
+                }
+                self.failure = Some(failure);
+            }
+            message => self.next = Some(message),
         }
         Ok(())
     }
@@ -326,7 +354,7 @@ impl Output<'_> {
             match self.receiver.recv_timeout(PATIENCE) {
                 Ok(message) => return Ok(message),
                 // An object says when its time is over, whatever is read of it.
-                Err(RecvTimeoutError::Timeout) => drop(self.object.read_at(&mut [], 0)?),
+                Err(RecvTimeoutError::Timeout) => drop(self.setting.object.read_at(&mut [], 0)?),
                 Err(RecvTimeoutError::Disconnected) => return Ok(Message::Over(false)),
             }
         }
@@ -352,14 +380,7 @@ impl Read for MemberContent<'_, '_> {
             if output.next.is_some() || output.failure.is_some() {
                 return Ok(0);
             }
-            match output.message()? {
-                Message::Data(block) => {
-                    output.rest = block;
-                    output.used = 0;
-                }
-                Message::Failed(failure) => output.failure = Some(failure),
-                message => output.next = Some(message),
-            }
+            output.take(true)?;
         }
     }
 }
