@@ -21,6 +21,7 @@
 )]
 
 pub mod access;
+pub mod beside;
 pub mod bytes;
 pub mod frame;
 pub mod glob;

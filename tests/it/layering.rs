@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 /// Each module and what it may use, in the order of the arrows.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
+    ("beside", &[]),
     ("bytes", &[]),
     ("frame", &[]),
     ("glob", &[]),
@@ -18,7 +19,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
-    ("expand", &["bytes", "event", "kind", "object", "path"]),
+    (
+        "expand",
+        &["beside", "bytes", "event", "kind", "object", "path"],
+    ),
     ("executable", &["object"]),
     ("filetype", &["bytes", "expand", "kind", "object"]),
     ("budget", &["event"]),

@@ -5,13 +5,11 @@ fn run(bytes: &[u8]) -> Recorder {
     expand(&Cab, bytes, b"x.cab")
 }
 
+/// A file's entry: name, start, size, folder.
+type Listed<'a> = (&'a str, u32, u32, u16);
+
 /// A stored cabinet of one folder with these blocks, and files as (name, start, size, folder).
-fn cabinet(
-    flags: u16,
-    method: u16,
-    blocks: &[(&[u8], u16)],
-    files: &[(&str, u32, u32, u16)],
-) -> Vec<u8> {
+fn cabinet(flags: u16, method: u16, blocks: &[(&[u8], u16)], files: &[Listed]) -> Vec<u8> {
     let mut list = Vec::new();
     for (name, start, size, folder) in files {
         list.extend_from_slice(&size.to_le_bytes());
@@ -79,7 +77,7 @@ fn files_are_pieces_of_a_folder() {
 #[test]
 fn what_is_not_decoded_is_said() {
     let block: &[(&[u8], u16)] = &[(b"onetwo", 6)];
-    let rows: [(u16, u16, &[(&str, u32, u32, u16)], &[&str]); 11] = [
+    let rows: [(u16, u16, &[Listed], &[&str]); 11] = [
         (0, 2, &[("a", 0, 6, 0)], &["unsupported/CAB-method"]),
         (0, 9, &[("a", 0, 6, 0)], &["unsupported/CAB-method"]),
         (0, 0, &[("a", 0, 6, 7)], &["corrupt"]),
@@ -144,6 +142,22 @@ fn what_gcab_makes_is_read() {
     }
 }
 
+/// From the tests of the crate cab (MIT licence); Microsoft's own program made it.
+static LZX: &[u8] = include_bytes!("../../../fuzz/corpus/content/cab-lzx");
+
+#[test]
+fn lzx_is_read() {
+    let got = run(LZX);
+    assert_eq!(got.gaps, []);
+    assert_eq!(got.names(), ["hi.txt", "bye.txt"]);
+    assert_eq!(got.children[1].1, b"See you later!\r\n");
+    let mut changed = LZX.to_vec();
+    let sum = LZX.len() - 60;
+    changed[sum] ^= 1;
+    assert!(run(&changed).complained());
+    assert_eq!(withstand(&Cab, LZX, b"x.cab"), [0; 0]);
+}
+
 #[test]
 fn no_damage_panics() {
     let Some(folder) = tool("gcab") else { return };
@@ -152,6 +166,5 @@ fn no_damage_panics() {
     folder.run("gcab", &["-c", "--zip", "out.cab", "some", "more"]);
     let sample = folder.read("out.cab");
     assert!(!run(&sample).complained());
-    // What is left is a cabinet without its blocks, of which none is used by a file of no bytes.
     assert_eq!(withstand(&Cab, &sample, b"x.cab"), [0; 0]);
 }

@@ -66,10 +66,13 @@ struct Block {
     rounds: u8,
 }
 
+/// Reads the start of a block.
+type ReadBlock = fn(&[u8]) -> Option<Block>;
+
 /// Goes from block to block.
 pub(super) fn layout(object: &Object, family: Family, limit: u64) -> io::Result<Layout> {
     let mut layout = Layout::default();
-    let (first, read): (u64, fn(&[u8]) -> Option<Block>) = match family {
+    let (first, read): (u64, ReadBlock) = match family {
         Family::Old => {
             let head = object.bytes_at(4, 2)?;
             let size = Reader::new(&head).u16_le().unwrap_or_default();

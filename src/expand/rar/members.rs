@@ -170,13 +170,17 @@ pub(super) fn unknown_blocks(archive: &Archive, children: &mut dyn Children) -> 
     Ok(())
 }
 
-/// The newest version that a member asks for.
-pub(super) fn newest(archive: &Archive) -> u8 {
-    let versions = archive.member_refs().map(|member| match member {
-        ArchiveMemberRef::Rar15To40(file) => file.unp_ver,
-        _ => 0,
+/// The newest version that a block of RAR 1.5 to 4 asks for; of an archive with none of them, nothing is known.
+pub(super) fn newest(archive: &Archive) -> Option<u8> {
+    let Archive::Rar15To40(archive) = archive else {
+        return None;
+    };
+    let versions = archive.blocks.iter().filter_map(|block| match block {
+        rar15_40::Block::File(file) => Some(file.unp_ver),
+        rar15_40::Block::NewSub(sub) => Some(sub.file.unp_ver),
+        _ => None,
     });
-    versions.max().unwrap_or_default()
+    versions.max()
 }
 
 pub(super) fn is_solid(archive: &Archive) -> bool {

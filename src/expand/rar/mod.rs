@@ -151,9 +151,13 @@ impl<'a> Opened<'a> {
 
     /// Archives of RAR before 3.0 just end.
     fn needs_an_end(&self, headers: &Headers<'_>) -> bool {
-        self.family == Family::Five
-            || self.layout.end != self.object.length()
-            || members::newest(&headers.archive) >= 29
+        let newest = members::newest(&headers.archive);
+        self.layout.end != self.object.length()
+            || match self.family {
+                Family::Old => headers.archive.member_refs().next().is_none(),
+                Family::Four => newest.is_none_or(|version| version >= 29),
+                Family::Five => true,
+            }
     }
 
     /// Nothing for headers that no password opens.

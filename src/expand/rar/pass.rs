@@ -1,14 +1,13 @@
 //! One pass of the decoder over an archive.
 //!
-//! The crate hands out what it decodes and has no way to be asked for it, so it works in a thread of its own, a few
-//! blocks ahead of the one who matches.
+//! The crate hands out what it decodes and has no way to be asked for it, so it works beside the one who matches, a few
+//! blocks ahead.
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read, Write};
 use std::rc::Rc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
 use rars::{
@@ -17,6 +16,7 @@ use rars::{
 };
 
 use super::tail;
+use crate::beside;
 use crate::event::{Limit, Reason};
 use crate::expand::{Children, Content, Halt};
 use crate::object::Object;
@@ -29,9 +29,6 @@ const AHEAD: usize = 4;
 
 /// How long the decoder may work without giving anything, until it is looked whether the time is over.
 const PATIENCE: Duration = Duration::from_millis(50);
-
-/// The stack of the decoder.
-const STACK: usize = 8 << 20;
 
 /// What is done with a member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,16 +113,12 @@ pub(super) fn run(
     done: &mut Done<'_>,
     children: &mut dyn Children,
 ) -> Result<bool, Halt> {
-    let (sender, receiver) = sync_channel(AHEAD);
     let token = ReadCancellation::new();
-    thread::scope(|scope| {
-        let decoder = thread::Builder::new()
-            .name("rar".to_owned())
-            .stack_size(STACK)
-            .spawn_scoped(scope, {
-                let token = token.clone();
-                move || produce(setting, wish, &token, sender)
-            })?;
+    let decoder = {
+        let token = token.clone();
+        move |sender| produce(setting, wish, &token, sender)
+    };
+    beside::run(AHEAD, decoder, |receiver| {
         let mut output = Output {
             receiver,
             setting,
@@ -139,12 +132,8 @@ pub(super) fn run(
         };
         let result = output.deliver(wish, done, children);
         token.cancel();
-        drop(output);
-        if let Err(panic) = decoder.join() {
-            std::panic::resume_unwind(panic);
-        }
         result
-    })
+    })?
 }
 
 /// The side of the thread.

@@ -162,6 +162,7 @@ static MAGICS: &[Magic] = &[
     ),
     magic(0, b"%PDF-", "pdf"),
     checked(0, b"\x5d\0\0", "lzma", checks::lzma),
+    ranked(Rank::Behind, structure("RAR", checks::rar_at_the_end)),
     ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),
     ranked(Rank::Alone, magic(32_769, b"CD001", "iso")),
     ranked(Rank::Alone, structure("dmg", checks::dmg)),
