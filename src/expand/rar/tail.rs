@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, Write};
+use std::ops::Range;
 use std::rc::Rc;
 
 use rars::{Archive, ArchiveMember, ArchiveMemberRef, ExtractionDecision, rar15_40, rar50};
@@ -39,7 +40,7 @@ pub(super) fn of(setting: Setting<'_>, index: usize, given: u64) -> Vec<u8> {
     let (mut good, mut bad) = (given, size.min(given.saturating_add(STEP)));
     while bad - good > 1 {
         let middle = good + (bad - good) / 2;
-        shorten(&mut archive, index, middle);
+        shorten(&mut archive, index, middle, setting.object.length());
         let bytes = attempt(&archive, setting, index, given, solid);
         if given.saturating_add(bytes.len() as u64) >= middle {
             best = bytes;
@@ -60,12 +61,15 @@ fn size(member: ArchiveMemberRef<'_>) -> u64 {
     }
 }
 
-/// Says of a member that it is shorter.
-fn shorten(archive: &mut Archive, index: usize, size: u64) {
+/// Says of a member that it is shorter, and that its data end where the file does: some decoders read all of them first.
+fn shorten(archive: &mut Archive, index: usize, size: u64, length: u64) {
+    let length = usize::try_from(length).unwrap_or(usize::MAX);
+    let clip = |range: &mut Range<usize>| range.end = range.end.min(length).max(range.start);
     match archive {
         Archive::Rar13(archive) => {
             if let Some(entry) = archive.entries.get_mut(index) {
                 entry.header.unp_size = u32::try_from(size).unwrap_or(u32::MAX);
+                clip(&mut entry.packed_range);
             }
         }
         Archive::Rar15To40(archive) => {
@@ -75,6 +79,8 @@ fn shorten(archive: &mut Archive, index: usize, size: u64) {
             });
             if let Some(file) = files.nth(index) {
                 file.unp_size = size;
+                clip(&mut file.packed_range);
+                file.pack_size = file.packed_range.len() as u64;
             }
         }
         Archive::Rar50Plus(archive) => {
@@ -84,6 +90,8 @@ fn shorten(archive: &mut Archive, index: usize, size: u64) {
             });
             if let Some(file) = files.nth(index) {
                 file.unpacked_size = size;
+                clip(&mut file.block.data_range);
+                file.block.data_size = Some(file.block.data_range.len() as u64);
             }
         }
         _ => {}
