@@ -22,6 +22,7 @@
 
 pub mod abandon;
 pub mod access;
+pub mod beside;
 pub mod bytes;
 pub mod frame;
 pub mod glob;

@@ -200,7 +200,7 @@ impl Settings {
         let opened = compiled
             .map_err(E::from)
             .and_then(|report| is_good(&report))
-            .and_then(|()| Ok(opened(&slot)?));
+            .and_then(|()| Ok(opened(&slot, gently)?));
         match (opened, slot) {
             (Ok(opened), Slot::Memory(_)) => Ok(Made { opened, new: None }),
             (Ok(opened), Slot::Disk(new)) => Ok(Made {
@@ -216,31 +216,23 @@ impl Settings {
     }
 }
 
-/// Opens what was compiled, when nobody can write it any more.
-fn opened(slot: &Slot<'_>) -> Result<Opened, LoadError> {
+/// Opens what was compiled, when nobody can write it any more. Beside another database it is not mapped from disk first: for
+/// a moment there would be three of them in memory.
+fn opened(slot: &Slot<'_>, beside: bool) -> Result<Opened, LoadError> {
     let frozen = match slot {
         Slot::Memory(file) => seal(file).and_then(|()| file.try_clone()),
+        Slot::Disk(new) if beside => new.freeze().and_then(|file| sealed_copy(&file)),
         Slot::Disk(new) => new.freeze(),
     };
     let frozen = frozen.map_err(|error| LoadError::DataFile(error.to_string()))?;
-    open(frozen, matches!(slot, Slot::Memory(_))).map_err(LoadError::Compile)
-}
-
-/// The same database out of memory that nobody can change.
-///
-/// # Errors
-/// The system's, and an image that has changed meanwhile.
-pub(super) fn sealed(opened: Opened) -> Result<Opened, LoadError> {
-    match opened.is_sealed {
-        true => Ok(opened),
-        false => sealed_from(&opened.file),
-    }
+    let is_sealed = beside || matches!(slot, Slot::Memory(_));
+    open(frozen, is_sealed).map_err(LoadError::Compile)
 }
 
 /// The database of an image, out of a copy in memory that nobody can change.
 ///
 /// # Errors
-/// As [`sealed`].
+/// The system's, and an image that has changed meanwhile.
 pub(super) fn sealed_from(image: &File) -> Result<Opened, LoadError> {
     let copy = sealed_copy(image).map_err(|error| LoadError::DataFile(error.to_string()))?;
     open(copy, true).map_err(LoadError::DataFile)

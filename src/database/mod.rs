@@ -38,7 +38,7 @@ pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
 pub use error::{LoadError, Refused};
 pub use generation::Generation;
 use include::Included;
-use making::{Existing, Opened, existing, misfit, sealed, sealed_from};
+use making::{Existing, Opened, existing, misfit, sealed_from};
 pub use making::{Settings, attach};
 use place::DataFile;
 use report::Report;
@@ -197,7 +197,7 @@ impl Live {
             None => None,
         };
         let made = self.settings.make(new, &listing, true, is_good)?;
-        let opened = sealed(made.publish(true)?)?;
+        let opened = made.publish(true)?;
         let previous = kept(&current);
         // Not held any longer than by those who scan with it.
         drop(current);

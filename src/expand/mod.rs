@@ -6,10 +6,19 @@
 
 use std::io::{self, Read};
 
+mod ar;
+mod arj;
+mod cab;
+mod cpio;
 mod gzip;
 mod inflate;
+mod lha;
+mod lzh;
 mod number;
+mod rar;
 mod recognise;
+mod rpm;
+mod sevenz;
 mod stream;
 mod tar;
 #[cfg(test)]
@@ -100,7 +109,15 @@ pub struct Container<'a> {
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
 pub static EXPANDERS: &[&dyn Expander] = &[
+    &ar::Ar,
+    &arj::Arj,
+    &cab::Cab,
+    &cpio::Cpio,
     &gzip::Gzip,
+    &lha::Lha,
+    &rar::Rar,
+    &rpm::Rpm,
+    &sevenz::SevenZ,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,

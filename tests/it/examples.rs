@@ -86,11 +86,7 @@ fn a_daemon_scans_by_name() {
     let clean = write(folder.path(), "clean", b"hello");
     let odd = write(folder.path(), " \"odd\" \\name\n ", b"hello");
     let infected = write(folder.path(), "infected", &eicar());
-    let closed = write(
-        folder.path(),
-        "closed.rar",
-        b"Rar!\x1a\x07\x01\x00and so on",
-    );
+    let closed = write(folder.path(), "closed.ace", b"1234567**ACE**and so on");
     let missing = folder.path().join("missing");
     let rows: &[(&[&Path], i32, &[&str])] = &[
         (&[&clean], 0, &["clean\": clean"]),
@@ -100,7 +96,7 @@ fn a_daemon_scans_by_name() {
         (
             &[&closed],
             2,
-            &["NOT KNOWN TO BE CLEAN: ENOTSUP", "unsupported/RAR"],
+            &["NOT KNOWN TO BE CLEAN: ENOTSUP", "unsupported/ace"],
         ),
         (
             &[&clean, &missing, &clean],
@@ -108,7 +104,7 @@ fn a_daemon_scans_by_name() {
             &["clean\": clean", "ENOENT"],
         ),
         (&[&missing, &infected, &clean], 23, &["EICAR", "ENOENT"]),
-        (&[folder.path()], 23, &["EICAR", "unsupported/RAR"]),
+        (&[folder.path()], 23, &["EICAR", "unsupported/ace"]),
         (&vec![clean.as_path(); 100], 0, &["clean\": clean"]),
     ];
     for client in clients() {
@@ -130,11 +126,7 @@ fn a_daemon_scans_what_it_is_sent() {
     let empty = write(folder.path(), "empty", b"");
     let odd = write(folder.path(), " \"odd\" \\name\n ", b"hello");
     let infected = write(folder.path(), "infected", &eicar());
-    let closed = write(
-        folder.path(),
-        "closed.rar",
-        b"Rar!\x1a\x07\x01\x00and so on",
-    );
+    let closed = write(folder.path(), "closed.ace", b"1234567**ACE**and so on");
     let missing = folder.path().join("missing");
     let rows: &[(&[&Path], i32, &[&str])] = &[
         (&[&clean], 0, &["clean\": clean"]),
@@ -146,7 +138,7 @@ fn a_daemon_scans_what_it_is_sent() {
         (
             &[&closed],
             2,
-            &["NOT KNOWN TO BE CLEAN: ENOTSUP", "unsupported/RAR"],
+            &["NOT KNOWN TO BE CLEAN: ENOTSUP", "unsupported/ace"],
         ),
         (&[&missing, &infected, &clean], 23, &["EICAR", "missing"]),
         (&vec![clean.as_path(); 40], 0, &["clean\": clean"]),

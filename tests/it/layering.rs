@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const ALLOWED: &[(&str, &[&str])] = &[
     ("abandon", &[]),
     ("access", &[]),
+    ("beside", &[]),
     ("bytes", &[]),
     ("frame", &[]),
     ("glob", &[]),
@@ -19,7 +20,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
-    ("expand", &["bytes", "event", "kind", "object", "path"]),
+    (
+        "expand",
+        &["beside", "bytes", "event", "kind", "object", "path"],
+    ),
     ("executable", &["object"]),
     ("filetype", &["bytes", "expand", "kind", "object"]),
     ("budget", &["event"]),

@@ -86,7 +86,7 @@ fn options() -> BoxedStrategy<Vec<u8>> {
         1 => one_of(&[" EXCLUDE", " EXCLUDE relative", " Exclude [", " EXCLUDE \"relative\""]),
         1 => Just([&b" EXCLUDE *"[..], &[b'a'; 1030]].concat()),
         4 => one_of(&[
-            " EXPAND", " EXPAND *", " EXPAND zip", " EXPAND gz", " EXPAND GZIP", " expand Tar", " EXPAND RAR",
+            " EXPAND", " EXPAND *", " EXPAND zip", " EXPAND gz", " EXPAND GZIP", " expand Tar", " EXPAND ACE",
             " EXPAND html", " EXPAND nonsense", " EXPAND zip gz", " EXPAND gz  ",
         ]),
         2 => one_of(&[

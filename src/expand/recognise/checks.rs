@@ -262,6 +262,22 @@ pub(super) fn zip_at_the_end(probe: &Probe) -> bool {
     zip::may_end(&probe.tail, probe.length)
 }
 
+/// A program with the block behind it that ends an archive of RAR 3 or 5: one that unpacks itself.
+pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
+    const ENDS: [&[u8]; 2] = [
+        b"\xc4\x3d\x7b\x00\x40\x07\x00",
+        b"\x1d\x77\x56\x51\x03\x05\x04\x00",
+    ];
+    let is_program = [&b"MZ"[..], b"\x7fELF"]
+        .iter()
+        .any(|magic| probe.head.starts_with(magic));
+    let ends = || {
+        ENDS.iter()
+            .any(|end| memchr::memmem::find(&probe.tail, end).is_some())
+    };
+    is_program && ends()
+}
+
 /// Readers take a header anywhere in the first 1,024 bytes; with a version behind it, it is not just a text about PDF.
 pub(super) fn pdf(probe: &Probe) -> bool {
     let head = probe.head.get(..1024).unwrap_or(&probe.head);

@@ -113,9 +113,19 @@ fn every_row_of_the_table_is_met() {
         ("Z", b"\x1f\x9d\x90\x61\xc4".to_vec()),
         ("RAR", b"Rar!\x1a\x07\0..".to_vec()),
         ("RAR", b"Rar!\x1a\x07\x01\0..".to_vec()),
+        (
+            "RAR",
+            [
+                &b"MZ"[..],
+                &[0x90; 100],
+                b"\x1d\x77\x56\x51\x03\x05\x04\x00",
+            ]
+            .concat(),
+        ),
         ("7z", b"7z\xbc\xaf\x27\x1c\0\x04".to_vec()),
         ("CAB", b"MSCF\0\0\0\0....".to_vec()),
         ("ar", b"!<arch>\ndebian-binary".to_vec()),
+        ("ar", b"!<thin>\n//".to_vec()),
         ("cpio", [&b"070701"[..], &[b'A'; 104]].concat()),
         ("cpio", [&b"070702"[..], &[b'0'; 104]].concat()),
         ("cpio", [&b"070707"[..], &[b'7'; 70]].concat()),

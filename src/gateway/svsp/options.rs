@@ -341,7 +341,7 @@ mod tests {
         use ErrorName::{Einval, Enotsup};
         let rows = [
             ("ENABLE NONSENSE", Einval),
-            ("ENABLE EXPAND RAR", Enotsup),
+            ("ENABLE EXPAND ACE", Enotsup),
             ("ENABLE EXPAND html", Enotsup),
             ("ENABLE EXPAND nonsense", Einval),
             ("DISABLE EXPAND nonsense", Einval),
