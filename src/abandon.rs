@@ -13,11 +13,10 @@ use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use crate::beside::STACK;
+
 /// The most threads that are left behind at the same time.
 const MOST: usize = 16;
-
-/// Stack of such a thread, in bytes: that of a worker.
-const STACK: usize = 16 * 1024 * 1024;
 
 static LEFT_BEHIND: AtomicUsize = AtomicUsize::new(0);
 

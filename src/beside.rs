@@ -7,8 +7,8 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-/// The stack of the work: as much as a worker's own.
-const STACK: usize = 8 << 20;
+/// Stack of a thread that looks at content, in bytes: containers nest in it, and decoders are generous.
+pub const STACK: usize = 16 * 1024 * 1024;
 
 /// Runs `work`, which may be `ahead` messages in front of `take`. When `take` returns, the work finds that nobody listens, and
 /// its end is awaited. A panic of the work is one of the caller.

@@ -20,7 +20,6 @@
     )
 )]
 
-pub mod abandon;
 pub mod access;
 pub mod beside;
 pub mod bytes;
@@ -33,6 +32,7 @@ pub mod pidfile;
 pub mod stop;
 pub mod user;
 
+pub mod abandon;
 pub mod chevron;
 pub mod event;
 pub mod object;

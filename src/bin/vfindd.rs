@@ -5,13 +5,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
-use vfind::database::{COMPILER_ARGUMENT, Live, compiler_main};
+use vfind::database::{COMPILER_ARGUMENT, Live, Unsettled, compiler_main};
 use vfind::pidfile::{self, PidFile};
 use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
@@ -180,10 +180,17 @@ async fn run(
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
     announce(&live);
     let settling = Arc::clone(&live);
-    tokio::task::spawn_blocking(move || {
-        if let Err(why) = settling.settle() {
-            error!("the compiled signatures stay where they are on disk: {why}");
+    let settled = tokio::task::spawn_blocking(move || match settling.settle() {
+        Err(changed @ Unsettled::Changed(_)) => {
+            // No verdict by what somebody has made of it meanwhile.
+            let _ = kill_process(getpid(), rustix::process::Signal::TERM);
+            Err(changed.to_string())
         }
+        Err(Unsettled::Copy(error)) => {
+            warn!("{}", Unsettled::Copy(error));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     });
     let shared = Arc::new(Shared {
         pool,
@@ -204,7 +211,7 @@ async fn run(
     // Waited for, so that the socket is removed.
     updates.shutdown().await;
     end(workers);
-    Ok(())
+    settled.await.map_err(|error| error.to_string())?
 }
 
 /// Lets the workers end, but not for long: one that hangs in hostile content never does. Worker processes end with them.

@@ -26,11 +26,13 @@ pub mod watch;
 
 use std::fmt;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
+use thiserror::Error;
 
 use crate::event::Epoch;
 use crate::signature::Intake;
@@ -38,9 +40,9 @@ pub use compiler::{COMPILER_ARGUMENT, Compiling, compiler_main};
 pub use error::{LoadError, Refused};
 pub use generation::Generation;
 use include::Included;
-use making::{Existing, Opened, existing, misfit, sealed_from};
+use making::{Existing, Opened, existing, misfit, open, sealed_from};
 pub use making::{Settings, attach};
-use place::DataFile;
+use place::{DataFile, sealed_copy};
 use report::Report;
 use sources::{Listing, Snapshot, Source, Stamp};
 pub use status::Status;
@@ -83,6 +85,17 @@ struct State {
 }
 
 type Previous = Result<File, &'static str>;
+
+/// Why the compiled signatures are not yet in memory that nobody can change.
+#[derive(Debug, Error)]
+pub enum Unsettled {
+    /// The system grants no copy.
+    #[error("the compiled signatures stay where they are on disk: {0}")]
+    Copy(io::Error),
+    /// They are not what was opened at the start.
+    #[error("the file of compiled signatures has changed since the start: {0}")]
+    Changed(String),
+}
 
 /// What a reload came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -252,21 +265,22 @@ impl Live {
     /// disk: a start from it does not wait for the copy. Reads a file: not for an async thread.
     ///
     /// # Errors
-    /// For people: the system's reason, or what has become of the file since the start.
-    pub fn settle(&self) -> Result<(), String> {
+    /// The system's reason; then the file stays in use. Or what has become of the file since the start; then it must not.
+    pub fn settle(&self) -> Result<(), Unsettled> {
         let _alone = unpoisoned(&self.turn);
         let current = self.current();
         if current.is_sealed {
             return Ok(());
         }
-        let opened = sealed_from(&current.image).map_err(|error| error.to_string())?;
+        let copy = sealed_copy(&current.image).map_err(Unsettled::Copy)?;
+        let opened = open(copy, true).map_err(Unsettled::Changed)?;
         let listing = Listing {
             unloaded: current.report.unloaded.clone(),
             ..Listing::default()
         };
         let same = Generation::new(current.epoch.number, opened, listing);
         if same.epoch != current.epoch {
-            return Err("the file of compiled signatures is another one now".to_owned());
+            return Err(Unsettled::Changed("it is another one now".to_owned()));
         }
         self.current.store(Arc::new(same));
         for hook in unpoisoned(&self.hooks).iter() {

@@ -420,3 +420,37 @@ fn a_bad_reload_never_replaces_a_good_database() {
     );
     assert_eq!(names(&live), ["a"]);
 }
+
+#[test]
+fn a_start_from_disk_goes_on_from_memory_and_a_changed_file_is_told() {
+    use std::os::unix::fs::{FileExt, PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("data");
+    let start = || {
+        let sources = Sources {
+            builtin: true,
+            ..Sources::default()
+        };
+        let settings = Settings {
+            data_file: Some(path.clone()),
+            ..Settings::from(sources)
+        };
+        Live::start(settings).unwrap()
+    };
+    let live = start();
+    let before = live.current();
+    assert!(!before.is_sealed);
+    live.settle().unwrap();
+    let after = live.current();
+    assert!(after.is_sealed);
+    assert_eq!((&after.epoch, after.length), (&before.epoch, before.length));
+    let expected = found(&before.database, &eicar());
+    assert_eq!(found(&after.database, &eicar()), expected);
+    drop(before);
+    let other = start();
+    fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    let data = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    data.write_all_at(&[0x55; 64], 4096).unwrap();
+    assert!(matches!(other.settle(), Err(Unsettled::Changed(_))));
+    assert_eq!(found(&live.current().database, &eicar()), expected);
+}

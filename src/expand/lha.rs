@@ -9,7 +9,7 @@ use delharc::header::CompressionMethod;
 use delharc::{LhaError, LhaHeader};
 
 use super::lzh::{Lzh, Plain, method};
-use super::{Children, Container, Content, Expander, Halt, behind, damaged, recognise};
+use super::{Children, Container, Content, Expander, Halt, behind, damaged, recognise, trailing};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
 
@@ -87,7 +87,7 @@ impl Archive<'_> {
                 Ok(true)
             }
             Found::End => {
-                self.trailing(children)?;
+                trailing(self.object, self.at.saturating_add(1), children)?;
                 Ok(false)
             }
             Found::Nothing => {
@@ -97,19 +97,6 @@ impl Archive<'_> {
             }
             Found::Damage(detail) => self.lost(&detail, children),
         }
-    }
-
-    /// Says what follows the end, and gives it if it is a container. Zeros are padding.
-    fn trailing(&self, children: &mut dyn Children) -> Result<(), Halt> {
-        let from = self.at.saturating_add(1);
-        let rest = self.object.slice(from, u64::MAX);
-        let head = rest.bytes_at(0, CHUNK)?;
-        if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
-            return Ok(());
-        }
-        let detail = format!("{} bytes after the archive", rest.length());
-        children.gap(None, Reason::Corrupt, detail)?;
-        behind(self.object, from, children)
     }
 
     /// Says that a header is damaged, and looks for the next one by the name of its method.

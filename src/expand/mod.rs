@@ -27,7 +27,7 @@ mod zip;
 
 use crate::event::{NoteKind, Reason};
 use crate::kind::Kind;
-use crate::object::Object;
+use crate::object::{CHUNK, Object};
 
 pub use recognise::recognise;
 
@@ -143,6 +143,18 @@ pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {
 
 /// What the member is called that stands behind the end of a container.
 const BEHIND: &[u8] = b"(behind the end)";
+
+/// Says what follows the end of an archive, and gives it if it is a container. Zeros are padding.
+fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    let rest = object.slice(from, u64::MAX);
+    let head = rest.bytes_at(0, CHUNK)?;
+    if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
+        return Ok(());
+    }
+    let detail = format!("{} bytes after the archive", rest.length());
+    children.gap(None, Reason::Corrupt, detail)?;
+    behind(object, from, children)
+}
 
 /// Gives what begins at `from`, behind the end of the container, if it is a container in its turn: tapes and blocks are
 /// padded with anything, but an archive there is what another reader opens.

@@ -19,6 +19,7 @@ use std::io;
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
+use crate::beside::STACK;
 use crate::database::Live;
 use crate::files::Files;
 use crate::policy::Policy;
@@ -30,9 +31,6 @@ use crate::verdict::{JobId, Report};
 use mailbox::Mailbox;
 use queue::Queue;
 use request::Running;
-
-/// Stack of a thread that scans, in bytes: containers nest in it, and decoders are generous.
-const STACK: usize = 16 * 1024 * 1024;
 
 /// Where the code that looks at content runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

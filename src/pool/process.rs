@@ -19,8 +19,8 @@ use rustix::process::{
     Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 
-use super::STACK;
 use super::message::{FROM_WORKER, FromWorker, TO_WORKER, ToWorker};
+use crate::beside::STACK;
 use crate::database::{Generation, attach};
 use crate::engine::Database;
 use crate::event::{Event, Reason, Sink};

@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 /// Each module and what it may use, in the order of the arrows.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("abandon", &[]),
     ("access", &[]),
     ("beside", &[]),
     ("bytes", &[]),
@@ -17,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("pidfile", &[]),
     ("stop", &[]),
     ("user", &[]),
+    ("abandon", &["beside"]),
     ("chevron", &["path"]),
     ("event", &["path"]),
     ("object", &["stop"]),
@@ -69,8 +69,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "database", "engine", "event", "files", "frame", "path", "policy", "request", "scan",
-            "stop", "verdict",
+            "beside", "database", "engine", "event", "files", "frame", "path", "policy", "request",
+            "scan", "stop", "verdict",
         ],
     ),
     ("gateway", &["event", "kind", "path", "request", "verdict"]),

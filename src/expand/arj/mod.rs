@@ -13,7 +13,7 @@ use delharc::header::CompressionMethod;
 
 use self::fastest::Fastest;
 use super::lzh::{Lzh, Wrap};
-use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage};
+use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage, trailing};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
@@ -187,7 +187,7 @@ impl Archive<'_> {
                 Ok(true)
             }
             Found::End(end) => {
-                self.trailing(end, children)?;
+                trailing(self.object, end, children)?;
                 Ok(false)
             }
             Found::Damage(what) if self.at >= self.object.length() => {
@@ -282,18 +282,6 @@ impl Archive<'_> {
             }
         }
         Ok(None)
-    }
-
-    /// Says what follows the end, and gives it if it is a container. Zeros are padding.
-    fn trailing(&self, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
-        let rest = self.object.slice(from, u64::MAX);
-        let head = rest.bytes_at(0, CHUNK)?;
-        if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
-            return Ok(());
-        }
-        let detail = format!("{} bytes after the archive", rest.length());
-        children.gap(None, Reason::Corrupt, detail)?;
-        behind(self.object, from, children)
     }
 
     /// Says that a header is damaged, and goes on to the next one.

@@ -9,10 +9,10 @@ mod folder;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use self::folder::{Folder, Method};
-use super::{Children, Container, Content, Expander, Halt, behind};
+use super::{Children, Container, Content, Expander, Halt, behind, trailing};
 use crate::bytes::Reader;
 use crate::event::Reason;
-use crate::object::{CHUNK, Object, ObjectReader};
+use crate::object::{Object, ObjectReader};
 
 const MAGIC: &[u8] = b"MSCF\0\0\0\0";
 
@@ -28,9 +28,6 @@ const SIGNED: u16 = 20;
 
 /// The longest name, with its zero.
 const NAME: usize = 257;
-
-/// The name is in UTF-8.
-const UTF: u16 = 0x80;
 
 /// Times that a folder is decoded again, because a file lies before the one that was given. Nothing real does that.
 const AGAIN: u32 = 64;
@@ -262,20 +259,19 @@ impl<'a> Cabinet<'a> {
         children.gap(None, Reason::Corrupt, detail)
     }
 
-    /// Says what follows the cabinet, and gives it if it is a container.
+    /// What follows the cabinet. The signature of a signed one is expected there, but it may not be all.
     fn trailing(&self, children: &mut dyn Children) -> Result<(), Halt> {
-        let known = self.length >= HEADER as u64 && self.length < self.object.length();
-        if !known || self.reserved.header == SIGNED {
+        if self.length < HEADER as u64 {
+            let detail = format!("{} bytes, says the header", self.length);
+            return children.gap(None, Reason::Corrupt, detail);
+        }
+        if self.length >= self.object.length() {
             return Ok(());
         }
-        let rest = self.object.slice(self.length, u64::MAX);
-        let head = rest.bytes_at(0, CHUNK)?;
-        if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
-            return Ok(());
+        match self.reserved.header {
+            SIGNED => behind(self.object, self.length, children),
+            _ => trailing(self.object, self.length, children),
         }
-        let detail = format!("{} bytes after the cabinet", rest.length());
-        children.gap(None, Reason::Corrupt, detail)?;
-        behind(self.object, self.length, children)
     }
 }
 
@@ -379,14 +375,12 @@ fn entry(input: &mut BufReader<ObjectReader>) -> io::Result<Option<File>> {
     let mut reader = Reader::new(&fixed);
     let fields = (|| {
         let (size, start, folder) = (reader.u32_le()?, reader.u32_le()?, reader.u16_le()?);
-        reader.take(4)?;
-        Some((size, start, folder, reader.u16_le()?))
+        Some((size, start, folder))
     })();
-    let (Some((size, start, folder, attributes)), Some(mut name)) = (fields, text(input)?) else {
+    let (Some((size, start, folder)), Some(mut name)) = (fields, text(input)?) else {
         return Ok(None);
     };
     // As Windows has it; in UTF-8 and in the code pages of one byte a backslash is never part of a letter.
-    let _ = attributes & UTF;
     for byte in name.iter_mut().filter(|byte| **byte == b'\\') {
         *byte = b'/';
     }

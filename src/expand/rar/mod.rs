@@ -18,7 +18,7 @@ use rars::{Archive, ArchiveReadOptions, ArchiveReader, ErrorKind};
 use self::blocks::{Family, Layout, MAGIC, Source};
 use self::members::{Members, What};
 use self::pass::{Failure, Setting};
-use super::{Children, Container, Content, Expander, Halt, behind};
+use super::{Children, Container, Content, Expander, Halt, trailing};
 use crate::event::Reason;
 use crate::object::Object;
 
@@ -91,18 +91,6 @@ fn start(object: &Object) -> io::Result<Option<u64>> {
         at = at.saturating_add((STEP - MAGIC.len()) as u64);
     }
     Ok(None)
-}
-
-/// Says what follows the archive, and gives it if it is a container. Zeros are padding.
-fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
-    let rest = object.slice(from, u64::MAX);
-    let head = rest.bytes_at(0, 4096)?;
-    if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
-        return Ok(());
-    }
-    let detail = format!("{} bytes after the archive", rest.length());
-    children.gap(None, Reason::Corrupt, detail)?;
-    behind(object, from, children)
 }
 
 /// What is known about an archive before its headers are parsed.

@@ -12,9 +12,9 @@ use std::io::{self, BufReader, Read};
 use sevenz_rust2::{Archive, ArchiveEntry, Block, BlockDecoder, EncoderMethod, Error, Password};
 
 use self::headers::{Ends, Size};
-use super::{Children, Container, Content, Expander, Halt, behind};
+use super::{Children, Container, Content, Expander, Halt, trailing};
 use crate::event::{Limit, Reason};
-use crate::object::{CHUNK, Object, ObjectReader};
+use crate::object::ObjectReader;
 
 /// The part of the memory that the headers may have in bytes: a file of few bytes in them takes many in memory.
 const HEADERS: u64 = 16;
@@ -48,7 +48,10 @@ impl Expander for SevenZ {
             }
             Size::Bytes(_) => {}
             Size::Unknown => {
-                return Err(Halt::Broken("headers that cannot be understood".to_owned()));
+                // Damage, or a form that the crate may know and this does not: not to be passed over as damage.
+                let reason = Reason::Unsupported("7z-headers".to_owned());
+                let detail = "headers that cannot be understood".to_owned();
+                return children.gap(None, reason, detail);
             }
         }
         open(container, children)?;
@@ -57,18 +60,6 @@ impl Expander for SevenZ {
             _ => Ok(()),
         }
     }
-}
-
-/// Says what follows the archive, and gives it if it is a container. Zeros are padding.
-fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
-    let rest = object.slice(from, u64::MAX);
-    let head = rest.bytes_at(0, CHUNK)?;
-    if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
-        return Ok(());
-    }
-    let detail = format!("{} bytes after the archive", rest.length());
-    children.gap(None, Reason::Corrupt, detail)?;
-    behind(object, from, children)
 }
 
 /// What an error means.

@@ -190,12 +190,11 @@ fn crc_step(sum: u32, byte: u8) -> u32 {
     sum >> 8 ^ entry.copied().unwrap_or_default()
 }
 
-#[allow(clippy::indexing_slicing)] // Evaluated by the compiler.
 const fn table() -> [u32; 256] {
     let mut table = [0; 256];
-    let mut at = 0;
+    let mut rest: &mut [u32] = &mut table;
     let mut byte = 0_u32;
-    while at < 256 {
+    while let Some((first, behind)) = rest.split_first_mut() {
         let mut sum = byte;
         let mut bit = 0;
         while bit < 8 {
@@ -206,8 +205,8 @@ const fn table() -> [u32; 256] {
             };
             bit += 1;
         }
-        table[at] = sum;
-        at += 1;
+        *first = sum;
+        rest = behind;
         byte += 1;
     }
     table

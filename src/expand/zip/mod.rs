@@ -14,7 +14,7 @@ mod unlisted;
 pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
 use self::unlisted::Listed;
-use super::{Children, Container, Expander, Halt, behind};
+use super::{Children, Container, Expander, Halt, trailing};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 
@@ -94,9 +94,10 @@ fn central(
         children.note(NoteKind::Ambiguous("zip-directories".to_owned()), detail)?;
     }
     unlisted::give(container, listed, children)?;
-    directories
-        .first()
-        .map_or(Ok(()), |directory| trailing(object, directory, children))
+    directories.first().map_or(Ok(()), |directory| {
+        let count = u64::try_from(directory.trailing).unwrap_or_default();
+        trailing(object, object.length().saturating_sub(count), children)
+    })
 }
 
 /// Gives the members of one directory; true if there were any that no directory before it had.
@@ -127,24 +128,6 @@ fn entries(
         children.gap(None, Reason::Corrupt, detail)?;
     }
     Ok(new)
-}
-
-/// Says what follows the archive, and gives it if it is a container. Zeros are padding.
-fn trailing(
-    object: &Object,
-    directory: &Directory,
-    children: &mut dyn Children,
-) -> Result<(), Halt> {
-    let count = u64::try_from(directory.trailing).unwrap_or_default();
-    let from = object.length().saturating_sub(count);
-    // The end record is within the tail, so this is bounded.
-    let bytes = object.bytes_at(from, usize::try_from(count).unwrap_or_default())?;
-    if bytes.iter().all(|byte| *byte == 0) {
-        return Ok(());
-    }
-    let detail = format!("{count} bytes after the archive");
-    children.gap(None, Reason::Corrupt, detail)?;
-    behind(object, from, children)
 }
 
 /// Gives one member; true unless it was given before.
