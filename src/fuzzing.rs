@@ -138,6 +138,7 @@ pub fn yara(data: &[u8]) {
     let mut matcher = Matcher::new(&database, Extent::default(), stop);
     let _ = matcher.feed(content);
     let matches = matcher.finish(&Subject {
+        form: crate::view::Form::Content,
         file_type: &UNKNOWN,
         layout: None,
         containers: &[],

@@ -13,7 +13,7 @@ use super::digests::{self, Of};
 #[cfg(feature = "yara")]
 use super::late;
 use super::search::{self, AddError, Keep, Likely};
-use super::{FLAGS, LAYOUT, YARA, names, rules};
+use super::{FLAGS, HTML, LAYOUT, TEXT, YARA, names, rules};
 use crate::event::{EngineWord, SignatureName};
 use crate::image::{Image, Writer};
 use crate::signature::condition::Condition;
@@ -21,6 +21,7 @@ use crate::signature::pattern::{Base, Pattern};
 use crate::signature::rule::{Rule, Test};
 use crate::signature::yara::Part;
 use crate::signature::{Aside, Complaint, Intake, Item, Meaning, Signature, Until};
+use crate::view::Form;
 
 use super::{Database, Full};
 
@@ -107,6 +108,8 @@ pub struct Compiler<W = Cursor<Vec<u8>>> {
     #[cfg(feature = "yara")]
     yara: Option<late::yara::Compiler>,
     needs_layout: bool,
+    /// Bits for the normal forms on which some signature may hold.
+    forms: u8,
     tally: Tally,
     complaints: Vec<Complaint>,
     /// Rules with patterns that are found by few bytes, and these: the fewest first.
@@ -166,6 +169,7 @@ impl<W: Write + Seek> Compiler<W> {
             #[cfg(feature = "yara")]
             yara: None,
             needs_layout: false,
+            forms: 0,
             tally: Tally::default(),
             complaints: Vec::new(),
             slow: Vec::new(),
@@ -206,7 +210,7 @@ impl<W: Write + Seek> Compiler<W> {
         let mut writer = self.writer;
         writer.section(YARA, &yara)?;
         let mut flags = [0; FLAGS_LENGTH];
-        flags[0] = u8::from(self.needs_layout) * LAYOUT;
+        flags[0] = u8::from(self.needs_layout) * LAYOUT | self.forms;
         writer.section(FLAGS, &flags)?;
         self.tally.duplicates = self.names.write(&mut writer)?;
         self.objects.write(Of::Object, &mut writer)?;
@@ -265,6 +269,9 @@ impl<W: Write + Seek> Compiler<W> {
                 Kind::SectionDigest
             }
             Meaning::Rule(rule) => {
+                if signature.name.engine == EngineWord::Clam {
+                    self.forms |= forms(rule.scope.target);
+                }
                 self.needs_layout |= rule.scope.entry.is_some() || rule.scope.sections.is_some();
                 self.rules.add(number, &rule, &patterns)?;
                 self.tally.rules += 1;
@@ -470,6 +477,15 @@ impl<W: Write + Seek> Intake for Compiler<W> {
             self.failed.get_or_insert(error);
         }
     }
+}
+
+/// The normal forms on which signatures of this target may hold.
+fn forms(target: u8) -> u8 {
+    let bit = |forms: &[Form], bit: u8| {
+        let fits = forms.iter().any(|form| form.fits(target, 0));
+        u8::from(fits) * bit
+    };
+    bit(&[Form::Html, Form::Script], HTML) | bit(&[Form::Text], TEXT)
 }
 
 /// Tells whether an offset counts from something that only programs have.

@@ -23,6 +23,7 @@ use thiserror::Error;
 use crate::event::SignatureName;
 use crate::image::{Damage, Image, Tag};
 use crate::signature::{Intake, Item, Signature};
+use crate::view::Form;
 pub use compiler::{CompileError, Compiler, Tally};
 use digests::{Known, Of};
 pub use matcher::{Match, Matcher, Matches, Subject};
@@ -39,6 +40,12 @@ const YARA: Tag = *b"YARARULE";
 
 /// The bit for signatures that ask where the parts of a program are.
 const LAYOUT: u8 = 1;
+
+/// The bit for ClamAV's signatures that hold on the normal form of HTML.
+const HTML: u8 = 2;
+
+/// The bit for ClamAV's signatures that hold on the normal form of text.
+const TEXT: u8 = 4;
 
 /// There is more of something than an image can number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -135,6 +142,15 @@ impl Database {
     /// Tells whether some signature asks where the parts of a program are.
     pub fn needs_layout(&self) -> bool {
         self.flags & LAYOUT != 0
+    }
+
+    /// Tells whether some signature may hold on an object in this form.
+    pub fn needs(&self, form: Form) -> bool {
+        match form {
+            Form::Content | Form::Reading => true,
+            Form::Html | Form::Script => self.flags & HTML != 0,
+            Form::Text => self.flags & TEXT != 0,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ impl ScopeCode<'_> {
             (Some(_), None) => false,
         };
         let layout = subject.layout;
-        (self.target == 0 || self.target == subject.file_type.target)
+        subject.form.fits(self.target, subject.file_type.target)
             && self.has_type(subject.file_type)
             && within(self.size, Some(length))
             && within(self.entry, layout.and_then(|layout| layout.entry))

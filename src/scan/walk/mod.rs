@@ -185,6 +185,7 @@ impl<'a> Walk<'a> {
         let read = self.read_through(spot, &mut reader, Paid::Before, |chunk| matcher.feed(chunk));
         self.outcome.objects += 1;
         let subject = Subject {
+            form: crate::view::Form::Content,
             file_type,
             layout: layout.as_ref(),
             containers: &spot.containers,
@@ -254,6 +255,7 @@ impl<'a> Walk<'a> {
             _ => None,
         };
         let subject = Subject {
+            form: crate::view::Form::Content,
             file_type,
             layout: layout.as_ref(),
             containers: &spot.containers,

@@ -74,6 +74,7 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
     let mut matcher = Matcher::new(database, extent, Stop::never());
     matcher.feed(content).unwrap();
     let matches = matcher.finish(&Subject {
+        form: vfind::view::Form::Content,
         file_type: filetype::recognise(&object.probe().unwrap()),
         layout: layout.as_ref(),
         containers: &[],
