@@ -210,7 +210,7 @@ impl<W: Write + Seek> Compiler<W> {
         let mut writer = self.writer;
         writer.section(YARA, &yara)?;
         let mut flags = [0; FLAGS_LENGTH];
-        flags[0] = u8::from(self.needs_layout) * LAYOUT | self.forms;
+        flags[0] = (u8::from(self.needs_layout) * LAYOUT) | self.forms;
         writer.section(FLAGS, &flags)?;
         self.tally.duplicates = self.names.write(&mut writer)?;
         self.objects.write(Of::Object, &mut writer)?;

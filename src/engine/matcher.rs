@@ -71,6 +71,28 @@ pub struct Matches {
     pub notes: Vec<(NoteKind, String)>,
 }
 
+impl Matches {
+    /// Adds what a view of the same object came to; what held already is not said twice.
+    pub fn add(&mut self, view: Self) {
+        let add = |to: &mut Vec<Match>, from: Vec<Match>| {
+            for found in from {
+                if !to.iter().any(|one| one.signature == found.signature) {
+                    to.push(found);
+                }
+            }
+        };
+        add(&mut self.findings, view.findings);
+        add(&mut self.allowed, view.allowed);
+        for gap in view.gaps {
+            if !self.gaps.contains(&gap) {
+                self.gaps.push(gap);
+            }
+        }
+        self.notes.extend(view.notes);
+        self.stopped = self.stopped.or(view.stopped);
+    }
+}
+
 /// Matches one object that is fed from its first byte to its last.
 #[derive(Debug)]
 pub struct Matcher<'d> {

@@ -9,6 +9,7 @@
 
 mod members;
 mod said;
+mod views;
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
@@ -407,7 +408,7 @@ impl<'a> Walk<'a> {
         spot: &Spot,
         plan: Plan,
         object: Option<&Object>,
-        matched: Matched,
+        mut matched: Matched,
         found: &mut Names,
     ) -> Result<(), Halt> {
         let passwords = &self.job.passwords;
@@ -434,6 +435,12 @@ impl<'a> Walk<'a> {
             let end = expander.expand(&container, &mut members);
             any |= members.any;
             opened = end.or_else(|halt| self.halted(spot, halt));
+        }
+        if let Some(object) = object.filter(|_| opened.is_ok()) {
+            match self.views(spot, object, &mut matched, &mut inside) {
+                Ok(views) => any |= views.any,
+                Err(halt) => opened = Err(halt),
+            }
         }
         if !any && !matched.announced {
             self.sinking(Event::Scanning(spot.path.clone()))?;

@@ -112,7 +112,7 @@ impl Machine {
             State::Open => self.open(byte),
             State::Comment => {
                 if byte == b'>' {
-                    self.to_text();
+                    self.begin_text();
                 }
             }
             State::Tag => self.in_tag(byte),
@@ -311,7 +311,7 @@ impl Machine {
         }
         self.html.tagged.push(b'>');
         self.linked = false;
-        self.to_text();
+        self.begin_text();
         self.is_script = self.tag == b"script";
         if self.is_script || self.tag == b"style" {
             self.state = State::Code;
@@ -319,7 +319,7 @@ impl Machine {
         }
     }
 
-    fn to_text(&mut self) {
+    fn begin_text(&mut self) {
         self.state = State::Text;
         self.fresh = true;
     }
@@ -359,7 +359,7 @@ impl Machine {
     }
 
     fn end_code(&mut self, whole: bool) {
-        self.to_text();
+        self.begin_text();
         self.plain_blank();
         let mut code = std::mem::take(&mut self.code);
         if !self.is_script {

@@ -8,6 +8,7 @@ mod digests;
 mod families;
 mod layouts;
 mod logical;
+mod normal;
 mod ours;
 mod programs;
 mod random;
