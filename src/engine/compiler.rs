@@ -13,7 +13,7 @@ use super::digests::{self, Of};
 #[cfg(feature = "yara")]
 use super::late;
 use super::search::{self, AddError, Keep, Likely};
-use super::{FLAGS, HTML, LAYOUT, TEXT, YARA, names, rules};
+use super::{FLAGS, HTML, LAYOUT, TEXT, YARA, members, names, rules};
 use crate::event::{EngineWord, SignatureName};
 use crate::image::{Image, Writer};
 use crate::signature::condition::Condition;
@@ -52,6 +52,8 @@ pub struct Tally {
     pub allowed: u64,
     /// Members of macro groups.
     pub macro_members: u64,
+    /// Passwords that are tried on encrypted members.
+    pub passwords: u64,
     /// Signatures that were left out because their name is not wanted, by the one who runs the program or by a source.
     pub ignored: u64,
     /// What was set aside, by its reason.
@@ -105,6 +107,7 @@ pub struct Compiler<W = Cursor<Vec<u8>>> {
     allowed: digests::Builder,
     patterns: search::Builder,
     rules: rules::Builder,
+    members: members::Builder,
     #[cfg(feature = "yara")]
     yara: Option<late::yara::Compiler>,
     needs_layout: bool,
@@ -166,6 +169,7 @@ impl<W: Write + Seek> Compiler<W> {
             allowed: digests::Builder::default(),
             patterns,
             rules: rules::Builder::default(),
+            members: members::Builder::default(),
             #[cfg(feature = "yara")]
             yara: None,
             needs_layout: false,
@@ -217,6 +221,7 @@ impl<W: Write + Seek> Compiler<W> {
         self.sections.write(Of::Section, &mut writer)?;
         self.allowed.write(Of::Allowed, &mut writer)?;
         self.rules.write(&mut writer)?;
+        self.members.write(&mut writer)?;
         self.patterns.write(&mut writer)?;
         Ok((writer, self.tally))
     }
@@ -243,6 +248,7 @@ impl<W: Write + Seek> Compiler<W> {
         self.objects.renumber(to);
         self.sections.renumber(to);
         self.rules.renumber(to);
+        self.members.renumber(to);
     }
 
     fn signature(&mut self, signature: Signature) -> Result<(), CompileError> {
@@ -267,6 +273,11 @@ impl<W: Write + Seek> Compiler<W> {
                 self.needs_layout = true;
                 self.tally.section_digests += 1;
                 Kind::SectionDigest
+            }
+            Meaning::Member(rule) => {
+                self.members.add(number, rule);
+                self.tally.rules += 1;
+                Kind::Rule
             }
             Meaning::Rule(rule) => {
                 if signature.name.engine == EngineWord::Clam {
@@ -463,6 +474,14 @@ impl<W: Write + Seek> Intake for Compiler<W> {
                 }),
             Item::Complaint(complaint) => {
                 self.complain(complaint);
+                Ok(())
+            }
+            Item::Password {
+                container,
+                password,
+            } => {
+                self.members.password(container, password);
+                self.tally.passwords += 1;
                 Ok(())
             }
             Item::Yara(part) => self.yara(&part),

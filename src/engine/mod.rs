@@ -11,6 +11,7 @@ mod compiler;
 mod digests;
 pub mod late;
 mod matcher;
+mod members;
 mod names;
 mod rules;
 pub mod search;
@@ -27,6 +28,8 @@ use crate::view::Form;
 pub use compiler::{CompileError, Compiler, Tally};
 use digests::{Known, Of};
 pub use matcher::{Match, Matcher, Matches, Subject};
+pub use members::About;
+use members::Members;
 use names::Names;
 use rules::Rules;
 use search::Patterns;
@@ -62,6 +65,7 @@ pub struct Database {
     allowed: Known,
     patterns: Patterns,
     rules: Rules,
+    members: Members,
     expressions: Expressions,
     #[cfg(feature = "yara")]
     yara: Option<late::yara::Rules>,
@@ -99,6 +103,7 @@ impl Database {
             sections: Known::open(image, Of::Section)?,
             allowed: Known::open(image, Of::Allowed)?,
             patterns: Patterns::open(image)?,
+            members: Members::open(image)?,
             rules,
         })
     }
@@ -142,6 +147,24 @@ impl Database {
     /// Tells whether some signature asks where the parts of a program are.
     pub fn needs_layout(&self) -> bool {
         self.flags & LAYOUT != 0
+    }
+
+    /// Tells whether some signature asks what a container says of its members.
+    pub fn needs_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// The signatures that hold on a member by what its container says of it.
+    pub fn member(&self, about: &About<'_>) -> Vec<SignatureName> {
+        let holding = self.members.holding(about).into_iter();
+        holding
+            .filter_map(|number| self.names.get(number))
+            .collect()
+    }
+
+    /// What sources say is to be tried on encrypted members of a container of this type.
+    pub fn passwords(&self, container: &str) -> Vec<Vec<u8>> {
+        self.members.passwords(container).cloned().collect()
     }
 
     /// Tells whether some signature may hold on an object in this form.

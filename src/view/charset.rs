@@ -48,10 +48,10 @@ pub fn tell(head: &[u8]) -> Option<Charset> {
     is_utf7(head).then_some(Charset::Utf7)
 }
 
-/// UTF-16 or UTF-32 without a mark: nearly all characters are of ASCII, and none is a zero.
+/// UTF-16 or UTF-32 without a mark: four of five characters at least are of ASCII, and none is a zero.
 fn wide(head: &[u8]) -> Option<Charset> {
     let (quads, _) = head.as_chunks::<4>();
-    let fits = |good: usize, all: usize| all >= UNITS && good * 10 >= all * 9;
+    let fits = |good: usize, all: usize| all >= UNITS && good * 5 >= all * 4;
     let count = |plain: fn(&[u8; 4]) -> bool| quads.iter().filter(|quad| plain(quad)).count();
     if fits(
         count(|quad| matches!(quad, [b, 0, 0, 0] if is_text(*b))),

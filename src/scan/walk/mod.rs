@@ -25,10 +25,10 @@ use super::spool::{Kept, Spool};
 use super::{Job, Outcome};
 use crate::budget::Budget;
 use crate::engine::search::Extent;
-use crate::engine::{Database, Matcher, Matches, Subject};
-use crate::event::{Event, Exclusion, NoteKind, Reason, SignatureName, Sink};
+use crate::engine::{About, Database, Match, Matcher, Matches, Subject};
+use crate::event::{Event, Exclusion, NoteKind, Place, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
-use crate::expand::{self, Container, Expander, Halt};
+use crate::expand::{self, Container, Expander, Halt, Member};
 use crate::filetype::{self, FileType};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
@@ -411,7 +411,10 @@ impl<'a> Walk<'a> {
         mut matched: Matched,
         found: &mut Names,
     ) -> Result<(), Halt> {
-        let passwords = &self.job.passwords;
+        let mut passwords = self.job.passwords.clone();
+        if !plan.is_empty() {
+            passwords.extend(self.database.passwords(matched.file_type.clam));
+        }
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
@@ -424,12 +427,17 @@ impl<'a> Walk<'a> {
                 walk: self,
                 spot: around,
                 inside: &mut inside,
+                size: object.length(),
+                // As clamscan counts.
+                first: u64::from(!matches!(expander.kind(), "7z" | "CAB")),
+                told: 0,
+                folders: expander.kind() == "zip",
                 any: false,
             };
             let container = Container {
                 object,
                 name: spot.path.name(),
-                passwords,
+                passwords: &passwords,
                 memory: members.walk.job.limits.memory / DECODER,
             };
             let end = expander.expand(&container, &mut members);
@@ -452,6 +460,46 @@ impl<'a> Walk<'a> {
             return self.stopped(&spot.path, stopped);
         }
         opened
+    }
+
+    /// What the container says of a member: some signatures ask for nothing else.
+    fn about(
+        &mut self,
+        around: &Spot,
+        (size, position): (u64, u64),
+        member: &Member<'_>,
+        found: &mut Names,
+    ) -> Result<(), Halt> {
+        if !self.database.needs_members() {
+            return Ok(());
+        }
+        let container = around.containers.last().map_or("", |kind| kind.clam);
+        let holding = self.database.member(&About {
+            container,
+            container_size: size,
+            name: member.name,
+            compressed: member.compressed,
+            size: member.size,
+            encrypted: member.encrypted,
+            position: Some(position),
+        });
+        if holding.is_empty() {
+            return Ok(());
+        }
+        let spot = Spot {
+            path: around.path.member(member.name),
+            ..around.clone()
+        };
+        let mut matches = Matches::default();
+        let held = match spot.allowed {
+            true => &mut matches.allowed,
+            false => &mut matches.findings,
+        };
+        held.extend(holding.into_iter().map(|signature| Match {
+            signature,
+            place: Place::Digest,
+        }));
+        self.report(&spot, matches, &Names::new(), found)
     }
 
     fn halted(&mut self, spot: &Spot, halt: Halt) -> Result<(), Halt> {

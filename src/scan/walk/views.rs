@@ -339,6 +339,10 @@ impl<'a> Walk<'a> {
             walk: self,
             spot: viewed.around,
             inside: viewed.inside,
+            size: viewed.object.length(),
+            first: 0,
+            told: 0,
+            folders: false,
             any: false,
         };
         let done = members.child(name.as_bytes(), Content::Object(object));

@@ -12,6 +12,7 @@ mod digests;
 mod expression;
 mod ignore;
 mod ldb;
+mod member;
 mod ndb;
 mod offset;
 mod pcre;
@@ -29,6 +30,7 @@ pub use container::Containers;
 pub use digests::{AllowedDigests, FileDigests, SectionDigests};
 pub use ignore::IgnoredNames;
 pub use ldb::Logical;
+pub use member::{Members, Passwords};
 pub use ndb::{Bodies, PlainBodies};
 
 /// The functionality level that signatures compare with: that of ClamAV 1.4.6, whose manual has the table.
@@ -187,6 +189,7 @@ mod tests {
                 Meaning::SectionDigest { digest, size } => {
                     format!("{} section {digest} {size:?}", one.name)
                 }
+                Meaning::Member(_) => format!("{} member", one.name),
                 Meaning::Rule(rule) => format!("{} target {}", one.name, rule.scope.target),
             },
             ([], [Item::Allowed { digest, size, name }]) => {

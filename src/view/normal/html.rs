@@ -98,6 +98,11 @@ impl Machine {
         };
         let byte = *byte;
         let entity = match self.state {
+            State::Equals if byte == b'&' => {
+                self.value.clear();
+                self.state = State::Bare;
+                Some(Entity::read(behind))
+            }
             State::Text | State::Bare | State::Quoted(_) | State::Code if byte == b'&' => {
                 Some(Entity::read(behind))
             }
@@ -130,7 +135,7 @@ impl Machine {
                 b'>' => self.close_tag(),
                 byte if is_blank(byte) => self.end_value(),
                 byte => {
-                    self.html.tagged.push(byte.to_ascii_lowercase());
+                    self.html.tagged.push(one_quote(byte));
                     self.value.push(byte);
                 }
             },
@@ -163,6 +168,7 @@ impl Machine {
     }
 
     fn text(&mut self, byte: u8) {
+        self.plain_link();
         if is_blank(byte) {
             if !self.fresh && self.began {
                 self.blank = true;
@@ -171,7 +177,6 @@ impl Machine {
             return;
         }
         self.began = true;
-        self.plain_link();
         match byte {
             b'<' => {
                 self.tagged(b"<");
@@ -452,7 +457,8 @@ impl Entity {
     }
 
     fn named(text: &[u8]) -> Self {
-        let is_name = |byte: &&u8| byte.is_ascii_alphanumeric();
+        let is_name =
+            |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b':' | b'_');
         let length = text.iter().take(NAME + 1).take_while(is_name).count();
         let ended = text.get(length) == Some(&b';');
         let at_end = length >= text.len();
@@ -474,6 +480,7 @@ impl Entity {
             What::Name(Some(number)) => character(number),
             What::Name(None) if self.at_end && self.length == 0 => Vec::new(),
             What::Name(None) => source.to_ascii_lowercase(),
+            What::Number(_) if self.at_end => Vec::new(),
             What::Number(number) => match number as u16 {
                 0 if number > 0 => Vec::new(),
                 low => {

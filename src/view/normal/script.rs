@@ -328,33 +328,36 @@ enum Expects {
     /// The name of a function, or its parameters.
     Function,
     Parameters,
-    /// The brace behind the parameters.
-    Body,
 }
 
 impl Names {
     fn of(tokens: &[Token]) -> Self {
         let mut scopes = vec![Scope::default()];
-        let mut scope_of: Vec<usize> = Vec::with_capacity(tokens.len());
+        let mut scope_of: Vec<(usize, Option<u32>)> = Vec::with_capacity(tokens.len());
         // The scopes that are open, each with the depth of braces at which it ends.
         let mut open: Vec<(usize, usize)> = vec![(0, 0)];
         let (mut depth, mut next) = (0_usize, 0_u32);
-        let (mut expects, mut declares) = (Expects::Nothing, false);
+        // Where a `var` goes on behind a comma, by the depth of braces and brackets: parentheses do not count.
+        let (mut brackets, mut declares) = (0_usize, None);
+        let mut expects = Expects::Nothing;
         for token in tokens {
             let current = open.last().map_or(0, |(scope, _)| *scope);
             let mut declare = |name: &[u8], scope: usize| {
+                let number = next;
                 if let Some(scope) = scopes.get_mut(scope) {
-                    scope.names.insert(name.to_vec(), next);
+                    scope.names.insert(name.to_vec(), number);
                     next = next.saturating_add(1);
                 }
+                number
             };
-            let mut own = current;
+            let mut own = (current, None);
             match (token, expects) {
                 (Token::Word(word), Expects::Variable) => {
                     declare(word, current);
                     expects = Expects::Nothing;
                 }
-                (Token::Word(word), Expects::Function) => declare(word, current),
+                // A later function of the same name takes the name, but not here.
+                (Token::Word(word), Expects::Function) => own.1 = Some(declare(word, current)),
                 (Token::Sign(b'('), Expects::Function) => {
                     if open.len() < SCOPES {
                         scopes.push(Scope {
@@ -365,40 +368,44 @@ impl Names {
                     }
                     expects = Expects::Parameters;
                 }
-                (Token::Word(word), Expects::Parameters) => declare(word, current),
-                (Token::Sign(b')'), Expects::Parameters) => expects = Expects::Body,
+                (Token::Word(word), Expects::Parameters) => {
+                    own.0 = open.last().map_or(0, |(scope, _)| *scope);
+                    declare(word, own.0);
+                }
+                (Token::Sign(b')'), Expects::Parameters) => expects = Expects::Nothing,
                 (_, Expects::Parameters) => {}
                 (Token::Word(word), _) if word == b"var" => {
                     expects = Expects::Variable;
-                    declares = true;
+                    declares = Some((depth, brackets));
                 }
-                (Token::Word(word), _) if word == b"function" => {
-                    expects = Expects::Function;
-                    declares = false;
+                (Token::Word(word), _) if word == b"function" => expects = Expects::Function,
+                (Token::Sign(b','), _) if declares == Some((depth, brackets)) => {
+                    expects = Expects::Variable;
                 }
-                (Token::Sign(b','), _) if declares => expects = Expects::Variable,
                 (Token::Sign(b'{'), _) => {
                     depth = depth.saturating_add(1);
-                    (expects, declares) = (Expects::Nothing, false);
+                    expects = Expects::Nothing;
                 }
                 (Token::Sign(b'}'), _) => {
                     depth = depth.saturating_sub(1);
-                    (expects, declares) = (Expects::Nothing, false);
+                    expects = Expects::Nothing;
                     if open.len() > 1 && open.last().is_some_and(|(_, end)| *end >= depth) {
                         open.pop();
-                        own = open.last().map_or(0, |(scope, _)| *scope);
+                        own.0 = open.last().map_or(0, |(scope, _)| *scope);
                     }
                 }
-                (Token::Sign(b';'), _) => (expects, declares) = (Expects::Nothing, false),
-                (Token::Sign(b'['), _) => declares = false,
+                (Token::Sign(b';'), _) => (expects, declares) = (Expects::Nothing, None),
+                (Token::Sign(b'['), _) => brackets = brackets.saturating_add(1),
+                (Token::Sign(b']'), _) => brackets = brackets.saturating_sub(1),
                 _ => expects = Expects::Nothing,
             }
             scope_of.push(own);
         }
         let mut numbers = Vec::with_capacity(tokens.len());
         let mut member = false;
-        for (token, scope) in tokens.iter().zip(scope_of) {
+        for (token, (scope, number)) in tokens.iter().zip(scope_of) {
             numbers.push(match token {
+                _ if number.is_some() => number,
                 Token::Word(word) if !member => look_up(&scopes, scope, word),
                 _ => None,
             });
