@@ -146,13 +146,16 @@ impl Finder {
     fn go_on(&mut self, bytes: &[u8], found: &mut dyn FnMut(Blob)) -> usize {
         let Some(run) = &mut self.run else { return 0 };
         for (at, byte) in bytes.iter().enumerate() {
-            if value(*byte).is_some() && (run.joint.is_empty() || run.joins()) {
+            let goes_on = run.joint.is_empty() || run.joins();
+            // A plus between quotes is none of the alphabet.
+            let is_joint = may_join(*byte) && (value(*byte).is_none() || !goes_on);
+            if value(*byte).is_some() && goes_on {
                 if !run.joint.is_empty() {
                     run.joint.clear();
                     run.line = 0;
                 }
                 run.add(*byte, self.limit);
-            } else if value(*byte).is_none() && run.joint.len() < JOINT && may_join(*byte) {
+            } else if is_joint && run.joint.len() < JOINT {
                 run.joint.push(*byte);
             } else {
                 self.end_run(found);
