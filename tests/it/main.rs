@@ -45,5 +45,6 @@ mod sources;
 mod transcripts;
 mod updates;
 mod vfind_program;
+mod views;
 #[cfg(feature = "yara")]
 mod yara;

@@ -86,6 +86,7 @@ fn member(line: &[u8]) -> Result<Item, Trouble> {
         container_size: range(container_size)?,
         name: match *file {
             b"*" => None,
+            b"" => return Err(Trouble::wrong("the expression is empty")),
             file => Some(expression(file)?),
         },
         compressed: range(compressed)?,
@@ -348,7 +349,8 @@ mod tests {
             ("A;Engine:81-255;2;xx", "the storage type"),
         ];
         for (line, start) in wrong {
-            let reason = &read(&Passwords, line).complaints()[0].reason;
+            let batch = read(&Passwords, line);
+            let reason = &batch.complaints()[0].reason;
             assert!(reason.starts_with(start), "{line}: {reason}");
         }
     }
