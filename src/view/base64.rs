@@ -148,7 +148,8 @@ impl Finder {
         for (at, byte) in bytes.iter().enumerate() {
             let goes_on = run.joint.is_empty() || run.joins();
             // A plus between quotes is none of the alphabet.
-            let is_joint = may_join(*byte) && (value(*byte).is_none() || !goes_on);
+            let is_joint =
+                may_join(*byte) && (value(*byte).is_none() || !goes_on && run.may_be_quoted());
             if value(*byte).is_some() && goes_on {
                 if !run.joint.is_empty() {
                     run.joint.clear();
@@ -199,11 +200,20 @@ impl Run {
         }
     }
 
+    /// Behind a quote a character of the alphabet may be a sign that joins.
+    fn may_be_quoted(&self) -> bool {
+        self.count >= self.least() && self.joint.iter().any(|byte| matches!(byte, b'"' | b'\''))
+    }
+
+    /// The fewest characters of a first piece.
+    fn least(&self) -> usize {
+        if self.named { NAMED_RUN } else { PIECE }
+    }
+
     /// Tells whether the run goes on behind its joint: a line break behind a long line, or two quotes with a sign that joins.
     fn joins(&self) -> bool {
-        let least = if self.named { NAMED_RUN } else { PIECE };
         let is_quote = |byte: &&u8| matches!(byte, b'"' | b'\'');
-        if self.count < least {
+        if self.count < self.least() {
             return false;
         }
         if self.joint.iter().all(u8::is_ascii_whitespace) {

@@ -7,7 +7,7 @@
 use encoding_rs::{CoderResult, Decoder, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 /// Bytes in which a document may declare its encoding, and by which UTF-16 is told from its content.
-const HEAD: usize = 4096;
+pub const HEAD: usize = 4096;
 
 /// The fewest units by which UTF-16 or UTF-32 without a mark is told.
 const UNITS: usize = 8;

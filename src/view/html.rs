@@ -59,6 +59,9 @@ struct Page {
     text: Vec<u8>,
     values: Vec<u8>,
     code: Vec<u8>,
+    /// There is none further on: it is searched for once.
+    no_comment_ends: bool,
+    no_tag_ends: bool,
 }
 
 impl Page {
@@ -68,6 +71,8 @@ impl Page {
             text: Vec::new(),
             values: Vec::new(),
             code: Vec::new(),
+            no_comment_ends: false,
+            no_tag_ends: false,
         }
     }
 
@@ -83,15 +88,23 @@ impl Page {
     /// Reads what begins with `<`, and gives what is behind it.
     fn markup<'t>(&mut self, text: &'t [u8]) -> &'t [u8] {
         match text {
-            [b'<', b'!', b'-', b'-', rest @ ..] => match memchr::memmem::find(rest, b"-->") {
-                Some(end) => rest.get(end.saturating_add(3)..).unwrap_or_default(),
-                // A browser takes all of it for the comment, another reader does not.
-                None => rest,
-            },
-            [b'<', b'!' | b'?', rest @ ..] => match memchr::memchr(b'>', rest) {
-                Some(end) => rest.get(end.saturating_add(1)..).unwrap_or_default(),
-                None => rest,
-            },
+            // A browser takes all that follows for a comment without an end, another reader does not.
+            [b'<', b'!', b'-', b'-', rest @ ..] => {
+                let end = (!self.no_comment_ends).then(|| memchr::memmem::find(rest, b"-->"));
+                let end = end.flatten();
+                self.no_comment_ends |= end.is_none();
+                end.map_or(rest, |end| {
+                    rest.get(end.saturating_add(3)..).unwrap_or_default()
+                })
+            }
+            [b'<', b'!' | b'?', rest @ ..] => {
+                let end = (!self.no_tag_ends).then(|| memchr::memchr(b'>', rest));
+                let end = end.flatten();
+                self.no_tag_ends |= end.is_none();
+                end.map_or(rest, |end| {
+                    rest.get(end.saturating_add(1)..).unwrap_or_default()
+                })
+            }
             [b'<', b'/', first, ..] if first.is_ascii_alphabetic() => {
                 let rest = text.get(2..).unwrap_or_default();
                 let (name, behind) = self.tag(rest, false);

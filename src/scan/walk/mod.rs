@@ -289,6 +289,12 @@ impl<'a> Walk<'a> {
                         reason.clone(),
                         "no room to keep it while it is opened".into(),
                     )?;
+                } else if views::is_text(file_type) {
+                    self.gap(
+                        &spot.path,
+                        reason.clone(),
+                        "no room to keep it while it is read in other ways".into(),
+                    )?;
                 }
                 self.conclude(spot, Plan::new(), None, matched, found)
             }

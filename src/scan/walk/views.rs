@@ -89,13 +89,15 @@ impl<'a> Walk<'a> {
         inside: &mut Names,
     ) -> Result<Views, Halt> {
         let file_type = matched.file_type;
-        let head = match object.bytes_at(0, CHUNK) {
+        let is_text = is_text(file_type);
+        if !is_text && !file_type.is_unknown() {
+            return Ok(Views::default());
+        }
+        let head = match object.bytes_at(0, charset::HEAD) {
             Ok(head) => head,
             Err(error) => return self.failed(&spot.path, &error).map(|()| Views::default()),
         };
-        let is_text = matches!(file_type.target, HTML | TEXT);
-        let may_be_text = is_text || file_type.is_unknown();
-        let charset = may_be_text.then(|| charset::tell(&head)).flatten();
+        let charset = charset::tell(&head);
         if !is_text && charset.is_none() {
             return Ok(Views::default());
         }
@@ -349,6 +351,11 @@ impl<'a> Walk<'a> {
         viewed.any |= members.any;
         done
     }
+}
+
+/// HTML, or another text that is no mail: a mail is opened as such.
+pub(super) fn is_text(file_type: &FileType) -> bool {
+    matches!(file_type.target, HTML | TEXT)
 }
 
 /// A program, or what another type than text is told of.

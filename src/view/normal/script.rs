@@ -7,7 +7,13 @@
 use std::collections::HashMap;
 
 /// Functions that may be open inside of each other; deeper ones have no variables of their own.
-const SCOPES: usize = 256;
+const SCOPES: usize = 32;
+
+/// Bytes that are read together: what is declared before counts in them alone.
+const PIECE: usize = 1024 * 1024;
+
+/// The longest regular expression in bytes.
+const REGEX: usize = 4096;
 
 #[derive(Debug, Clone, PartialEq)]
 enum Token {
@@ -20,6 +26,12 @@ enum Token {
 
 /// Adds the normal form of a script to `out`.
 pub(super) fn script(code: &[u8], out: &mut Vec<u8>) {
+    for piece in code.chunks(PIECE) {
+        one(piece, out);
+    }
+}
+
+fn one(code: &[u8], out: &mut Vec<u8>) {
     let tokens = folded(tokens(code));
     let names = Names::of(&tokens);
     let mut before_word = false;
@@ -119,6 +131,7 @@ fn regex(text: &[u8]) -> Option<usize> {
         match text.get(at)? {
             b'\\' => at = at.saturating_add(2),
             b'\n' => return None,
+            _ if at >= REGEX => return None,
             b'/' => break,
             _ => at = at.saturating_add(1),
         }
