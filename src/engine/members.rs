@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use regex_automata::meta::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::filetype::FileType;
 use crate::image::{Damage, Image, Tag, Writer};
 use crate::signature::rule::MemberRule;
 
@@ -21,8 +22,8 @@ const SIZE: usize = 1024 * 1024;
 /// What a container says of a member.
 #[derive(Debug, Clone, Copy)]
 pub struct About<'a> {
-    /// The type of the container, as ClamAV names it.
-    pub container: &'a str,
+    /// The type of the container.
+    pub container: &'static FileType,
     /// Its length in bytes.
     pub container_size: u64,
     /// The member's name.
@@ -106,7 +107,8 @@ impl Members {
                 (Some((from, to)), Some(value)) => (from..=to).contains(&value),
                 (Some(_), None) => false,
             };
-            let fits = (rule.container.as_deref()).is_none_or(|kind| kind == about.container)
+            let fits = (rule.container.as_deref())
+                .is_none_or(|kind| about.container.is_clam(kind.as_bytes()))
                 && within(rule.container_size, Some(about.container_size))
                 && within(rule.compressed, about.compressed)
                 && within(rule.size, about.size)
@@ -129,9 +131,10 @@ impl Members {
     }
 
     /// The passwords for members of a container of this type.
-    pub(super) fn passwords<'a>(&'a self, container: &'a str) -> impl Iterator<Item = &'a Vec<u8>> {
+    pub(super) fn passwords(&self, container: &'static FileType) -> impl Iterator<Item = &Vec<u8>> {
         let fits = move |row: &&(Option<String>, Vec<u8>)| {
-            row.0.as_deref().is_none_or(|kind| kind == container)
+            let kind = row.0.as_deref();
+            kind.is_none_or(|kind| container.is_clam(kind.as_bytes()))
         };
         self.passwords
             .iter()

@@ -22,6 +22,7 @@ use std::collections::HashSet;
 use thiserror::Error;
 
 use crate::event::SignatureName;
+use crate::filetype::FileType;
 use crate::image::{Damage, Image, Tag};
 use crate::signature::{Intake, Item, Signature};
 use crate::view::Form;
@@ -163,7 +164,7 @@ impl Database {
     }
 
     /// What sources say is to be tried on encrypted members of a container of this type.
-    pub fn passwords(&self, container: &str) -> Vec<Vec<u8>> {
+    pub fn passwords(&self, container: &'static FileType) -> Vec<Vec<u8>> {
         self.members.passwords(container).cloned().collect()
     }
 

@@ -44,7 +44,7 @@ impl ScopeCode<'_> {
             Some(ANY) => containers.is_empty(),
             Some(name) => {
                 let last = containers.last();
-                last.is_some_and(|container| container.clam.as_bytes() == name)
+                last.is_some_and(|container| container.is_clam(name))
             }
         };
         let Some(names) = self.intermediates else {
@@ -55,9 +55,7 @@ impl ScopeCode<'_> {
             return false;
         };
         let inner = containers.get(inner..).unwrap_or(&[]).iter();
-        let fits = |(name, container): (&[u8], &&FileType)| {
-            name == ANY || name == container.clam.as_bytes()
-        };
+        let fits = |(name, container): (&[u8], &&FileType)| name == ANY || container.is_clam(name);
         directly && names.iter().zip(inner).all(fits)
     }
 }

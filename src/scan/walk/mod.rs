@@ -77,9 +77,9 @@ struct Spot {
 
 impl Spot {
     /// The same place as its members see it.
-    fn around_members(&self, matched: &Matched) -> Self {
+    fn around_members(&self, matched: &Matched, file_type: &'static FileType) -> Self {
         let mut spot = self.clone();
-        spot.containers.push(matched.file_type);
+        spot.containers.push(file_type);
         spot.allowed |= matched.matches.is_allowed;
         spot
     }
@@ -417,21 +417,20 @@ impl<'a> Walk<'a> {
         mut matched: Matched,
         found: &mut Names,
     ) -> Result<(), Halt> {
-        let mut passwords = self.job.passwords.clone();
-        if !plan.is_empty() {
-            passwords.extend(self.database.passwords(matched.file_type.clam));
-        }
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
-        let around = (!plan.is_empty()).then(|| spot.around_members(&matched));
         for expander in plan {
-            let (Some(object), Some(around)) = (object.filter(|_| opened.is_ok()), &around) else {
+            let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
             };
+            let file_type = matched.file_type.opened_as(expander.kind());
+            let around = spot.around_members(&matched, file_type);
+            let mut passwords = self.job.passwords.clone();
+            passwords.extend(self.database.passwords(file_type));
             let mut members = Members {
                 walk: self,
-                spot: around,
+                spot: &around,
                 inside: &mut inside,
                 size: object.length(),
                 // As clamscan counts.
@@ -479,7 +478,9 @@ impl<'a> Walk<'a> {
         if !self.database.needs_members() {
             return Ok(());
         }
-        let container = around.containers.last().map_or("", |kind| kind.clam);
+        let Some(container) = around.containers.last() else {
+            return Ok(());
+        };
         let holding = self.database.member(&About {
             container,
             container_size: size,

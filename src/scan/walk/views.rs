@@ -101,7 +101,7 @@ impl<'a> Walk<'a> {
         if !is_text && charset.is_none() {
             return Ok(Views::default());
         }
-        let around = spot.around_members(matched);
+        let around = spot.around_members(matched, file_type);
         let mut viewed = Viewed {
             spot,
             around: &around,
