@@ -186,6 +186,7 @@ impl Archive<'_> {
         if !self.ended {
             children.about(&Member {
                 name,
+                listed: None,
                 compressed: Some(header.size),
                 size: Some(header.size),
                 encrypted: false,

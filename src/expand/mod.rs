@@ -68,6 +68,8 @@ pub trait Children {
 pub struct Member<'a> {
     /// Its name.
     pub name: &'a [u8],
+    /// Its name as the container has it, where that is another.
+    pub listed: Option<&'a [u8]>,
     /// Its length as it lies in the container.
     pub compressed: Option<u64>,
     /// Its length.

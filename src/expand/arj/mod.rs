@@ -210,6 +210,7 @@ impl Archive<'_> {
         let name = &header.name;
         children.about(&Member {
             name,
+            listed: None,
             compressed: Some(header.packed),
             size: Some(header.size),
             encrypted: header.flags & GARBLED != 0,

@@ -154,8 +154,12 @@ impl<'a> Cabinet<'a> {
                 children.gap(None, Reason::Corrupt, detail)?;
                 break;
             };
+            let listed: Vec<u8> = (file.name.iter())
+                .map(|byte| if *byte == b'/' { b'\\' } else { *byte })
+                .collect();
             children.about(&Member {
                 name: &file.name,
+                listed: Some(&listed),
                 // It has none of its own: files are pieces of what is compressed together.
                 compressed: Some(0),
                 size: Some(file.size.into()),

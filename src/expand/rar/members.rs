@@ -257,6 +257,7 @@ impl<'a> Members<'a> {
         let (meta, name) = (&member.meta, pass::name(&member));
         children.about(&Member {
             name: &name,
+            listed: None,
             compressed: Some(meta.packed_size),
             size: Some(super::tail::size(reference)),
             encrypted: meta.is_encrypted,

@@ -151,6 +151,7 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
         };
         children.about(&Member {
             name: entry.name().as_bytes(),
+            listed: None,
             // Blocks have one, and may be of many files.
             compressed: Some(0),
             size: Some(entry.size()),

@@ -213,6 +213,7 @@ impl<'a> Archive<'a> {
         if !matches!(kind, b'1'..=b'6' | b'V') && !old_folder {
             self.children.about(&Member {
                 name: &entry.name,
+                listed: None,
                 compressed: Some(entry.size),
                 size: Some(entry.size),
                 encrypted: false,

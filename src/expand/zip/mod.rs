@@ -174,6 +174,7 @@ fn member(
 fn about(entry: &Entry) -> Member<'_> {
     Member {
         name: &entry.name,
+        listed: None,
         compressed: Some(entry.compressed),
         size: Some(entry.size),
         encrypted: entry.encryption().is_some(),

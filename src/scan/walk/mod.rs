@@ -484,7 +484,7 @@ impl<'a> Walk<'a> {
         let holding = self.database.member(&About {
             container,
             container_size: size,
-            name: member.name,
+            name: member.listed.unwrap_or(member.name),
             compressed: member.compressed,
             size: member.size,
             encrypted: member.encrypted,

@@ -141,7 +141,18 @@ fn expression(text: &[u8]) -> Result<String, Trouble> {
                 rest = behind;
             }
             b'[' => rest = bracket(rest, &mut out)?,
-            b'.' | b'*' | b'+' | b'?' | b'(' | b')' | b'|' | b'^' | b'$' | b'{' | b'}' => {
+            b'{' => {
+                let length = rest.iter().take_while(|byte| **byte != b'}').count();
+                let (bounds, behind) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+                let is_bound = |byte: &u8| byte.is_ascii_digit() || *byte == b',';
+                if bounds.is_empty() || behind.is_empty() || !bounds.iter().all(is_bound) {
+                    return Err(format!("`{}` is no expression", printable(text, 60)).into());
+                }
+                out.push('{');
+                out.extend(bounds.iter().map(|byte| char::from(*byte)));
+                rest = behind;
+            }
+            b'.' | b'*' | b'+' | b'?' | b'(' | b')' | b'|' | b'^' | b'$' | b'}' => {
                 out.push(char::from(*byte));
                 let repeats = |byte: &u8| matches!(byte, b'*' | b'+' | b'?');
                 if repeats(byte) && rest.first().is_some_and(repeats) {
@@ -287,6 +298,10 @@ mod tests {
         assert_eq!(
             rule("A:CL_TYPE_ANY:*:*:*:*:*:*:zz:*"),
             MemberRule::default()
+        );
+        assert_eq!(
+            rule("A:*:*:a{1,2}b{3}:*:*:1:*:*:*").name.unwrap(),
+            "(?s-u)a{1,2}b{3}"
         );
         assert_eq!(
             rule("A:*:*:\\d[^]\\a-]:*:*:1:*:*:*").name.unwrap(),

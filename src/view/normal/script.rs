@@ -346,7 +346,7 @@ enum Expects {
 impl Names {
     fn of(tokens: &[Token]) -> Self {
         let mut scopes = vec![Scope::default()];
-        let mut scope_of: Vec<(usize, Option<u32>)> = Vec::with_capacity(tokens.len());
+        let mut scope_of: Vec<usize> = Vec::with_capacity(tokens.len());
         // The scopes that are open, each with the depth of braces at which it ends.
         let mut open: Vec<(usize, usize)> = vec![(0, 0)];
         let (mut depth, mut next) = (0_usize, 0_u32);
@@ -356,34 +356,23 @@ impl Names {
         for token in tokens {
             let current = open.last().map_or(0, |(scope, _)| *scope);
             let mut declare = |name: &[u8], scope: usize| {
-                let number = next;
                 if let Some(scope) = scopes.get_mut(scope) {
-                    scope.names.insert(name.to_vec(), number);
+                    scope.names.insert(name.to_vec(), next);
                     next = next.saturating_add(1);
                 }
-                number
             };
-            let mut own = (current, None);
+            let mut own = current;
             match (token, expects) {
                 (Token::Word(word), Expects::Variable) => {
                     declare(word, current);
                     expects = Expects::Nothing;
                 }
-                // A later function of the same name takes the name, but not here.
-                (Token::Word(word), Expects::Function) => own.1 = Some(declare(word, current)),
-                (Token::Sign(b'('), Expects::Function) => {
-                    if open.len() < SCOPES {
-                        scopes.push(Scope {
-                            names: HashMap::new(),
-                            outer: current,
-                        });
-                        open.push((scopes.len().saturating_sub(1), depth));
-                    }
-                    expects = Expects::Parameters;
+                (Token::Word(word), Expects::Function) => {
+                    declare(word, current);
                 }
+                (Token::Sign(b'('), Expects::Function) => expects = Expects::Parameters,
                 (Token::Word(word), Expects::Parameters) => {
-                    own.0 = open.last().map_or(0, |(scope, _)| *scope);
-                    declare(word, own.0);
+                    declare(word, current);
                 }
                 (Token::Sign(b')'), Expects::Parameters) => expects = Expects::Nothing,
                 (_, Expects::Parameters) => {}
@@ -391,7 +380,17 @@ impl Names {
                     expects = Expects::Variable;
                     declares = Some((depth, brackets));
                 }
-                (Token::Word(word), _) if word == b"function" => expects = Expects::Function,
+                (Token::Word(word), _) if word == b"function" => {
+                    expects = Expects::Function;
+                    // Its name is known inside of it alone.
+                    if open.len() < SCOPES {
+                        scopes.push(Scope {
+                            names: HashMap::new(),
+                            outer: current,
+                        });
+                        open.push((scopes.len().saturating_sub(1), depth));
+                    }
+                }
                 (Token::Sign(b','), _) if declares == Some((depth, brackets)) => {
                     expects = Expects::Variable;
                 }
@@ -404,7 +403,7 @@ impl Names {
                     expects = Expects::Nothing;
                     if open.len() > 1 && open.last().is_some_and(|(_, end)| *end >= depth) {
                         open.pop();
-                        own.0 = open.last().map_or(0, |(scope, _)| *scope);
+                        own = open.last().map_or(0, |(scope, _)| *scope);
                     }
                 }
                 (Token::Sign(b';'), _) => (expects, declares) = (Expects::Nothing, None),
@@ -416,9 +415,8 @@ impl Names {
         }
         let mut numbers = Vec::with_capacity(tokens.len());
         let mut member = false;
-        for (token, (scope, number)) in tokens.iter().zip(scope_of) {
+        for (token, scope) in tokens.iter().zip(scope_of) {
             numbers.push(match token {
-                _ if number.is_some() => number,
                 Token::Word(word) if !member => look_up(&scopes, scope, word),
                 _ => None,
             });

@@ -149,7 +149,7 @@ fn found(database: &Path, file: &Path) -> BTreeSet<String> {
     let output = out(&output);
     let names = output
         .lines()
-        .filter_map(|line| line.split_once("VIRUS ID: CLAM "));
+        .filter_map(|line| line.split_once("VIRUS ID: CVDL CLAM "));
     names.map(|(_, name)| name.trim().to_owned()).collect()
 }
 

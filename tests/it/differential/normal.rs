@@ -106,13 +106,17 @@ fn html(random: &mut Random) -> Vec<u8> {
             text += &format!("<script LANGUAGE=js>{script}</SCRIPT>");
         }
     }
+    // Signatures are made out of what stands behind the first 64 bytes.
+    if text.len() < 100 {
+        text += &words(random, &[WORDS], 40);
+    }
     text += random.pick::<&str>(&["</body></html>", "", "\n"]);
     text.into_bytes()
 }
 
 /// Long enough for clamscan to look at.
 fn text(random: &mut Random) -> Vec<u8> {
-    let count = random.range(10, 60);
+    let count = random.range(40, 80);
     format!("Text {}", words(random, &[WORDS], count)).into_bytes()
 }
 
