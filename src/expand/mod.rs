@@ -12,6 +12,7 @@ mod cab;
 mod cpio;
 mod gzip;
 mod inflate;
+mod installshield;
 mod lha;
 mod lzh;
 mod number;
@@ -19,6 +20,7 @@ mod rar;
 mod recognise;
 mod rpm;
 mod sevenz;
+mod sis;
 mod stream;
 mod tar;
 #[cfg(test)]
@@ -141,10 +143,12 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
+    &installshield::InstallShield,
     &lha::Lha,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
+    &sis::Sis,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,

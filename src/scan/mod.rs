@@ -38,6 +38,8 @@ pub struct Job {
     pub original: bool,
     /// How much of HTML is read as text: 1 to 3, 0 for nothing.
     pub html: u8,
+    /// Say of each object what it is.
+    pub describe: bool,
     /// The SHA-1 of the file is wanted.
     pub sha1: bool,
     /// What the item may cost.
@@ -66,6 +68,7 @@ impl Job {
             recurse: options.recurse,
             original: options.original,
             html: options.html,
+            describe: false,
             sha1: false,
             limits: setup.limits.clone(),
             tmpdir: setup.tmpdir.clone(),
