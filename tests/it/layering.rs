@@ -146,6 +146,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "signature",
             "stop",
             "verdict",
+            "view",
         ],
     ),
 ];
