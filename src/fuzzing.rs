@@ -138,6 +138,7 @@ pub fn yara(data: &[u8]) {
     let mut matcher = Matcher::new(&database, Extent::default(), stop);
     let _ = matcher.feed(content);
     let matches = matcher.finish(&Subject {
+        form: crate::view::Form::Content,
         file_type: &UNKNOWN,
         layout: None,
         containers: &[],
@@ -169,6 +170,41 @@ pub fn signature(data: &[u8]) {
     assert!(database.is_ok_and(|database| database.count() == count));
 }
 
+/// A text: its views are made, and are the same however it is cut.
+pub fn view(data: &[u8]) {
+    use crate::view::base64::{Blob, Finder};
+    use crate::view::charset::{self, Reading};
+    use crate::view::html::{self, Level};
+    use crate::view::normal;
+
+    let forms = normal::html(data);
+    assert!(forms.tagged.len() <= data.len().saturating_mul(9).saturating_add(16));
+    let cut = |step: usize| {
+        let (mut text, mut read): (Vec<u8>, String) = Default::default();
+        let mut blobs: Vec<Blob> = Vec::new();
+        let mut form = normal::Text::default();
+        let mut finder = Finder::new(1 << 16);
+        let mut reading = charset::tell(data).map(Reading::new);
+        for piece in data.chunks(step) {
+            form.push(piece, &mut text);
+            finder.push(piece, &mut |blob| blobs.push(blob));
+            if let Some(reading) = &mut reading {
+                reading.push(piece, false, &mut read);
+            }
+        }
+        finder.finish(&mut |blob| blobs.push(blob));
+        if let Some(reading) = &mut reading {
+            reading.push(b"", true, &mut read);
+        }
+        (text, read, blobs)
+    };
+    assert_eq!(cut(1), cut(1 << 20));
+    let text = String::from_utf8_lossy(data);
+    for level in [Level::Text, Level::Attributes, Level::Scripts] {
+        html::html(&text, level);
+    }
+}
+
 /// A file of these bytes: whatever is in it, all that is said is about it, and what is counted was said.
 pub fn content(data: &[u8]) {
     let Ok(file) = file_of(data) else { return };
@@ -195,7 +231,10 @@ pub fn content(data: &[u8]) {
     let job = Job::new(
         ObjectPath::root("file"),
         0,
-        &Options::default(),
+        &Options {
+            html: 3,
+            ..Options::default()
+        },
         &setup,
         epoch,
     );

@@ -13,7 +13,7 @@ pub struct Kind {
     pub name: &'static str,
     /// For people.
     pub title: &'static str,
-    /// An expander for it is in this build (a test holds this against the table of expanders).
+    /// An expander for it is in this build (a test holds this against the table of expanders), or it is a view.
     pub built: bool,
     /// On when a request says nothing.
     pub default: bool,
@@ -46,7 +46,7 @@ pub static KINDS: &[Kind] = &[
     Kind {
         name: "HTML",
         title: "HTML as text",
-        built: false,
+        built: true,
         default: false,
     },
     expanded("zip", "PKZIP"),

@@ -41,6 +41,7 @@ pub mod expand;
 
 pub mod executable;
 pub mod filetype;
+pub mod view;
 
 pub mod budget;
 pub mod policy;

@@ -76,6 +76,8 @@ pub struct Options {
     pub recurse: Recurse,
     /// Containers are announced and reported on as well as what is in them.
     pub original: bool,
+    /// How much of HTML is read as text: 1 to 3, 0 for nothing.
+    pub html: u8,
 }
 
 impl Default for Options {
@@ -87,6 +89,7 @@ impl Default for Options {
             expand: KindSet::usual(),
             recurse: Recurse::Unlimited,
             original: false,
+            html: 0,
         }
     }
 }

@@ -60,6 +60,14 @@ impl Setting {
         }
     }
 
+    /// `HTML level`: HTML is read as text too, 1 to 3.
+    pub fn html(level: u8) -> Self {
+        Self {
+            name: "HTML",
+            value: level.to_string().into_bytes(),
+        }
+    }
+
     /// `EXCLUDE path`: an exact path, a folder or a pattern that the server leaves out.
     pub fn exclude(path: &[u8]) -> Self {
         let mut value = Vec::new();
@@ -143,6 +151,7 @@ mod tests {
             (Setting::expand("*").unwrap(), b"EXPAND *"),
             (Setting::recurse(3), b"RECURSE 3"),
             (Setting::original(), b"ORIGINAL"),
+            (Setting::html(2), b"HTML 2"),
             (Setting::exclude(b"/a b"), b"EXCLUDE /a b"),
             (Setting::exclude(b"/a\nb"), b"EXCLUDE \"/a\\nb\""),
         ];

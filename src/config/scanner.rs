@@ -66,6 +66,10 @@ pub struct ScannerFlags {
     #[arg(long, value_name = "N", default_value_t = 0)]
     recursion_limit: u32,
 
+    /// Read HTML as text too: 1 the text, 2 also the values of attributes, 3 also scripts and style sheets
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=3))]
+    html: Option<u8>,
+
     /// Leave out symbolic links that are named, too; those inside folders are left out anyhow
     #[arg(long, conflicts_with = "follow_symlinks")]
     ignore_symlinks: bool,
@@ -181,6 +185,7 @@ impl ScannerFlags {
             options.ignore.extend(without_word(&name));
             options.ignore.push(name);
         }
+        options.html = self.html.unwrap_or(0);
         if self.recursion_limit > 0 {
             options.recurse = Recurse::To(self.recursion_limit);
         }

@@ -67,6 +67,10 @@ pub(super) struct TargetFlags {
     #[arg(long, value_name = "N")]
     recursion_limit: Option<u32>,
 
+    /// Read HTML as text too: 1 the text, 2 also the values of attributes, 3 also scripts and style sheets
+    #[arg(long, value_name = "LEVEL", value_parser = clap::value_parser!(u8).range(1..=3))]
+    html: Option<u8>,
+
     /// Report on containers as well as on what is in them
     #[arg(long)]
     original: bool,
@@ -141,6 +145,7 @@ impl TargetFlags {
         settings
             .options
             .extend(self.original.then(Setting::original));
+        settings.options.extend(self.html.map(Setting::html));
         if way == Way::Names {
             let excluded = noscan.iter().map(|path| Setting::exclude(path));
             settings.options.extend(excluded);

@@ -46,6 +46,7 @@ fn found(database: &Database, content: &[u8]) -> Vec<(String, Place)> {
     let mut matcher = Matcher::new(database, Extent::default(), Stop::never());
     matcher.feed(content).unwrap();
     let subject = Subject {
+        form: crate::view::Form::Content,
         file_type: &UNKNOWN,
         layout: None,
         containers: &[],

@@ -13,7 +13,7 @@ use super::digests::{self, Of};
 #[cfg(feature = "yara")]
 use super::late;
 use super::search::{self, AddError, Keep, Likely};
-use super::{FLAGS, LAYOUT, YARA, names, rules};
+use super::{FLAGS, HTML, LAYOUT, TEXT, YARA, members, names, rules};
 use crate::event::{EngineWord, SignatureName};
 use crate::image::{Image, Writer};
 use crate::signature::condition::Condition;
@@ -21,6 +21,7 @@ use crate::signature::pattern::{Base, Pattern};
 use crate::signature::rule::{Rule, Test};
 use crate::signature::yara::Part;
 use crate::signature::{Aside, Complaint, Intake, Item, Meaning, Signature, Until};
+use crate::view::Form;
 
 use super::{Database, Full};
 
@@ -51,6 +52,8 @@ pub struct Tally {
     pub allowed: u64,
     /// Members of macro groups.
     pub macro_members: u64,
+    /// Passwords that are tried on encrypted members.
+    pub passwords: u64,
     /// Signatures that were left out because their name is not wanted, by the one who runs the program or by a source.
     pub ignored: u64,
     /// What was set aside, by its reason.
@@ -104,9 +107,12 @@ pub struct Compiler<W = Cursor<Vec<u8>>> {
     allowed: digests::Builder,
     patterns: search::Builder,
     rules: rules::Builder,
+    members: members::Builder,
     #[cfg(feature = "yara")]
     yara: Option<late::yara::Compiler>,
     needs_layout: bool,
+    /// Bits for the normal forms on which some signature may hold.
+    forms: u8,
     tally: Tally,
     complaints: Vec<Complaint>,
     /// Rules with patterns that are found by few bytes, and these: the fewest first.
@@ -163,9 +169,11 @@ impl<W: Write + Seek> Compiler<W> {
             allowed: digests::Builder::default(),
             patterns,
             rules: rules::Builder::default(),
+            members: members::Builder::default(),
             #[cfg(feature = "yara")]
             yara: None,
             needs_layout: false,
+            forms: 0,
             tally: Tally::default(),
             complaints: Vec::new(),
             slow: Vec::new(),
@@ -206,13 +214,14 @@ impl<W: Write + Seek> Compiler<W> {
         let mut writer = self.writer;
         writer.section(YARA, &yara)?;
         let mut flags = [0; FLAGS_LENGTH];
-        flags[0] = u8::from(self.needs_layout) * LAYOUT;
+        flags[0] = (u8::from(self.needs_layout) * LAYOUT) | self.forms;
         writer.section(FLAGS, &flags)?;
         self.tally.duplicates = self.names.write(&mut writer)?;
         self.objects.write(Of::Object, &mut writer)?;
         self.sections.write(Of::Section, &mut writer)?;
         self.allowed.write(Of::Allowed, &mut writer)?;
         self.rules.write(&mut writer)?;
+        self.members.write(&mut writer)?;
         self.patterns.write(&mut writer)?;
         Ok((writer, self.tally))
     }
@@ -239,6 +248,7 @@ impl<W: Write + Seek> Compiler<W> {
         self.objects.renumber(to);
         self.sections.renumber(to);
         self.rules.renumber(to);
+        self.members.renumber(to);
     }
 
     fn signature(&mut self, signature: Signature) -> Result<(), CompileError> {
@@ -264,7 +274,15 @@ impl<W: Write + Seek> Compiler<W> {
                 self.tally.section_digests += 1;
                 Kind::SectionDigest
             }
+            Meaning::Member(rule) => {
+                self.members.add(number, rule);
+                self.tally.rules += 1;
+                Kind::Rule
+            }
             Meaning::Rule(rule) => {
+                if signature.name.engine == EngineWord::Clam {
+                    self.forms |= forms(rule.scope.target);
+                }
                 self.needs_layout |= rule.scope.entry.is_some() || rule.scope.sections.is_some();
                 self.rules.add(number, &rule, &patterns)?;
                 self.tally.rules += 1;
@@ -458,6 +476,14 @@ impl<W: Write + Seek> Intake for Compiler<W> {
                 self.complain(complaint);
                 Ok(())
             }
+            Item::Password {
+                container,
+                password,
+            } => {
+                self.members.password(container, password);
+                self.tally.passwords += 1;
+                Ok(())
+            }
             Item::Yara(part) => self.yara(&part),
             Item::Aside(Aside { until, reason, .. }) => {
                 *self.tally.aside.entry((until, reason)).or_default() += 1;
@@ -470,6 +496,15 @@ impl<W: Write + Seek> Intake for Compiler<W> {
             self.failed.get_or_insert(error);
         }
     }
+}
+
+/// The normal forms on which signatures of this target may hold.
+fn forms(target: u8) -> u8 {
+    let bit = |forms: &[Form], bit: u8| {
+        let fits = forms.iter().any(|form| form.fits(target, 0));
+        u8::from(fits) * bit
+    };
+    bit(&[Form::Html, Form::Script], HTML) | bit(&[Form::Text], TEXT)
 }
 
 /// Tells whether an offset counts from something that only programs have.

@@ -11,13 +11,12 @@ use super::late;
 use super::rules::Evaluation;
 use super::search::{Extent, PLACES, Search};
 use super::whole::Whole;
-#[cfg(feature = "yara")]
-use crate::event::EngineWord;
-use crate::event::{Limit, NoteKind, Place, Reason, SignatureName};
+use crate::event::{EngineWord, Limit, NoteKind, Place, Reason, SignatureName};
 use crate::executable::Layout;
 use crate::filetype::FileType;
 use crate::object::Object;
 use crate::stop::{Stop, Stopped};
+use crate::view::Form;
 
 /// ClamAV's number of PE programs, whose sections have digests.
 const PE: u8 = 1;
@@ -28,6 +27,8 @@ const PROGRAMS: [u8; 3] = [PE, 6, 9];
 /// What is known about an object besides its bytes, once all of them were seen.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject<'a> {
+    /// How its bytes were made from what is in the file.
+    pub form: Form,
     /// Its type.
     pub file_type: &'static FileType,
     /// Its parts, if it is a program and the database asks for them.
@@ -68,6 +69,28 @@ pub struct Matches {
     pub stopped: Option<Stopped>,
     /// What is worth knowing.
     pub notes: Vec<(NoteKind, String)>,
+}
+
+impl Matches {
+    /// Adds what a view of the same object came to; what held already is not said twice.
+    pub fn add(&mut self, view: Self) {
+        let add = |to: &mut Vec<Match>, from: Vec<Match>| {
+            for found in from {
+                if !to.iter().any(|one| one.signature == found.signature) {
+                    to.push(found);
+                }
+            }
+        };
+        add(&mut self.findings, view.findings);
+        add(&mut self.allowed, view.allowed);
+        for gap in view.gaps {
+            if !self.gaps.contains(&gap) {
+                self.gaps.push(gap);
+            }
+        }
+        self.notes.extend(view.notes);
+        self.stopped = self.stopped.or(view.stopped);
+    }
 }
 
 /// Matches one object that is fed from its first byte to its last.
@@ -112,6 +135,7 @@ impl<'d> Matcher<'d> {
         let holding = database.objects.holding(&digests).into_iter();
         let mut holding: Vec<_> = holding.map(|number| (number, Place::Digest)).collect();
         if let (Err(reason), true) = (subject.object, database.needs_layout())
+            && subject.form == Form::Content
             && PROGRAMS.contains(&subject.file_type.target)
         {
             let detail = "no room to keep a program while its parts are looked for".to_owned();
@@ -129,8 +153,8 @@ impl<'d> Matcher<'d> {
         holding.extend(evaluation.holding());
         #[cfg(feature = "yara")]
         let by_yara = match &database.yara {
-            Some(rules) => yara(rules, &mut whole),
-            None => Vec::new(),
+            Some(rules) if !subject.form.is_normal() => yara(rules, &mut whole),
+            _ => Vec::new(),
         };
         #[cfg(not(feature = "yara"))]
         let by_yara: Vec<Match> = Vec::new();
@@ -142,6 +166,10 @@ impl<'d> Matcher<'d> {
             let Some(signature) = database.names.get(number) else {
                 continue;
             };
+            // The normal forms are ClamAV's own: what they lose nobody else expects to be lost.
+            if subject.form.is_normal() && signature.engine != EngineWord::Clam {
+                continue;
+            }
             if seen.insert(signature.clone()) {
                 matches.findings.push(Match { signature, place });
             }

@@ -11,6 +11,7 @@ mod compiler;
 mod digests;
 pub mod late;
 mod matcher;
+mod members;
 mod names;
 mod rules;
 pub mod search;
@@ -21,11 +22,15 @@ use std::collections::HashSet;
 use thiserror::Error;
 
 use crate::event::SignatureName;
+use crate::filetype::FileType;
 use crate::image::{Damage, Image, Tag};
 use crate::signature::{Intake, Item, Signature};
+use crate::view::Form;
 pub use compiler::{CompileError, Compiler, Tally};
 use digests::{Known, Of};
 pub use matcher::{Match, Matcher, Matches, Subject};
+pub use members::About;
+use members::Members;
 use names::Names;
 use rules::Rules;
 use search::Patterns;
@@ -39,6 +44,12 @@ const YARA: Tag = *b"YARARULE";
 
 /// The bit for signatures that ask where the parts of a program are.
 const LAYOUT: u8 = 1;
+
+/// The bit for ClamAV's signatures that hold on the normal form of HTML.
+const HTML: u8 = 2;
+
+/// The bit for ClamAV's signatures that hold on the normal form of text.
+const TEXT: u8 = 4;
 
 /// There is more of something than an image can number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -55,6 +66,7 @@ pub struct Database {
     allowed: Known,
     patterns: Patterns,
     rules: Rules,
+    members: Members,
     expressions: Expressions,
     #[cfg(feature = "yara")]
     yara: Option<late::yara::Rules>,
@@ -92,6 +104,7 @@ impl Database {
             sections: Known::open(image, Of::Section)?,
             allowed: Known::open(image, Of::Allowed)?,
             patterns: Patterns::open(image)?,
+            members: Members::open(image)?,
             rules,
         })
     }
@@ -135,6 +148,33 @@ impl Database {
     /// Tells whether some signature asks where the parts of a program are.
     pub fn needs_layout(&self) -> bool {
         self.flags & LAYOUT != 0
+    }
+
+    /// Tells whether some signature asks what a container says of its members.
+    pub fn needs_members(&self) -> bool {
+        !self.members.is_empty()
+    }
+
+    /// The signatures that hold on a member by what its container says of it.
+    pub fn member(&self, about: &About<'_>) -> Vec<SignatureName> {
+        let holding = self.members.holding(about).into_iter();
+        holding
+            .filter_map(|number| self.names.get(number))
+            .collect()
+    }
+
+    /// What sources say is to be tried on encrypted members of a container of this type.
+    pub fn passwords(&self, container: &'static FileType) -> Vec<Vec<u8>> {
+        self.members.passwords(container).cloned().collect()
+    }
+
+    /// Tells whether some signature may hold on an object in this form.
+    pub fn needs(&self, form: Form) -> bool {
+        match form {
+            Form::Content | Form::Reading => true,
+            Form::Html | Form::Script => self.flags & HTML != 0,
+            Form::Text => self.flags & TEXT != 0,
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use super::number::digits;
-use super::{Children, Container, Content, Expander, Halt, behind, recognise};
+use super::{Children, Container, Content, Expander, Halt, Member, behind, recognise};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{CHUNK, Object};
@@ -182,6 +182,16 @@ impl Archive<'_> {
             let detail = "a name that is cut".to_owned();
             children.gap(None, Reason::Corrupt, detail)?;
             return Ok(false);
+        }
+        if !self.ended {
+            children.about(&Member {
+                name,
+                listed: None,
+                compressed: Some(header.size),
+                size: Some(header.size),
+                encrypted: false,
+                folder: header.is_folder(),
+            })?;
         }
         if header.size == 0 && (self.ended || header.is_folder()) {
             return Ok(true);

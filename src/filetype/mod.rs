@@ -54,6 +54,29 @@ pub fn recognise(probe: &Probe) -> &'static FileType {
 }
 
 impl FileType {
+    /// Tells whether ClamAV calls a container of this type so: an office document is opened as a zip archive too.
+    pub fn is_clam(&self, name: &[u8]) -> bool {
+        let is_office = || self.clam.starts_with("CL_TYPE_OOXML_");
+        self.clam.as_bytes() == name || name == b"CL_TYPE_ZIP" && is_office()
+    }
+
+    /// This type as the members see it that an expander of `kind` gives: what follows a program is in an archive, not in the program.
+    pub fn opened_as(&'static self, kind: &str) -> &'static Self {
+        let is = |row: &&Self| {
+            let told = |tell: &Tell| matches!(tell, Tell::Kind(name) | Tell::KindWhere(name, _) if *name == kind);
+            row.tells.iter().any(told)
+        };
+        let plain = |row: &&Self| {
+            row.tells
+                .iter()
+                .any(|tell| matches!(tell, Tell::Kind(name) if *name == kind))
+        };
+        match is(&self) {
+            true => self,
+            false => TYPES.iter().find(plain).unwrap_or(self),
+        }
+    }
+
     /// Nothing certain is known, so that no restriction by words binds.
     pub fn is_unknown(&self) -> bool {
         self.title == UNKNOWN.title

@@ -36,6 +36,8 @@ pub struct Job {
     pub recurse: Recurse,
     /// Announce and report on containers too.
     pub original: bool,
+    /// How much of HTML is read as text: 1 to 3, 0 for nothing.
+    pub html: u8,
     /// Say of each object what it is.
     pub describe: bool,
     /// The SHA-1 of the file is wanted.
@@ -65,6 +67,7 @@ impl Job {
             expand: options.expand,
             recurse: options.recurse,
             original: options.original,
+            html: options.html,
             describe: false,
             sha1: false,
             limits: setup.limits.clone(),

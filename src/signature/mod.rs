@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EngineWord, SignatureName};
 use digests::Digest;
 use pattern::Pattern;
-use rule::{Rule, Scope, TypeList};
+use rule::{MemberRule, Rule, Scope, TypeList};
 
 /// All source formats.
 pub static FORMATS: &[&dyn Format] = &[
@@ -37,8 +37,8 @@ pub static FORMATS: &[&dyn Format] = &[
     &yara::Yara,
     &clam::IgnoredNames,
     &clam::Containers,
-    &clam::waiting::MEMBERS,
-    &clam::waiting::PASSWORDS,
+    &clam::Members,
+    &clam::Passwords,
     &clam::waiting::TYPES,
     &clam::waiting::CERTIFICATES,
     &clam::waiting::CATALOGUES,
@@ -124,6 +124,13 @@ pub enum Item {
         /// What to search for.
         pattern: Pattern,
     },
+    /// A password that is tried on encrypted members of containers of this type, or of any.
+    Password {
+        /// As ClamAV names it.
+        container: Option<String>,
+        /// The password.
+        password: Vec<u8>,
+    },
     /// A rule in YARA's language.
     Yara(yara::Part),
     /// Something was not understood.
@@ -160,6 +167,8 @@ pub enum Meaning {
         /// The length of the section in the file, in bytes.
         size: Option<u64>,
     },
+    /// A member of a container is such a one.
+    Member(MemberRule),
     /// A condition over tests.
     Rule(Rule),
 }
@@ -202,7 +211,7 @@ pub struct Aside {
 pub enum Until {
     /// Never by this version.
     Never,
-    /// It waits for content that this version does not produce yet (HTML as text, a mail's parts).
+    /// It waits for content that this version does not produce yet.
     Content,
 }
 

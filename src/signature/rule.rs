@@ -1,6 +1,8 @@
 //! A rule: tests on the content of an object, a condition over them, and the objects that it is for.
 #![forbid(unsafe_code)]
 
+use serde::{Deserialize, Serialize};
+
 use super::condition::Condition;
 use super::pattern::{Offset, Pattern};
 
@@ -132,4 +134,24 @@ pub struct TypeList {
     pub words: Vec<String>,
     /// The objects that have none of them.
     pub excluded: bool,
+}
+
+/// A member of a container, by what the container says of it (ClamAV's `.cdb`). What is not given restricts nothing; ranges
+/// have both ends in them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberRule {
+    /// The type of the container, as ClamAV names it.
+    pub container: Option<String>,
+    /// The length of the container in bytes.
+    pub container_size: Option<(u64, u64)>,
+    /// What the name must match, in the syntax of the crate `regex-automata`, over bytes; known to compile.
+    pub name: Option<String>,
+    /// The length of the member as it lies in the container.
+    pub compressed: Option<(u64, u64)>,
+    /// The length of the member.
+    pub size: Option<(u64, u64)>,
+    /// It is encrypted, or is not.
+    pub encrypted: Option<bool>,
+    /// Its place among the members.
+    pub position: Option<(u64, u64)>,
 }

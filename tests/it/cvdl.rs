@@ -29,6 +29,7 @@ fn holding(database: &Database, content: &[u8], file_type: &'static FileType) ->
         matcher.feed(chunk).unwrap();
     }
     let subject = Subject {
+        form: vfind::view::Form::Content,
         file_type,
         layout: None,
         containers: &[],

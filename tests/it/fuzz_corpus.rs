@@ -47,6 +47,11 @@ fn any_signature_file_loads_or_is_complained_about() {
 }
 
 #[test]
+fn any_text_has_its_views() {
+    replay("view", vfind::fuzzing::view);
+}
+
+#[test]
 fn any_content_is_matched_or_said_not_to_be() {
     replay("content", vfind::fuzzing::content);
 }

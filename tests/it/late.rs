@@ -49,6 +49,7 @@ fn both(signatures: &[String], content: &[u8]) -> (BTreeSet<usize>, BTreeSet<usi
     let mut matcher = Matcher::new(&database, extent, Stop::never());
     matcher.feed(content).unwrap();
     let matches = matcher.finish(&Subject {
+        form: vfind::view::Form::Content,
         file_type: filetype::recognise(&object.probe().unwrap()),
         layout: None,
         containers: &[],

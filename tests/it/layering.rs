@@ -26,6 +26,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("executable", &["object"]),
     ("filetype", &["bytes", "expand", "kind", "object"]),
+    ("view", &[]),
     ("budget", &["event"]),
     ("policy", &["event"]),
     ("request", &["event", "glob", "kind"]),
@@ -44,6 +45,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "object",
             "signature",
             "stop",
+            "view",
         ],
     ),
     (
@@ -64,6 +66,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "path",
             "request",
             "stop",
+            "view",
         ],
     ),
     (
@@ -143,6 +146,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "signature",
             "stop",
             "verdict",
+            "view",
         ],
     ),
 ];

@@ -46,5 +46,6 @@ mod transcripts;
 mod tree;
 mod updates;
 mod vfind_program;
+mod views;
 #[cfg(feature = "yara")]
 mod yara;

@@ -71,7 +71,8 @@ impl<'e> Evaluation<'e> {
                 match user {
                     User::Rule(rule) => concerned.push(rule),
                     User::Signature { number, target } => {
-                        let fits = target == 0 || target == self.subject.file_type.target;
+                        let form = self.subject.form;
+                        let fits = form.fits(target, self.subject.file_type.target);
                         let place = Outcome::of(self.found.hits(*pattern)).place();
                         holding.extend(place.filter(|_| fits).map(|place| (number, place)));
                     }

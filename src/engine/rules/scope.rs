@@ -17,7 +17,7 @@ impl ScopeCode<'_> {
             (Some(_), None) => false,
         };
         let layout = subject.layout;
-        (self.target == 0 || self.target == subject.file_type.target)
+        subject.form.fits(self.target, subject.file_type.target)
             && self.has_type(subject.file_type)
             && within(self.size, Some(length))
             && within(self.entry, layout.and_then(|layout| layout.entry))
@@ -44,7 +44,7 @@ impl ScopeCode<'_> {
             Some(ANY) => containers.is_empty(),
             Some(name) => {
                 let last = containers.last();
-                last.is_some_and(|container| container.clam.as_bytes() == name)
+                last.is_some_and(|container| container.is_clam(name))
             }
         };
         let Some(names) = self.intermediates else {
@@ -55,9 +55,7 @@ impl ScopeCode<'_> {
             return false;
         };
         let inner = containers.get(inner..).unwrap_or(&[]).iter();
-        let fits = |(name, container): (&[u8], &&FileType)| {
-            name == ANY || name == container.clam.as_bytes()
-        };
+        let fits = |(name, container): (&[u8], &&FileType)| name == ANY || container.is_clam(name);
         directly && names.iter().zip(inner).all(fits)
     }
 }

@@ -25,6 +25,7 @@ fn database(cvdl: &str) -> Database {
 
 /// An object of which nothing is known but its bytes.
 pub(super) const SUBJECT: Subject<'static> = Subject {
+    form: crate::view::Form::Content,
     file_type: &UNKNOWN,
     layout: None,
     containers: &[],

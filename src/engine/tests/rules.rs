@@ -19,6 +19,7 @@ use crate::signature::pattern::{Base, Builder, Offset, Pattern};
 use crate::signature::rule::{Rule, Scope, Test, TypeList};
 use crate::signature::{Aside, Intake, Item, Meaning, Signature, Until};
 use crate::stop::Stop;
+use crate::view::Form;
 
 fn pattern(text: &str) -> Pattern {
     Pattern::exact(text.as_bytes()).unwrap()
@@ -429,4 +430,49 @@ fn all_matches_of_an_expression_are_counted() {
         assert_eq!(!matches.findings.is_empty(), holds, "{condition}");
         assert_eq!(matches.gaps, [], "{condition}");
     }
+}
+
+#[test]
+fn each_form_has_its_targets_and_normal_forms_have_clamavs_rules_alone() {
+    let of = |engine: EngineWord, target: u8| {
+        let scope = Scope {
+            target,
+            ..Scope::default()
+        };
+        let rule = Rule {
+            scope,
+            ..Rule::anywhere(vec![pattern("marker")], Condition::Test(0))
+        };
+        Item::Signature(Signature {
+            name: SignatureName::new(engine, &format!("{engine:?}{target}")),
+            meaning: Meaning::Rule(rule),
+        })
+    };
+    let rows = [0, 3, 4, 7].map(|target| of(EngineWord::Clam, target));
+    let all = database(rows.into_iter().chain([of(EngineWord::Cvdl, 0)]));
+    let html = of_type("CL_TYPE_HTML");
+    let rows: [(Form, &[&str]); 5] = [
+        (Form::Content, &["Clam0", "Cvdl0"]),
+        (Form::Reading, &["Clam0", "Cvdl0"]),
+        (Form::Html, &["Clam0", "Clam3"]),
+        (Form::Script, &["Clam0", "Clam3", "Clam7"]),
+        (Form::Text, &["Clam0", "Clam7"]),
+    ];
+    for (form, expected) in rows {
+        let subject = Subject {
+            form,
+            file_type: html,
+            ..SUBJECT
+        };
+        assert_eq!(names(&all, b"a marker", &subject), expected, "{form:?}");
+    }
+    let needs = |engine, target| {
+        let database = database([of(engine, target)]);
+        [Form::Html, Form::Text].map(|form| database.needs(form))
+    };
+    assert_eq!(needs(EngineWord::Clam, 0), [true, true]);
+    assert_eq!(needs(EngineWord::Clam, 3), [true, false]);
+    assert_eq!(needs(EngineWord::Clam, 7), [true, true]);
+    assert_eq!(needs(EngineWord::Clam, 1), [false, false]);
+    assert_eq!(needs(EngineWord::Cvdl, 0), [false, false]);
 }

@@ -13,7 +13,9 @@ use delharc::header::CompressionMethod;
 
 use self::fastest::Fastest;
 use super::lzh::{Lzh, Wrap};
-use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage, trailing};
+use super::{
+    Children, Container, Content, Expander, Halt, Member, behind, damaged, is_damage, trailing,
+};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
@@ -206,6 +208,14 @@ impl Archive<'_> {
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
         let name = &header.name;
+        children.about(&Member {
+            name,
+            listed: None,
+            compressed: Some(header.packed),
+            size: Some(header.size),
+            encrypted: header.flags & GARBLED != 0,
+            folder: header.kind == FOLDER,
+        })?;
         if !header.comment.is_empty() {
             let title = [name, &b" (comment)"[..]].concat();
             children.child(&title, Content::Stream(&mut header.comment.as_slice()))?;

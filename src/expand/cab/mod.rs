@@ -9,7 +9,7 @@ mod folder;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
 use self::folder::{Folder, Method};
-use super::{Children, Container, Content, Expander, Halt, behind, trailing};
+use super::{Children, Container, Content, Expander, Halt, Member, behind, trailing};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{Object, ObjectReader};
@@ -154,6 +154,18 @@ impl<'a> Cabinet<'a> {
                 children.gap(None, Reason::Corrupt, detail)?;
                 break;
             };
+            let listed: Vec<u8> = (file.name.iter())
+                .map(|byte| if *byte == b'/' { b'\\' } else { *byte })
+                .collect();
+            children.about(&Member {
+                name: &file.name,
+                listed: Some(&listed),
+                // It has none of its own: files are pieces of what is compressed together.
+                compressed: Some(0),
+                size: Some(file.size.into()),
+                encrypted: false,
+                folder: false,
+            })?;
             self.file(&file, &mut open, children)?;
         }
         self.close(open, children)?;

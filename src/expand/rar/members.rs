@@ -7,7 +7,7 @@ use super::blocks::Family;
 use super::pass::{self, Failure, Wish};
 use super::{Headers, Opened, ROUNDS};
 use crate::event::{Limit, Reason};
-use crate::expand::{Children, Content, Halt};
+use crate::expand::{Children, Content, Halt, Member};
 
 /// Passes after the first one: each starts behind a member that needed too much memory.
 const PASSES: u32 = 100;
@@ -255,6 +255,14 @@ impl<'a> Members<'a> {
     ) -> Result<Class, Halt> {
         let member = reference.to_owned();
         let (meta, name) = (&member.meta, pass::name(&member));
+        children.about(&Member {
+            name: &name,
+            listed: None,
+            compressed: Some(meta.packed_size),
+            size: Some(super::tail::size(reference)),
+            encrypted: meta.is_encrypted,
+            folder: meta.is_directory,
+        })?;
         if meta.is_redirection {
             if meta.packed_size > 0 {
                 let reason = Reason::Unsupported("RAR-link".to_owned());

@@ -52,7 +52,7 @@ pub(super) fn of(setting: Setting<'_>, index: usize, given: u64) -> Vec<u8> {
     best
 }
 
-fn size(member: ArchiveMemberRef<'_>) -> u64 {
+pub(super) fn size(member: ArchiveMemberRef<'_>) -> u64 {
     match member {
         ArchiveMemberRef::Rar13(entry) => entry.header.unp_size.into(),
         ArchiveMemberRef::Rar15To40(file) => file.unp_size,

@@ -12,7 +12,7 @@ use std::io::{self, BufReader, Read};
 use sevenz_rust2::{Archive, ArchiveEntry, Block, BlockDecoder, EncoderMethod, Error, Password};
 
 use self::headers::{Ends, Size};
-use super::{Children, Container, Content, Expander, Halt, trailing};
+use super::{Children, Container, Content, Expander, Halt, Member, trailing};
 use crate::event::{Limit, Reason};
 use crate::object::ObjectReader;
 
@@ -139,6 +139,26 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
         passwords,
         memory: container.memory,
     };
+    for (entry, block) in archive
+        .files
+        .iter()
+        .zip(&archive.stream_map.file_block_index)
+    {
+        let block = block.and_then(|block| archive.blocks.get(block));
+        let is_aes = |block: &Block| {
+            let mut coders = block.coders.iter();
+            coders.any(|coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256)
+        };
+        children.about(&Member {
+            name: entry.name().as_bytes(),
+            listed: None,
+            // Blocks have one, and may be of many files.
+            compressed: Some(0),
+            size: Some(entry.size()),
+            encrypted: block.is_some_and(is_aes),
+            folder: entry.is_directory(),
+        })?;
+    }
     for number in 0..archive.blocks.len() {
         members.block(number, children)?;
     }

@@ -15,7 +15,7 @@ use self::header::BLOCK;
 pub(super) use self::header::Header;
 use self::pax::Pax;
 use self::sparse::Sparse;
-use super::{Children, Container, Content, Expander, Halt, behind, is_damage};
+use super::{Children, Container, Content, Expander, Halt, Member, behind, is_damage};
 use crate::event::{Limit, Reason};
 use crate::object::{Object, ObjectReader};
 
@@ -209,13 +209,23 @@ impl<'a> Archive<'a> {
 
     fn content_entry(&mut self, entry: Entry) -> Result<(), Halt> {
         let kind = entry.header.kind();
+        let old_folder = entry.size == 0 && entry.name.ends_with(b"/");
+        if !matches!(kind, b'1'..=b'6' | b'V') && !old_folder {
+            self.children.about(&Member {
+                name: &entry.name,
+                listed: None,
+                compressed: Some(entry.size),
+                size: Some(entry.size),
+                encrypted: false,
+                folder: false,
+            })?;
+        }
         if kind == b'S' {
             return self.old_sparse(&entry);
         }
         if matches!(kind, b'1'..=b'6') {
             return self.bodiless(&entry);
         }
-        let old_folder = entry.size == 0 && entry.name.ends_with(b"/");
         if kind == b'V' && entry.size == 0 {
             return Ok(());
         }

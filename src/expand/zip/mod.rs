@@ -14,7 +14,7 @@ mod unlisted;
 pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
 use self::unlisted::Listed;
-use super::{Children, Container, Expander, Halt, trailing};
+use super::{Children, Container, Expander, Halt, Member, trailing};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 
@@ -140,6 +140,7 @@ fn member(
 ) -> Result<bool, Halt> {
     let object = container.object;
     let name = Some(entry.name.as_slice());
+    children.about(&about(entry))?;
     if entry.disk != 0 {
         let reason = Reason::Unsupported("zip-split".to_owned());
         children.gap(name, reason, format!("in part {}", entry.disk))?;
@@ -167,6 +168,18 @@ fn member(
     }
     decode::give(entry, &raw, container, children)?;
     Ok(true)
+}
+
+/// What a header says.
+fn about(entry: &Entry) -> Member<'_> {
+    Member {
+        name: &entry.name,
+        listed: None,
+        compressed: Some(entry.compressed),
+        size: Some(entry.size),
+        encrypted: entry.encryption().is_some(),
+        folder: entry.is_folder(),
+    }
 }
 
 fn located(object: &Object, at: u64) -> std::io::Result<Option<(u64, Local)>> {

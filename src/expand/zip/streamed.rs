@@ -41,6 +41,7 @@ pub(super) fn member(
 ) -> Result<Option<u64>, Halt> {
     let object = container.object;
     let entry = &local.entry;
+    children.about(&super::about(entry))?;
     if let Some(how) = entry.encryption().filter(|_| entry.flags & STREAMED != 0) {
         let detail = format!("{how}, of unknown length");
         children.gap(Some(&entry.name), Reason::Encrypted, detail)?;

@@ -115,7 +115,7 @@ impl Settings {
             Name::Coverage => return self.set_coverage(on, value),
             Name::Exclude => self.exclude(on, value)?,
             Name::Expand => self.expand(on, value)?,
-            Name::Html => html(on, value)?,
+            Name::Html => self.change().html = html(on, value)?,
             Name::Ignore => self.ignore(on, value)?,
             Name::Original => {
                 flag(value)?;
@@ -273,12 +273,13 @@ fn recurse(on: bool, value: Value<'_>) -> Result<Recurse, Refusal> {
     }
 }
 
-fn html(on: bool, value: Value<'_>) -> Result<(), Refusal> {
-    let level = value.map(decimal::<u8>);
-    match level {
+/// Without a number it is the text alone.
+fn html(on: bool, value: Value<'_>) -> Result<u8, Refusal> {
+    match value.map(decimal::<u8>) {
         Some(None | Some(0 | 4..)) => Err(Refusal::invalid("HTML takes 1, 2 or 3")),
-        _ if on => Err(Refusal::unsupported("No HTML as text in this server")),
-        _ => Ok(()),
+        Some(Some(level)) if on => Ok(level),
+        None if on => Ok(1),
+        Some(Some(_)) | None => Ok(0),
     }
 }
 
@@ -342,7 +343,6 @@ mod tests {
         let rows = [
             ("ENABLE NONSENSE", Einval),
             ("ENABLE EXPAND ACE", Enotsup),
-            ("ENABLE EXPAND html", Enotsup),
             ("ENABLE EXPAND nonsense", Einval),
             ("DISABLE EXPAND nonsense", Einval),
             ("ENABLE RECURSE -1", Einval),
@@ -350,8 +350,7 @@ mod tests {
             ("DISABLE RECURSE 1", Einval),
             ("ENABLE ORIGINAL yes", Einval),
             ("ENABLE COVERAGE 1", Einval),
-            ("ENABLE HTML", Enotsup),
-            ("ENABLE HTML 3", Enotsup),
+            ("ENABLE HTML 0", Einval),
             ("ENABLE HTML 4", Einval),
             ("DISABLE HTML x", Einval),
             ("ENABLE IGNORE", Einval),
@@ -364,6 +363,23 @@ mod tests {
             assert_eq!(settings.options.expand, before.expand);
             assert_eq!(settings.options.recurse, before.recurse);
             assert!(!settings.coverage() && settings.weight() == 0);
+        }
+    }
+
+    #[test]
+    fn html_has_three_levels() {
+        let mut settings = Settings::default();
+        let rows = [
+            ("ENABLE HTML 3", 3),
+            ("ENABLE HTML", 1),
+            ("ENABLE HTML 2", 2),
+            ("DISABLE HTML 2", 0),
+            ("ENABLE HTML 1", 1),
+            ("DISABLE HTML", 0),
+        ];
+        for (line, level) in rows {
+            assert_eq!(say(&mut settings, line), Ok(""), "{line}");
+            assert_eq!(settings.options.html, level, "{line}");
         }
     }
 

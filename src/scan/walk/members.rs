@@ -3,7 +3,7 @@
 
 use super::{Names, Spot, Walk};
 use crate::event::{NoteKind, Reason};
-use crate::expand::{Children, Content, Halt};
+use crate::expand::{Children, Content, Halt, Member};
 use crate::path::ObjectPath;
 
 /// Takes the members of one container, whose own type stands last among those of its spot.
@@ -11,6 +11,13 @@ pub(super) struct Members<'w, 'a> {
     pub(super) walk: &'w mut Walk<'a>,
     pub(super) spot: &'w Spot,
     pub(super) inside: &'w mut Names,
+    /// The length of the container.
+    pub(super) size: u64,
+    /// The number of the first of its members, and how many were told.
+    pub(super) first: u64,
+    pub(super) told: u64,
+    /// Folders are members too.
+    pub(super) folders: bool,
     pub(super) any: bool,
 }
 
@@ -44,6 +51,17 @@ impl Children for Members<'_, '_> {
                 self.walk.object(&spot, &object, self.inside)
             }
         }
+    }
+
+    fn about(&mut self, member: &Member<'_>) -> Result<(), Halt> {
+        let position = self.first.saturating_add(self.told);
+        self.told = self.told.saturating_add(1);
+        // Only zip's folders are members for ClamAV.
+        if member.folder && !self.folders {
+            return Ok(());
+        }
+        self.walk
+            .about(self.spot, (self.size, position), member, self.inside)
     }
 
     fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt> {

@@ -9,6 +9,7 @@
 
 mod members;
 mod said;
+mod views;
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
@@ -24,10 +25,10 @@ use super::spool::{Kept, Spool};
 use super::{Job, Outcome};
 use crate::budget::Budget;
 use crate::engine::search::Extent;
-use crate::engine::{Database, Matcher, Matches, Subject};
-use crate::event::{Description, Event, Exclusion, NoteKind, Reason, SignatureName, Sink};
+use crate::engine::{About, Database, Match, Matcher, Matches, Subject};
+use crate::event::{Description, Event, Exclusion, NoteKind, Place, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
-use crate::expand::{self, Container, Expander, Halt};
+use crate::expand::{self, Container, Expander, Halt, Member};
 use crate::filetype::{self, FileType};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
@@ -76,9 +77,9 @@ struct Spot {
 
 impl Spot {
     /// The same place as its members see it.
-    fn around_members(&self, matched: &Matched) -> Self {
+    fn around_members(&self, matched: &Matched, file_type: &'static FileType) -> Self {
         let mut spot = self.clone();
-        spot.containers.push(matched.file_type);
+        spot.containers.push(file_type);
         spot.allowed |= matched.matches.is_allowed;
         spot
     }
@@ -185,6 +186,7 @@ impl<'a> Walk<'a> {
         let read = self.read_through(spot, &mut reader, Paid::Before, |chunk| matcher.feed(chunk));
         self.outcome.objects += 1;
         let subject = Subject {
+            form: crate::view::Form::Content,
             file_type,
             layout: layout.as_ref(),
             containers: &spot.containers,
@@ -255,6 +257,7 @@ impl<'a> Walk<'a> {
             _ => None,
         };
         let subject = Subject {
+            form: crate::view::Form::Content,
             file_type,
             layout: layout.as_ref(),
             containers: &spot.containers,
@@ -288,6 +291,12 @@ impl<'a> Walk<'a> {
                         &spot.path,
                         reason.clone(),
                         "no room to keep it while it is opened".into(),
+                    )?;
+                } else if views::is_text(file_type) {
+                    self.gap(
+                        &spot.path,
+                        reason.clone(),
+                        "no room to keep it while it is read in other ways".into(),
                     )?;
                 }
                 self.conclude(spot, Plan::new(), None, matched, found)
@@ -426,33 +435,46 @@ impl<'a> Walk<'a> {
         spot: &Spot,
         plan: Plan,
         object: Option<&Object>,
-        matched: Matched,
+        mut matched: Matched,
         found: &mut Names,
     ) -> Result<(), Halt> {
-        let passwords = &self.job.passwords;
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
-        let around = (!plan.is_empty()).then(|| spot.around_members(&matched));
         for expander in plan {
-            let (Some(object), Some(around)) = (object.filter(|_| opened.is_ok()), &around) else {
+            let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
             };
+            let file_type = matched.file_type.opened_as(expander.kind());
+            let around = spot.around_members(&matched, file_type);
+            let mut passwords = self.job.passwords.clone();
+            passwords.extend(self.database.passwords(file_type));
             let mut members = Members {
                 walk: self,
-                spot: around,
+                spot: &around,
                 inside: &mut inside,
+                size: object.length(),
+                // As clamscan counts.
+                first: u64::from(!matches!(expander.kind(), "7z" | "CAB")),
+                told: 0,
+                folders: expander.kind() == "zip",
                 any: false,
             };
             let container = Container {
                 object,
                 name: spot.path.name(),
-                passwords,
+                passwords: &passwords,
                 memory: members.walk.job.limits.memory / DECODER,
             };
             let end = expander.expand(&container, &mut members);
             any |= members.any;
             opened = end.or_else(|halt| self.halted(spot, halt));
+        }
+        if let Some(object) = object.filter(|_| opened.is_ok()) {
+            match self.views(spot, object, &mut matched, &mut inside) {
+                Ok(views) => any |= views.any,
+                Err(halt) => opened = Err(halt),
+            }
         }
         if !any && !matched.announced {
             self.sinking(Event::Scanning(spot.path.clone()))?;
@@ -464,6 +486,48 @@ impl<'a> Walk<'a> {
             return self.stopped(&spot.path, stopped);
         }
         opened
+    }
+
+    /// What the container says of a member: some signatures ask for nothing else.
+    fn about(
+        &mut self,
+        around: &Spot,
+        (size, position): (u64, u64),
+        member: &Member<'_>,
+        found: &mut Names,
+    ) -> Result<(), Halt> {
+        if !self.database.needs_members() {
+            return Ok(());
+        }
+        let Some(container) = around.containers.last() else {
+            return Ok(());
+        };
+        let holding = self.database.member(&About {
+            container,
+            container_size: size,
+            name: member.listed.unwrap_or(member.name),
+            compressed: member.compressed,
+            size: member.size,
+            encrypted: member.encrypted,
+            position: Some(position),
+        });
+        if holding.is_empty() {
+            return Ok(());
+        }
+        let spot = Spot {
+            path: around.path.member(member.name),
+            ..around.clone()
+        };
+        let mut matches = Matches::default();
+        let held = match spot.allowed {
+            true => &mut matches.allowed,
+            false => &mut matches.findings,
+        };
+        held.extend(holding.into_iter().map(|signature| Match {
+            signature,
+            place: Place::Digest,
+        }));
+        self.report(&spot, matches, &Names::new(), found)
     }
 
     fn halted(&mut self, spot: &Spot, halt: Halt) -> Result<(), Halt> {

@@ -9,7 +9,7 @@ use super::description::scope;
 use super::expression::expression;
 use super::offset::{Place, place};
 use super::regex::{is_regex, regex};
-use super::{Trouble, check_target, fields, number, read_lines};
+use super::{Trouble, fields, number, read_lines};
 use crate::event::EngineWord;
 use crate::path::printable;
 use crate::signature::condition::{Condition, Count, Relation};
@@ -68,7 +68,6 @@ fn logical(line: &[u8]) -> Result<Item, Trouble> {
     for part in parts {
         tests.add(part, scope.target)?;
     }
-    check_target(scope.target)?;
     let condition = tests.condition(&expression.condition);
     Ok(Item::Signature(Signature {
         name,
@@ -371,16 +370,6 @@ mod tests {
     #[test]
     fn what_waits_or_cannot_be_is_set_aside_with_its_place() {
         let rows = [
-            (
-                "A;Target:3;0;6162",
-                Until::Content,
-                "waits for normalised HTML",
-            ),
-            (
-                "A;Target:7;0;6162",
-                Until::Content,
-                "waits for normalised text",
-            ),
             (
                 "A;Target:0;0;fuzzy_img#af2ad01ed42993c7#0",
                 Until::Never,

@@ -12,6 +12,7 @@ mod digests;
 mod expression;
 mod ignore;
 mod ldb;
+mod member;
 mod ndb;
 mod offset;
 mod pcre;
@@ -29,6 +30,7 @@ pub use container::Containers;
 pub use digests::{AllowedDigests, FileDigests, SectionDigests};
 pub use ignore::IgnoredNames;
 pub use ldb::Logical;
+pub use member::{Members, Passwords};
 pub use ndb::{Bodies, PlainBodies};
 
 /// The functionality level that signatures compare with: that of ClamAV 1.4.6, whose manual has the table.
@@ -154,8 +156,7 @@ fn check_range(min: u32, max: u32) -> Result<(), Trouble> {
     }
 }
 
-/// A target's number. Signatures for the three that are not content as it is in the file are set aside later, when the rest
-/// of the line is known to be well written.
+/// A target's number.
 fn target(field: &[u8]) -> Result<u8, Trouble> {
     let wrong = || format!("`{}` is no target", printable(field, 40));
     match field {
@@ -167,17 +168,6 @@ fn target(field: &[u8]) -> Result<u8, Trouble> {
             _ => Err(Trouble::never("for a target of another version of ClamAV")),
         },
     }
-}
-
-/// Sets aside what is for content that this version does not produce.
-fn check_target(target: u8) -> Result<(), Trouble> {
-    let reason = match target {
-        3 => "waits for normalised HTML",
-        4 => "waits for mail",
-        7 => "waits for normalised text",
-        _ => return Ok(()),
-    };
-    Err(Trouble::Aside(Until::Content, reason))
 }
 
 #[cfg(test)]
@@ -199,6 +189,7 @@ mod tests {
                 Meaning::SectionDigest { digest, size } => {
                     format!("{} section {digest} {size:?}", one.name)
                 }
+                Meaning::Member(_) => format!("{} member", one.name),
                 Meaning::Rule(rule) => format!("{} target {}", one.name, rule.scope.target),
             },
             ([], [Item::Allowed { digest, size, name }]) => {
@@ -317,9 +308,9 @@ mod tests {
             ("A:0:*:616263", "CLAM A target 0"),
             ("A::*:616263", "CLAM A target 0"),
             ("A:6:EP+0:616263:10:255", "CLAM A target 6"),
-            ("A:3:*:616263", "Content: waits for normalised HTML"),
-            ("A:4:*:616263", "Content: waits for mail"),
-            ("A:7:*:616263", "Content: waits for normalised text"),
+            ("A:3:*:616263", "CLAM A target 3"),
+            ("A:4:*:616263", "CLAM A target 4"),
+            ("A:7:*:616263", "CLAM A target 7"),
             ("A:7:*:zz", "wrong: no body goes on at `zz` (character 1)"),
             (
                 "A:15:*:616263",

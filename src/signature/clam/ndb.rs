@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 
 use super::body::{Style, pattern};
 use super::offset::{Place, place};
-use super::{Trouble, check_levels, check_target, fields, read_lines, target};
+use super::{Trouble, check_levels, fields, read_lines, target};
 use crate::event::EngineWord;
 use crate::signature::condition::Condition;
 use crate::signature::pattern::Pattern;
@@ -74,7 +74,6 @@ fn extended(line: &[u8]) -> Result<Item, Trouble> {
         }),
         Place::At(offset) => {
             let pattern = checked(pattern(body, offset, Style::default())?, number)?;
-            check_target(number)?;
             signature(name, number, pattern)
         }
     }

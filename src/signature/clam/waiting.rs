@@ -1,11 +1,9 @@
-//! Kinds of files whose lines are all set aside: some wait for content that this version does not produce yet, the others
-//! are for parts of ClamAV that this product does not have.
+//! Kinds of files whose lines are all set aside: they are for parts of ClamAV that this product does not have.
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufRead};
 
-use super::{Trouble, check_levels, check_range, fields, level, number, read_lines};
-use crate::path::printable;
+use super::{Trouble, read_lines};
 use crate::signature::{Aside, Format, Intake, Item, Until};
 
 /// The row of one kind.
@@ -13,33 +11,10 @@ use crate::signature::{Aside, Format, Intake, Item, Until};
 pub struct Waiting {
     name: &'static str,
     extensions: &'static [&'static str],
-    until: Until,
     reason: &'static str,
     /// Each line is one, else the whole file is.
     has_lines: bool,
-    /// Checks a line.
-    check: fn(&[u8]) -> Result<(), Trouble>,
 }
-
-/// `.cdb`: names, sizes and positions of members of archives.
-pub static MEMBERS: Waiting = Waiting {
-    name: "clam-cdb",
-    extensions: &["cdb"],
-    until: Until::Content,
-    reason: "waits for members of archives",
-    has_lines: true,
-    check: member,
-};
-
-/// `.pwdb`: passwords of archives.
-pub static PASSWORDS: Waiting = Waiting {
-    name: "clam-pwdb",
-    extensions: &["pwdb"],
-    until: Until::Content,
-    reason: "waits for passwords of archives",
-    has_lines: true,
-    check: password,
-};
 
 /// `.ftm`: how types are told.
 pub static TYPES: Waiting = lines("clam-ftm", &["ftm"], "types of files");
@@ -102,10 +77,8 @@ const fn lines(
     Waiting {
         name,
         extensions,
-        until: Until::Never,
         reason,
         has_lines: true,
-        check: anything,
     }
 }
 
@@ -134,91 +107,12 @@ impl Format for Waiting {
             out.take(Item::Aside(Aside {
                 file: source.to_owned(),
                 line: 1,
-                until: self.until,
+                until: Until::Never,
                 reason: self.reason,
             }));
             return Ok(());
         }
-        read_lines(text, source, out, |line| {
-            (self.check)(line)?;
-            Err(Trouble::Aside(self.until, self.reason))
-        })
-    }
-}
-
-fn anything(_line: &[u8]) -> Result<(), Trouble> {
-    Ok(())
-}
-
-/// `Name:ContainerType:ContainerSize:FileNameRegex:SizeInContainer:RealSize:IsEncrypted:Position:Res1:Res2[:Min[:Max]]`.
-/// The expression may have colons, so the fields behind it are counted from the end.
-fn member(line: &[u8]) -> Result<(), Trouble> {
-    let all: Vec<&[u8]> = fields(line, b':').take(13).collect();
-    if all.len() < 10 {
-        return Err(Trouble::wrong(
-            "a line must have at least 10 fields, with colons between them",
-        ));
-    }
-    let [name, kind, container, _, rest @ ..] = all.as_slice() else {
-        return Ok(());
-    };
-    if name.is_empty() {
-        return Err(Trouble::wrong("the name is empty"));
-    }
-    if *kind != b"*" && !kind.starts_with(b"CL_TYPE_") {
-        return Err(format!("`{}` is no type of a container", printable(kind, 40)).into());
-    }
-    let [in_container, real, encrypted, position, _, _, levels @ ..] = rest else {
-        return Ok(());
-    };
-    for field in [container, in_container, real, position] {
-        if !is_range(field) {
-            return Err(format!("`{}` is no number and no range", printable(field, 40)).into());
-        }
-    }
-    if !matches!(*encrypted, b"*" | b"0" | b"1") {
-        return Err(Trouble::wrong("IsEncrypted must be 0, 1 or *"));
-    }
-    check_levels(levels.iter().copied()).map(drop)
-}
-
-/// `*`, `n`, `n-`, `-n` or `n-m`.
-fn is_range(field: &[u8]) -> bool {
-    let mut ends = field.splitn(2, |byte| *byte == b'-');
-    let is_end = |end: &[u8]| end.is_empty() || number(end).is_some();
-    field == b"*" || !field.is_empty() && ends.all(is_end)
-}
-
-/// `Name;TargetDescriptionBlock;StorageType;Password`
-fn password(line: &[u8]) -> Result<(), Trouble> {
-    let mut fields = line.splitn(4, |byte| *byte == b';');
-    let (Some(name), Some(block), Some(storage), Some(password)) =
-        (fields.next(), fields.next(), fields.next(), fields.next())
-    else {
-        return Err(Trouble::wrong(
-            "a line must be `Name;Engine…;StorageType;Password`",
-        ));
-    };
-    if name.is_empty() {
-        return Err(Trouble::wrong("the name is empty"));
-    }
-    if let Some(levels) = block
-        .split(|byte| *byte == b',')
-        .next()
-        .and_then(|first| first.strip_prefix(b"Engine:"))
-    {
-        let mut ends = levels.splitn(2, |byte| *byte == b'-');
-        let (Some(min), Some(max)) = (ends.next(), ends.next()) else {
-            return Err(Trouble::wrong("`Engine` is no range"));
-        };
-        check_range(level(min)?, level(max)?)?;
-    }
-    let is_hex = password.len() % 2 == 0 && password.iter().all(u8::is_ascii_hexdigit);
-    match storage {
-        b"0" => Ok(()),
-        b"1" if is_hex => Ok(()),
-        b"1" => Err(Trouble::wrong("the password is not hexadecimal")),
-        _ => Err(Trouble::wrong("the storage type must be 0 or 1")),
+        read_lines(text, source, out, |_| Err(Trouble::never(self.reason)))
     }
 }
 
@@ -226,48 +120,6 @@ fn password(line: &[u8]) -> Result<(), Trouble> {
 mod tests {
     use super::*;
     use crate::signature::Batch;
-
-    #[test]
-    fn lines_that_wait_are_checked() {
-        let good = [
-            (&MEMBERS, "A:CL_TYPE_ZIP:*:a\\.exe$:1-5:-9:0:1:*:*"),
-            (&MEMBERS, "A:*:10-:a:b:c:*:*:*:7:*:*:81:255"),
-            (
-                &PASSWORDS,
-                "A;Engine:81-255,Container:CL_TYPE_ZIP;0;in;fected",
-            ),
-            (&PASSWORDS, "A;Engine:81-255;1;616263"),
-            (&TYPES, "0:0:4d5a:x:CL_TYPE_ANY:CL_TYPE_MSEXE"),
-        ];
-        for (row, line) in good {
-            let mut batch = Batch::default();
-            batch.read(row, line.as_bytes(), "x");
-            if line.contains("b:c:") {
-                // A colon in the expression moves the fields: such a line cannot be told from a wrong one.
-                assert_eq!(batch.complaints().len(), 1, "{line}");
-            } else {
-                assert_eq!(batch.complaints(), [], "{line}");
-                assert_eq!(batch.others().len(), 1, "{line}");
-            }
-        }
-        let wrong = [
-            (&MEMBERS, "A:CL_TYPE_ZIP:*:a:*"),
-            (&MEMBERS, "A:ZIP:*:a:*:*:*:*:*:*"),
-            (&MEMBERS, ":*:*:a:*:*:*:*:*:*"),
-            (&MEMBERS, "A:*:x:a:*:*:*:*:*:*"),
-            (&MEMBERS, "A:*:*:a:*:*:2:*:*:*"),
-            (&PASSWORDS, "A;Engine:81-255;0"),
-            (&PASSWORDS, "A;Engine:81-255;2;x"),
-            (&PASSWORDS, "A;Engine:81-255;1;xyz"),
-            (&PASSWORDS, "A;Engine:81;0;x"),
-        ];
-        for (row, line) in wrong {
-            let mut batch = Batch::default();
-            batch.read(row, line.as_bytes(), "x");
-            assert_eq!(batch.complaints().len(), 1, "{line}");
-            assert_eq!(batch.others(), [], "{line}");
-        }
-    }
 
     #[test]
     fn what_has_no_lines_is_one_and_the_rest_counts_each() {

@@ -10,7 +10,7 @@ use super::{bodies, digests, logical, programs};
 use crate::support::has_tools;
 
 /// Files of one run. Signatures are as many as make the wanted number of pairs.
-const FILES: usize = 50;
+pub(super) const FILES: usize = 50;
 
 /// Pairs of a run, when nobody wishes otherwise.
 const PAIRS: usize = 5_000;
@@ -43,7 +43,7 @@ fn signature_count() -> usize {
 const PORTION: usize = 250;
 
 /// Compares in portions, each with files of its own.
-fn compare(seed: u64, make: impl Fn(&mut Random, usize) -> Run, known: Known) {
+pub(super) fn compare(seed: u64, make: impl Fn(&mut Random, usize) -> Run, known: Known) {
     if !has_tools(&["clamscan"]) {
         return;
     }
@@ -260,7 +260,7 @@ fn program_files(random: &mut Random, make: MakeProgram) -> Vec<(String, Vec<u8>
         .collect()
 }
 
-fn lines(count: usize, mut line: impl FnMut(usize) -> String) -> String {
+pub(super) fn lines(count: usize, mut line: impl FnMut(usize) -> String) -> String {
     (0..count).map(|number| line(number) + "\n").collect()
 }
 
@@ -401,7 +401,7 @@ fn logical_signatures() {
 }
 
 /// A line of these that is searched for: a few counts over groups of groups are set aside, and a few parts.
-fn live(line: impl FnMut() -> String) -> String {
+pub(super) fn live(line: impl FnMut() -> String) -> String {
     let all = std::iter::repeat_with(line).take(50);
     let mut live = all.filter(|line| !ours::sets_aside("ldb", line));
     live.next().unwrap()

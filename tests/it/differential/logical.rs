@@ -11,6 +11,11 @@ use super::random::Random;
 
 /// `NAME;DESCRIPTION;EXPRESSION;SUB-SIGNATURES`.
 pub(super) fn signature(random: &mut Random, content: &[u8], name: &str) -> String {
+    for_target(random, content, 0, name)
+}
+
+/// The same for another target.
+pub(super) fn for_target(random: &mut Random, content: &[u8], target: u8, name: &str) -> String {
     let count = random.range(1, 5);
     let parts: Vec<String> = (0..count).map(|_| part(random, content)).collect();
     let expression = expression(random, count);
@@ -20,7 +25,7 @@ pub(super) fn signature(random: &mut Random, content: &[u8], name: &str) -> Stri
         _ => String::new(),
     };
     format!(
-        "{name};Engine:81-255{size},Target:0;{expression};{}",
+        "{name};Engine:81-255{size},Target:{target};{expression};{}",
         parts.join(";")
     )
 }

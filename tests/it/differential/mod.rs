@@ -8,6 +8,8 @@ mod digests;
 mod families;
 mod layouts;
 mod logical;
+mod members;
+mod normal;
 mod ours;
 mod programs;
 mod random;

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use vfind::engine::search::Extent;
 use vfind::engine::{Compiler, Database, Matcher, Subject};
 use vfind::executable::layout;
-use vfind::filetype;
+use vfind::filetype::{self, FileType};
 use vfind::object::Object;
 use vfind::signature::format_by_extension;
 use vfind::stop::Stop;
+use vfind::view::{Form, normal};
 
 use super::clamscan::Found;
 
@@ -66,7 +67,43 @@ pub(super) fn scan(database: &Database, files: &[(String, Vec<u8>)]) -> Found {
 
 fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
     let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
-    let layout = layout(&object).unwrap();
+    let file_type = filetype::recognise(&object.probe().unwrap());
+    let mut names = found(database, Form::Content, file_type, content);
+    for (form, bytes) in normal_forms(content) {
+        names.extend(found(database, form, file_type, &bytes));
+    }
+    names
+}
+
+/// The normal forms of a content, which the scanner makes too.
+pub(super) fn normal_forms(content: &[u8]) -> Vec<(Form, Vec<u8>)> {
+    let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
+    match filetype::recognise(&object.probe().unwrap()).target {
+        3 => {
+            let html = normal::html(content);
+            vec![
+                (Form::Html, html.tagged),
+                (Form::Html, html.plain),
+                (Form::Script, html.scripts),
+            ]
+        }
+        7 => {
+            let mut text = Vec::new();
+            normal::Text::default().push(content, &mut text);
+            vec![(Form::Text, text)]
+        }
+        _ => vec![],
+    }
+}
+
+fn found(
+    database: &Database,
+    form: Form,
+    file_type: &'static FileType,
+    content: &[u8],
+) -> BTreeSet<String> {
+    let object = Object::memory(Bytes::copy_from_slice(content), Stop::never());
+    let layout = layout(&object).unwrap().filter(|_| form == Form::Content);
     let extent = Extent {
         length: Some(object.length()),
         layout: Some(layout.clone().unwrap_or_default()),
@@ -74,7 +111,8 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
     let mut matcher = Matcher::new(database, extent, Stop::never());
     matcher.feed(content).unwrap();
     let matches = matcher.finish(&Subject {
-        file_type: filetype::recognise(&object.probe().unwrap()),
+        form,
+        file_type,
         layout: layout.as_ref(),
         containers: &[],
         object: Ok(&object),

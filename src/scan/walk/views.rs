@@ -1,0 +1,367 @@
+//! The object read in other ways, where its type has any: what holds on such a view is reported at the object.
+//!
+//! Text is read once more from its start to its end, in pieces; what needs all of an HTML text at once gets its first
+//! [`WHOLE`] bytes, and that is a gap where there is more. What is made is bounded by what is read, so that nothing has to be paid.
+#![forbid(unsafe_code)]
+
+use std::io::Read;
+
+use bytes::Bytes;
+
+use super::members::Members;
+use super::{Matched, Names, Spot, Walk};
+use crate::engine::search::Extent;
+use crate::engine::{Matcher, Matches, Subject};
+use crate::event::{Exclusion, Limit, Reason};
+use crate::expand::{self, Children, Content, Halt};
+use crate::filetype::{self, FileType};
+use crate::kind;
+use crate::object::{CHUNK, Object, Probe};
+use crate::view::base64::{Blob, Finder};
+use crate::view::charset::{self, Charset};
+use crate::view::html::{self, Level};
+use crate::view::{Form, normal};
+
+/// Bytes of a text that are held at once.
+const WHOLE: usize = 25 * 1024 * 1024;
+
+/// Bytes of decoded texts that are matched together.
+const TOGETHER: usize = 1024 * 1024;
+
+/// How often what is encoded may be encoded in its turn.
+const ENCODINGS: usize = 4;
+
+/// ClamAV's targets of HTML, mail and text.
+const HTML: u8 = 3;
+const TEXT: u8 = 7;
+
+/// ClamAV's targets of programs.
+const PROGRAMS: [u8; 3] = [1, 6, 9];
+
+/// One object whose views are made.
+struct Viewed<'v> {
+    spot: &'v Spot,
+    /// The place of its members.
+    around: &'v Spot,
+    object: &'v Object,
+    file_type: &'static FileType,
+    allowed: bool,
+    /// What holds on the views.
+    matches: Matches,
+    inside: &'v mut Names,
+    /// A member came out of it.
+    any: bool,
+}
+
+/// What the views of an object came to.
+#[derive(Default)]
+pub(super) struct Views {
+    pub(super) any: bool,
+}
+
+/// Matches one view piece by piece, and keeps it as long as it is small.
+struct Pass<'d> {
+    form: Form,
+    matcher: Matcher<'d>,
+    kept: Vec<u8>,
+    whole: bool,
+}
+
+impl Pass<'_> {
+    fn feed(&mut self, bytes: &[u8]) {
+        // Whoever reads on notices that it is time to stop.
+        let _ = self.matcher.feed(bytes);
+        self.whole &= self.kept.len().saturating_add(bytes.len()) <= WHOLE;
+        match self.whole {
+            true => self.kept.extend_from_slice(bytes),
+            false => self.kept = Vec::new(),
+        }
+    }
+}
+
+impl<'a> Walk<'a> {
+    /// Makes the views of an object that was matched, and adds what holds on them.
+    pub(super) fn views(
+        &mut self,
+        spot: &Spot,
+        object: &Object,
+        matched: &mut Matched,
+        inside: &mut Names,
+    ) -> Result<Views, Halt> {
+        let file_type = matched.file_type;
+        let is_text = is_text(file_type);
+        if !is_text && !file_type.is_unknown() {
+            return Ok(Views::default());
+        }
+        let head = match object.bytes_at(0, charset::HEAD) {
+            Ok(head) => head,
+            Err(error) => return self.failed(&spot.path, &error).map(|()| Views::default()),
+        };
+        let charset = charset::tell(&head);
+        if !is_text && charset.is_none() {
+            return Ok(Views::default());
+        }
+        let around = spot.around_members(matched, file_type);
+        let mut viewed = Viewed {
+            spot,
+            around: &around,
+            object,
+            file_type,
+            allowed: spot.allowed || matched.matches.is_allowed,
+            matches: Matches::default(),
+            inside,
+            any: false,
+        };
+        let done = self.read_views(&mut viewed, charset);
+        let views = Views { any: viewed.any };
+        matched.matches.add(viewed.matches);
+        done.map(|()| views)
+    }
+
+    fn read_views(
+        &mut self,
+        viewed: &mut Viewed<'_>,
+        charset: Option<Charset>,
+    ) -> Result<(), Halt> {
+        let is_html = viewed.file_type.target == HTML;
+        // What is text by its content though not by its type is text.
+        let normal_text = !is_html && self.database.needs(Form::Text);
+        let level = Level::from_number(self.html_level()).filter(|_| is_html);
+        let normal_html = is_html && self.database.needs(Form::Html);
+        let mut reading = charset.map(charset::Reading::new);
+        let mut reading_pass = reading.is_some().then(|| self.pass(Form::Reading));
+        let mut text_pass = normal_text.then(|| self.pass(Form::Text));
+        let mut text = normal::Text::default();
+        let keeps = level.is_some() || normal_html;
+        let mut page: Vec<u8> = Vec::new();
+        let mut cut = false;
+        let mut finder = Finder::new(WHOLE);
+        let mut texts = Vec::new();
+        let mut reader = viewed.object.raw_reader();
+        let mut buffer = vec![0; CHUNK];
+        let (mut decoded, mut normalised) = (String::new(), Vec::new());
+        loop {
+            if let Err(stopped) = self.stop.check() {
+                return self.stopped(&viewed.spot.path, stopped);
+            }
+            let chunk = match reader.read(&mut buffer) {
+                Ok(count) => buffer.get(..count).unwrap_or_default(),
+                Err(error) => return self.damaged(&viewed.spot.path, &error),
+            };
+            let last = chunk.is_empty();
+            if let Some(pass) = &mut text_pass {
+                normalised.clear();
+                text.push(chunk, &mut normalised);
+                pass.feed(&normalised);
+            }
+            let seen = match &mut reading {
+                Some(reading) => {
+                    decoded.clear();
+                    reading.push(chunk, last, &mut decoded);
+                    decoded.as_bytes()
+                }
+                None => chunk,
+            };
+            if let Some(pass) = &mut reading_pass {
+                pass.feed(seen);
+            }
+            if keeps && !cut {
+                let room = WHOLE.saturating_sub(page.len());
+                cut = seen.len() > room;
+                page.extend_from_slice(seen.get(..room).unwrap_or(seen));
+            }
+            let mut blobs = Vec::new();
+            finder.push(seen, &mut |blob| blobs.push(blob));
+            self.blobs(viewed, blobs, &mut texts)?;
+            if last {
+                break;
+            }
+        }
+        let mut blobs = Vec::new();
+        finder.finish(&mut |blob| blobs.push(blob));
+        self.blobs(viewed, blobs, &mut texts)?;
+        self.flush(viewed, &mut texts);
+        for pass in text_pass.into_iter().chain(reading_pass) {
+            self.end_pass(viewed, pass);
+        }
+        if cut {
+            let detail = format!("of the HTML text the first {WHOLE} bytes were read as text");
+            viewed
+                .matches
+                .gaps
+                .push((Reason::Limit(Limit::Contiguous), detail));
+        }
+        if normal_html {
+            let forms = normal::html(&page);
+            self.form(viewed, Form::Html, forms.tagged);
+            self.form(viewed, Form::Html, forms.plain);
+            if !forms.scripts.is_empty() {
+                self.form(viewed, Form::Script, forms.scripts);
+            }
+        }
+        if let Some(level) = level {
+            let text = String::from_utf8_lossy(&page);
+            self.form(viewed, Form::Reading, html::html(&text, level).into_bytes());
+        }
+        Ok(())
+    }
+
+    /// `EXPAND HTML` alone asks for the text.
+    fn html_level(&self) -> u8 {
+        let kind = kind::by_name(b"HTML");
+        let expands = kind.is_some_and(|kind| self.job.expand.contains(kind));
+        self.job.html.max(u8::from(expands))
+    }
+
+    fn pass(&self, form: Form) -> Pass<'a> {
+        Pass {
+            form,
+            matcher: Matcher::new(self.database, Extent::default(), self.stop.clone()),
+            kept: Vec::new(),
+            whole: true,
+        }
+    }
+
+    fn form(&mut self, viewed: &mut Viewed<'_>, form: Form, bytes: Vec<u8>) {
+        let mut pass = self.pass(form);
+        let _ = pass.matcher.feed(&bytes);
+        pass.kept = bytes;
+        self.end_pass(viewed, pass);
+    }
+
+    fn end_pass(&mut self, viewed: &mut Viewed<'_>, pass: Pass<'_>) {
+        let object = Object::memory(Bytes::from(pass.kept), self.stop.clone());
+        let lost = Reason::Limit(Limit::Contiguous);
+        let matches = pass.matcher.finish(&Subject {
+            form: pass.form,
+            file_type: viewed.file_type,
+            layout: None,
+            containers: &viewed.spot.containers,
+            object: if pass.whole { Ok(&object) } else { Err(&lost) },
+            name: viewed.spot.path.name(),
+            allowed: viewed.allowed,
+            contiguous: self.job.limits.contiguous,
+        });
+        viewed.matches.add(matches);
+    }
+
+    /// What was encoded: a member if it is something, else a text that is matched with others, and searched in its turn.
+    fn blobs(
+        &mut self,
+        viewed: &mut Viewed<'_>,
+        blobs: Vec<Blob>,
+        texts: &mut Vec<u8>,
+    ) -> Result<(), Halt> {
+        let mut row: Vec<(usize, Blob)> = blobs.into_iter().map(|blob| (1, blob)).collect();
+        row.reverse();
+        while let Some((depth, blob)) = row.pop() {
+            if blob.cut {
+                let detail = format!(
+                    "of base64 at {} the first {WHOLE} bytes were decoded",
+                    blob.at
+                );
+                viewed
+                    .matches
+                    .gaps
+                    .push((Reason::Limit(Limit::Contiguous), detail));
+            }
+            let object = Object::memory(Bytes::from(blob.bytes), self.stop.clone());
+            let Ok(probe) = object.probe() else { break };
+            if is_something(&probe) {
+                self.encoded(viewed, blob.at, object)?;
+                continue;
+            }
+            let Ok(bytes) = object.bytes_at(0, usize::MAX) else {
+                break;
+            };
+            let text = match charset::tell(&bytes) {
+                Some(charset) => {
+                    let mut text = String::new();
+                    charset::Reading::new(charset).push(&bytes, true, &mut text);
+                    text.into_bytes()
+                }
+                None => bytes,
+            };
+            let mut inner = Vec::new();
+            let mut finder = Finder::new(WHOLE);
+            finder.push(&text, &mut |blob| inner.push(blob));
+            finder.finish(&mut |blob| inner.push(blob));
+            if depth >= ENCODINGS && !inner.is_empty() {
+                let detail = format!("base64 inside of base64 more than {ENCODINGS} deep");
+                viewed
+                    .matches
+                    .gaps
+                    .push((Reason::Limit(Limit::Depth), detail));
+                inner.clear();
+            }
+            // Where the text begins is where the outermost run does.
+            row.extend(inner.into_iter().rev().map(|inner| {
+                let at = blob.at;
+                (depth.saturating_add(1), Blob { at, ..inner })
+            }));
+            texts.extend_from_slice(&text);
+            texts.push(b'\n');
+            if texts.len() > TOGETHER {
+                self.flush(viewed, texts);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, viewed: &mut Viewed<'_>, texts: &mut Vec<u8>) {
+        if !texts.is_empty() {
+            let texts = std::mem::take(texts);
+            self.form(viewed, Form::Reading, texts);
+        }
+    }
+
+    /// A member that was encoded in the text.
+    fn encoded(&mut self, viewed: &mut Viewed<'_>, at: u64, object: Object) -> Result<(), Halt> {
+        let name = format!("(base64 at {at})");
+        let path = viewed.spot.path.member(name.as_bytes());
+        let kind = kind::by_name(b"text");
+        if !kind.is_some_and(|kind| self.job.expand.contains(kind)) {
+            let detail = "text is switched off by the request".to_owned();
+            return self.gap(&path, Reason::Excluded(Exclusion::Expand), detail);
+        }
+        if !self
+            .job
+            .recurse
+            .reaches(viewed.spot.depth.saturating_add(1))
+        {
+            let detail = "deeper than the request goes".to_owned();
+            return self.gap(&path, Reason::Excluded(Exclusion::Recurse), detail);
+        }
+        let depth = u32::try_from(viewed.spot.containers.len()).unwrap_or(u32::MAX);
+        if let Err(limit) = self.budget.container(depth) {
+            let detail = self.limit_detail(limit);
+            return self.gap(&path, Reason::Limit(limit), detail);
+        }
+        let mut members = Members {
+            walk: self,
+            spot: viewed.around,
+            inside: viewed.inside,
+            size: viewed.object.length(),
+            first: 0,
+            told: 0,
+            folders: false,
+            any: false,
+        };
+        let done = members.child(name.as_bytes(), Content::Object(object));
+        viewed.any |= members.any;
+        done
+    }
+}
+
+/// HTML, or another text that is no mail: a mail is opened as such.
+pub(super) fn is_text(file_type: &FileType) -> bool {
+    matches!(file_type.target, HTML | TEXT)
+}
+
+/// A program, or what another type than text is told of.
+fn is_something(probe: &Probe) -> bool {
+    let file_type = filetype::recognise(probe);
+    PROGRAMS.contains(&file_type.target)
+        || !expand::recognise(probe).is_empty()
+        || !file_type.is_unknown() && file_type.target != TEXT
+}

@@ -1,0 +1,118 @@
+//! Views from end to end: what stands in a text in another form is found at the text.
+
+use std::path::Path;
+
+use crate::support::{Daemon, eicar, out, run};
+
+const VFIND: &str = env!("CARGO_BIN_EXE_vfind");
+
+const RULES: &str = ":Marker, \"malware marker\" #\n:Code, \"in the script\" #\n:Link, \"http://evil.example/\" #\n";
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+/// What `vfind` says, without what it says of the start.
+fn scanned(folder: &Path, options: &[&str], content: &[u8]) -> (Option<i32>, String) {
+    let (rules, file) = (folder.join("rules.vdl"), folder.join("file"));
+    std::fs::write(&rules, RULES).unwrap();
+    std::fs::write(&file, content).unwrap();
+    let rules = format!("--vdl={}", rules.display());
+    let file = file.display().to_string();
+    let output = run(VFIND, &[&[&rules[..]], options, &[&file]].concat(), b"");
+    (output.status.code(), out(&output))
+}
+
+#[test]
+fn text_in_other_encodings_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "a text with a malware marker in it, and more of it";
+    let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
+    let rows: &[(&str, Vec<u8>)] = &[
+        (
+            "UTF-16 with a mark",
+            [&b"\xff\xfe"[..], &utf16(text)].concat(),
+        ),
+        ("UTF-16 without", utf16(text)),
+        ("UTF-7", b"+ADw-p+AD4- mal+AHc-are marker".to_vec()),
+        (
+            "base64",
+            format!("var a = \"{}\";", base64(text.repeat(3).as_bytes())).into_bytes(),
+        ),
+        (
+            "an encoded command",
+            format!("powershell -enc {}", base64(&utf16(text))).into_bytes(),
+        ),
+        (
+            "base64 of base64",
+            format!(
+                "x {} y",
+                base64(base64(text.repeat(2).as_bytes()).as_bytes())
+            )
+            .into_bytes(),
+        ),
+    ];
+    for (what, content) in rows {
+        let (code, said) = scanned(folder.path(), &[], content);
+        assert_eq!(code, Some(23), "{what}: {said}");
+        assert!(said.contains("VIRUS ID: CVDL Marker"), "{what}: {said}");
+    }
+    let (code, said) = scanned(folder.path(), &[], b"a text without any of it");
+    assert_eq!(code, Some(0), "{said}");
+}
+
+#[test]
+fn html_is_read_as_text_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = b"<html><p>mal<b>wa</b>re &#109;arker<a href='http://evil&#46;example/'>x</a><script>in the\\x20script</script>\
+        <style>in the script</style>";
+    let rows: [(&[&str], &[&str]); 4] = [
+        (&[], &["Code"]),
+        (&["--html=1"], &["Code", "Marker"]),
+        (&["--html=2"], &["Code", "Link", "Marker"]),
+        (&["--html=3"], &["Code", "Link", "Marker"]),
+    ];
+    for (options, names) in rows {
+        let (_, said) = scanned(folder.path(), options, page);
+        for name in ["Code", "Link", "Marker"] {
+            let found = said.contains(&format!("VIRUS ID: CVDL {name}"));
+            assert_eq!(found, names.contains(&name), "{options:?} {name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_program_in_base64_is_a_member() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = crate::support::zip(&[("virus", &eicar())]);
+    let text = format!(
+        "<img src=\"data:application/zip;base64,{}\">",
+        data_encoding::BASE64.encode(&zip)
+    );
+    let (code, said) = scanned(folder.path(), &[], text.as_bytes());
+    assert_eq!(code, Some(23), "{said}");
+    assert!(said.contains("(base64 at 38)\" -> \"virus\""), "{said}");
+}
+
+#[test]
+fn the_daemon_reads_html_where_it_was_enabled() {
+    let folder = tempfile::tempdir().unwrap();
+    let (rules, page) = (folder.path().join("r.vdl"), folder.path().join("page"));
+    std::fs::write(&rules, RULES).unwrap();
+    std::fs::write(&page, b"<html><p>malware<i> </i>marker</p>").unwrap();
+    let daemon = Daemon::start(&[&format!("--vdl={}", rules.display())]);
+    let mut talk = daemon.connect();
+    for (line, done) in [
+        ("", "DONE 0"),
+        ("ENABLE HTML 1", "DONE 1"),
+        ("DISABLE HTML", "DONE 0"),
+        ("ENABLE EXPAND HTML", "DONE 1"),
+    ] {
+        if !line.is_empty() {
+            talk.send(format!("{line}\r\n"));
+            assert_eq!(talk.text(), "OK", "{line}");
+        }
+        let answer = talk.scan(&page);
+        assert!(answer.starts_with(done), "{line}: {answer}");
+    }
+}
