@@ -15,6 +15,7 @@ mod inflate;
 mod lha;
 mod lzh;
 mod number;
+mod program;
 mod rar;
 mod recognise;
 mod rpm;
@@ -115,6 +116,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cpio::Cpio,
     &gzip::Gzip,
     &lha::Lha,
+    &program::Program,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
