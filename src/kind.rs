@@ -72,7 +72,7 @@ pub static KINDS: &[Kind] = &[
     expanded("lzma", "LZMA"),
     expanded("lzop", "lzop"),
     recognised("mime", "mail with attachments"),
-    recognised("nsis", "NSIS installer"),
+    expanded("nsis", "NSIS installer"),
     recognised("ole2", "OLE2 document"),
     recognised("onenote", "OneNote"),
     expanded("pack", "Unix pack or SCO compress -H"),

@@ -14,6 +14,7 @@ mod gzip;
 mod inflate;
 mod lha;
 mod lzh;
+mod nsis;
 mod number;
 mod program;
 mod rar;
@@ -116,6 +117,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cpio::Cpio,
     &gzip::Gzip,
     &lha::Lha,
+    &nsis::Nsis,
     &program::Program,
     &rar::Rar,
     &rpm::Rpm,

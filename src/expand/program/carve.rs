@@ -228,19 +228,36 @@ pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
             found.left = Some(format!("more than {FINDS} things in it"));
             break;
         }
-        close(&mut found, &mut open, start);
+        close(&mut found, &mut open, start, object)?;
         found.things.push(start..end);
         open = is_program.then_some(part.max(end));
     }
-    close(&mut found, &mut open, object.length());
+    close(&mut found, &mut open, object.length(), object)?;
     Ok(found)
 }
 
-/// Gives the last program the bytes up to `at`, as far as its part goes.
-fn close(found: &mut Found, open: &mut Option<u64>, at: u64) {
-    if let (Some(limit), Some(last)) = (open.take(), found.things.last_mut()) {
-        last.end = limit.min(at).max(last.end);
+/// Zeros that are padding of what lies around a program, and not its own.
+const PADDING: u64 = 0x200;
+
+/// Gives the last program the bytes up to `at`, as far as its part goes, but no padding.
+fn close(found: &mut Found, open: &mut Option<u64>, at: u64, object: &Object) -> io::Result<()> {
+    let (Some(limit), Some(last)) = (open.take(), found.things.last_mut()) else {
+        return Ok(());
+    };
+    let full = limit.min(at).max(last.end);
+    let mut end = full;
+    while end > last.end {
+        let from = last.end.max(end.saturating_sub(CHUNK as u64));
+        let length = usize::try_from(end - from).unwrap_or_default();
+        let bytes = object.bytes_at(from, length)?;
+        let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+        end = from + (bytes.len() - zeros) as u64;
+        if zeros < bytes.len() || bytes.is_empty() {
+            break;
+        }
     }
+    last.end = if full - end >= PADDING { end } else { full };
+    Ok(())
 }
 
 /// Where the part ends in which `at` lies.

@@ -7,6 +7,7 @@
 mod carve;
 mod elf;
 mod emulator;
+mod install_shield;
 mod packers;
 mod pe;
 mod resources;
@@ -133,12 +134,17 @@ impl Parts {
         let Some(end) = self.end.filter(|end| *end < object.length()) else {
             return Ok(());
         };
+        if let Some(files) = install_shield::give(object, end, children)? {
+            self.given.push(files);
+            return Ok(());
+        }
         if carve::at(object, end, container.memory)?.is_some() {
             return Ok(());
         }
         let border = carve::border(end, object.length(), &self.borders);
         let rest = object.slice(end, border - end);
-        if !is_container(&rest)? {
+        // Programs are found by what they are.
+        if Image::of(&rest)?.is_some() || !is_container(&rest)? {
             return Ok(());
         }
         self.given.push(end..border);
@@ -180,6 +186,8 @@ fn unpack(
 ) -> Result<(), Halt> {
     /// The longest of the beginnings by which packers are told.
     const ENTRY: usize = 64;
+    /// More headers than any program has.
+    const HEADERS: usize = 0x1000;
     let object = container.object;
     let entry = match image.place(image.entry.into()) {
         Some(at) => object.bytes_at(at, ENTRY)?,
@@ -201,7 +209,8 @@ fn unpack(
         Err(why) => (0, Some(why)),
     };
     if ran.wrote {
-        let unpacked = image.unpacked(ran.memory, entry);
+        let head = object.bytes_at(0, usize::try_from(image.headers).unwrap_or(0).min(HEADERS))?;
+        let unpacked = image.unpacked(&head, ran.memory, entry);
         children.child(UNPACKED, Content::Stream(&mut unpacked.as_slice()))?;
     }
     match missed {

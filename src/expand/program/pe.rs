@@ -183,7 +183,11 @@ impl Image {
 
     /// The file of which the loader would make this memory, for a program that begins at `entry`: each section lies in it
     /// where it lies in memory.
-    pub(super) fn unpacked(&self, mut memory: Vec<u8>, entry: u32) -> Vec<u8> {
+    pub(super) fn unpacked(&self, head: &[u8], mut memory: Vec<u8>, entry: u32) -> Vec<u8> {
+        // Some stubs wipe it out.
+        for (place, byte) in memory.iter_mut().zip(head) {
+            *place = *byte;
+        }
         let mut put = |at: u64, value: u32| {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             let place = memory.get_mut(at..).and_then(|rest| rest.get_mut(..4));
@@ -212,14 +216,10 @@ fn section(row: &[u8], header: u64, end: u64) -> Option<Section> {
     let name = reader.array()?;
     let (size, address) = (reader.u32_le()?, reader.u32_le()?);
     let (length, start) = (reader.u32_le()?, reader.u32_le()?);
-    // Below a sector the loader takes the start of the file.
-    let start = u64::from(start) / SECTOR * SECTOR;
-    let start = start.min(end);
-    let stop = if length == 0 {
-        start
-    } else {
-        start.saturating_add(length.into()).min(end)
-    };
+    let stop = u64::from(start).saturating_add(length.into()).min(end);
+    // Within a sector the loader begins at its start.
+    let start = (u64::from(start) / SECTOR * SECTOR).min(end);
+    let stop = if length == 0 { start } else { stop.max(start) };
     Some(Section {
         name,
         address,

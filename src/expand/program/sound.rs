@@ -6,7 +6,10 @@ use std::io;
 use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
-use crate::expand::{arj as arj_format, gzip as gzip_format, lha as lha_format, rar as rar_format};
+use crate::expand::{
+    arj as arj_format, gzip as gzip_format, lha as lha_format, nsis as nsis_format,
+    rar as rar_format,
+};
 use crate::expand::{recognise, stream};
 use crate::object::{Object, Probe};
 
@@ -233,16 +236,14 @@ pub(super) fn nsis(look: &mut Look<'_>, at: u64) -> Answer {
         return Ok(None);
     };
     let head = look.object.bytes_at(start, 28)?;
-    let mut reader = Reader::new(&head);
-    let fields = (|| {
-        let flags = reader.u32_le()?;
-        reader.take(16)?;
-        let (header, all) = (reader.u32_le()?, reader.u32_le()?);
-        (flags & !0x1f == 0 && header > 0 && all > 28).then_some(all)
-    })();
-    Ok(fields.map(|length| Extent {
+    let length = look.object.length().saturating_sub(start);
+    if !nsis_format::is_sound(&head, length) {
+        return Ok(None);
+    }
+    let all = head.get(24..).and_then(|rest| Reader::new(rest).u32_le());
+    Ok(all.map(|all| Extent {
         back: 4,
-        ..Extent::exactly(length.into())
+        ..Extent::exactly(all.into())
     }))
 }
 

@@ -81,13 +81,19 @@ fn what_is_in_a_program_is_given_whole_and_once() {
             [&fs::read("/bin/true").unwrap()[..], &appended].concat(),
         ] {
             let got = run(&bytes);
+            // A zip near the end is opened as such, beside the program.
+            let kinds = recognise(&crate::expand::testing::object(&bytes).probe().unwrap());
+            let zips = kinds.iter().any(|kind| kind.name == "zip");
+            let expected: Vec<_> = (expected.iter())
+                .filter(|thing| !zips || !thing.starts_with(b"PK"))
+                .collect();
             assert_eq!(got.gaps, [], "{:?}", got.names());
             assert_eq!(got.children.len(), expected.len(), "{:?}", got.names());
             for ((name, child), expected) in got.children.iter().zip(expected) {
                 let name = String::from_utf8_lossy(name);
-                assert!(child.starts_with(expected), "{name}");
                 // A program has no end of its own: what follows may belong to it.
-                assert!(expected.starts_with(b"MZ") || child == expected, "{name}");
+                let program = expected.starts_with(b"MZ") && child.starts_with(expected);
+                assert!(program || child == *expected, "{name}");
             }
         }
     }
@@ -251,8 +257,8 @@ fn archives_of_real_programs_are_found_whole() {
             pe(b"", &archive),
         ] {
             let got = run(&bytes);
-            // A zip at the end is opened as such, beside the program.
-            let zip_behind = program == "zip" && bytes.ends_with(&archive);
+            // A zip near the end is opened as such, beside the program.
+            let zip_behind = program == "zip";
             let expected = usize::from(!zip_behind);
             assert_eq!(
                 (got.children.len(), &got.gaps),

@@ -4,7 +4,7 @@
 use crate::bytes::Reader;
 use crate::expand::number::digits;
 use crate::expand::tar::Header;
-use crate::expand::{gzip as gz, zip};
+use crate::expand::{gzip as gz, nsis as installer, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
@@ -354,14 +354,26 @@ pub(super) fn universal(probe: &Probe) -> bool {
         && number().is_some_and(|length| length >= 28)
 }
 
-/// A version, and the end of the bracket.
-pub(super) fn inno(probe: &Probe) -> bool {
-    let text = probe.head.get(23..64).unwrap_or_default();
-    text.first().is_some_and(u8::is_ascii_digit) && text.contains(&b')')
+/// Its first header is sound.
+pub(super) fn nsis(probe: &Probe) -> bool {
+    installer::is_sound(&probe.head, probe.length)
 }
 
-/// A version that exists: of InstallShield 5, 6, or later.
+/// A version, padded to 64 bytes, and behind it a block whose first checksum holds.
+pub(super) fn inno(probe: &Probe) -> bool {
+    let version = probe.head.get(23..64).unwrap_or_default();
+    let mut reader = from(probe, 64);
+    let sum = reader.u32_le();
+    version.first().is_some_and(u8::is_ascii_digit)
+        && version.last() == Some(&0)
+        && sum.is_some()
+        && sum == reader.take(5).map(crc32fast::hash)
+}
+
+/// A version that exists, and the place of the list of files that all have, or none in a file of contents alone.
 pub(super) fn install_shield(probe: &Probe) -> bool {
+    let mut reader = from(probe, 8);
     within(byte(probe, 7), 1..=4)
-        || (byte(probe, 7) == Some(0) && byte(probe, 5).is_some_and(|low| low != 0))
+        && reader.u32_le() == Some(0)
+        && matches!(reader.u32_le(), Some(0 | 0x200))
 }

@@ -162,7 +162,7 @@ static MAGICS: &[Magic] = &[
         "onenote",
     ),
     magic(0, b"%PDF-", "pdf"),
-    magic(4, b"\xef\xbe\xad\xdeNullsoftInst", "nsis"),
+    checked(4, b"\xef\xbe\xad\xdeNullsoftInst", "nsis", checks::nsis),
     checked(0, b"Inno Setup Setup Data (", "inno", checks::inno),
     checked(0, b"ISc(", "installshield", checks::install_shield),
     magic(

@@ -136,12 +136,25 @@ fn every_row_of_the_table_is_met() {
         ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
         ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
         ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
-        ("nsis", b"\0\0\0\0\xef\xbe\xad\xdeNullsoftInst".to_vec()),
+        (
+            "nsis",
+            [
+                &b"\0\0\0\0\xef\xbe\xad\xdeNullsoftInst\x44\0\0\0\x40\0\0\0"[..],
+                &[0; 40],
+            ]
+            .concat(),
+        ),
         (
             "inno",
-            b"Inno Setup Setup Data (5.5.0) (u)\0\0\0\0\0\0\0\0".to_vec(),
+            [
+                &b"Inno Setup Setup Data (5.5.0) (u)"[..],
+                &[0; 31],
+                &crc32fast::hash(&[9, 0, 0, 0, 1]).to_le_bytes(),
+                &[9, 0, 0, 0, 1],
+            ]
+            .concat(),
         ),
-        ("installshield", b"ISc(\x05\x60\0\x01".to_vec()),
+        ("installshield", padded(b"ISc(\x05\x60\0\x01")),
         (
             "autoit",
             b"\xa3\x48\x4b\xbe\x98\x6c\x4a\xa9\x99\x4c\x53\x0a\x86\xd6\x48\x7dAU3!EA06".to_vec(),

@@ -1,6 +1,8 @@
 //! The memory of a program that is run: its image, a stack, a heap, and what the system shows of itself.
 #![forbid(unsafe_code)]
 
+use std::ops::Range;
+
 /// An address that nothing lies at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fault;
@@ -37,12 +39,15 @@ pub(super) struct Memory {
     regions: [Region; 5],
     /// A bit for each byte of the image that was written.
     written: Vec<u64>,
+    /// Where the stub is in the image, and whether bytes outside of it were written.
+    stub: Range<usize>,
+    beyond: bool,
     /// Bytes that the heap may have.
     heap: usize,
 }
 
 impl Memory {
-    pub(super) fn new(base: u32, image: Vec<u8>, heap: usize) -> Self {
+    pub(super) fn new(base: u32, image: Vec<u8>, stub: Range<usize>, heap: usize) -> Self {
         let written = vec![0; image.len().div_ceil(64)];
         let image = Region {
             start: base,
@@ -57,6 +62,8 @@ impl Memory {
                 Region::new(SYSTEM, SYSTEM_LENGTH),
             ],
             written,
+            stub,
+            beyond: false,
             heap,
         }
     }
@@ -76,6 +83,16 @@ impl Memory {
         let [image, ..] = &self.regions;
         let within = address.checked_sub(image.start)? as usize;
         (within < image.bytes.len()).then_some(within)
+    }
+
+    /// Bytes of the image were written that are none of the stub's.
+    pub(super) fn wrote_beyond(&self) -> bool {
+        self.beyond
+    }
+
+    /// This place of the image is one of the stub's.
+    pub(super) fn is_stub(&self, at: usize) -> bool {
+        self.stub.contains(&at)
     }
 
     /// The byte at this place of the image was written.
@@ -136,6 +153,7 @@ impl Memory {
         let place = region.bytes.get_mut(at..at + bytes.len()).ok_or(Fault)?;
         place.copy_from_slice(bytes);
         if number == 0 {
+            self.beyond |= !self.stub.contains(&at);
             for at in at..at + bytes.len() {
                 if let Some(bits) = self.written.get_mut(at / 64) {
                     *bits |= 1 << (at % 64);

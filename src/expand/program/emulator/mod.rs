@@ -22,6 +22,9 @@ use crate::object::Object;
 /// Instructions that are carried out.
 const STEPS: u64 = 100_000_000;
 
+/// And behind the place that may be the program's.
+const AFTER: u64 = 5_000_000;
+
 /// Between two looks at the clock.
 const LOOK: u64 = 1 << 16;
 
@@ -84,10 +87,14 @@ pub(super) fn run(object: &Object, image: &Image, limit: u64) -> io::Result<Opti
     }
     let mut system = System::default();
     link(&mut bytes, image, &mut system);
+    let stub = image.section_of(image.entry.into());
+    let stub = stub.map_or(0..0, super::pe::Section::addresses);
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    let stub = place(stub.start)..place(stub.end);
     let heap = usize::try_from(limit / 4).unwrap_or(usize::MAX);
     let mut machine = Machine {
         cpu: Cpu::default(),
-        memory: Memory::new(base, bytes, heap),
+        memory: Memory::new(base, bytes, stub, heap),
         system,
         base,
         contexts: Vec::new(),
@@ -162,6 +169,9 @@ impl Machine {
     /// As the system leaves it for the first instruction.
     fn begin(&mut self, entry: u32) {
         const PROCESS: u32 = THREAD + 0x1000;
+        // The lists of modules: the program itself.
+        const MODULES: u32 = THREAD + 0x2000;
+        const MODULE_ROW: u32 = THREAD + 0x2100;
         System::show(&mut self.memory);
         let stack = self.memory.stack();
         let fields = [
@@ -171,6 +181,14 @@ impl Machine {
             (THREAD + 0x18, THREAD),
             (THREAD + 0x30, PROCESS),
             (PROCESS + 8, self.base),
+            (PROCESS + 12, MODULES),
+            (MODULES + 12, MODULE_ROW),
+            (MODULES + 20, MODULE_ROW + 8),
+            (MODULES + 28, MODULE_ROW + 16),
+            (MODULE_ROW, MODULES + 12),
+            (MODULE_ROW + 8, MODULES + 20),
+            (MODULE_ROW + 16, MODULES + 28),
+            (MODULE_ROW + 24, self.base),
         ];
         for (at, value) in fields {
             // The regions are there.
@@ -187,6 +205,18 @@ impl Machine {
 
     /// The entry of the program itself, or why it was not reached.
     fn run(&mut self, object: &Object, image: &Image) -> io::Result<Result<u32, String>> {
+        let mut left_at = None;
+        let entry = self.until(object, image, &mut left_at)?;
+        Ok(entry.or_else(|why| left_at.ok_or(why)))
+    }
+
+    /// As [`Machine::run`]; and in `left_at` where the stub went first that is none of it.
+    fn until(
+        &mut self,
+        object: &Object,
+        image: &Image,
+        left_at: &mut Option<u32>,
+    ) -> io::Result<Result<u32, String>> {
         let mut here: Option<Range<u64>> = None;
         let mut left = STEPS;
         while left > 0 {
@@ -211,10 +241,16 @@ impl Machine {
                 }
                 let is_first = here.is_none();
                 if let Some(offset) = self.memory.offset(at) {
+                    let section = image.section_of(within);
                     if !is_first && self.memory.was_written(offset) {
                         return Ok(Ok(at.wrapping_sub(self.base)));
                     }
-                    let section = image.section_of(within);
+                    // A stub may leave the part alone in which the program begins; but it may also have parts itself.
+                    let leaves = section.is_some() && !self.memory.is_stub(offset);
+                    if leaves && left_at.is_none() && self.memory.wrote_beyond() {
+                        *left_at = Some(at.wrapping_sub(self.base));
+                        left = left.min(AFTER);
+                    }
                     here = Some(section.map_or(within..within + 1, super::pe::Section::addresses));
                 }
             }
@@ -235,23 +271,31 @@ impl Machine {
         self.memory.read(at, 4).unwrap_or(0)
     }
 
+    /// The address of a call by its name or number; 0 for what is none, for some stubs go on until there is none.
+    fn find(&mut self, name: u32) -> u32 {
+        const NUMBERS: u32 = 0x1_0000;
+        let text = match name {
+            0 => return 0,
+            1..NUMBERS => Vec::new(),
+            _ => self.memory.text(name),
+        };
+        let is_name = text.first().is_some() && text.iter().all(u8::is_ascii_graphic);
+        if name >= NUMBERS && !is_name {
+            return 0;
+        }
+        self.system.address(&text)
+    }
+
     /// A call of the system.
     fn call(&mut self, call: Option<&'static system::Call>) -> Result<(), String> {
         let Some(call) = call else {
-            return Err("a call that is not known".to_owned());
+            let name = self.system.name(self.cpu.at);
+            return Err(format!("it called {}", String::from_utf8_lossy(name)));
         };
         let value = match call.does {
             Does::Gives(value) => value,
             Does::Allocates(argument) => self.memory.allocate(self.argument(argument)),
-            Does::Finds => {
-                let name = self.argument(1);
-                let name = if name < 0x1_0000 {
-                    Vec::new()
-                } else {
-                    self.memory.text(name)
-                };
-                self.system.address(&name)
-            }
+            Does::Finds => self.find(self.argument(1)),
             Does::Module if self.argument(0) == 0 => self.base,
             Does::Module => MODULE,
             Does::Protects => {

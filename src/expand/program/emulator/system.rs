@@ -31,43 +31,44 @@ const fn call(name: &'static str, words: u32, does: Does) -> Call {
     Call { name, words, does }
 }
 
-/// What the stubs of packers call, and what the start of usual programs calls.
+/// What the stubs of packers call, and what the start of usual programs calls; by name, as a list of exports is.
 static CALLS: &[Call] = &[
-    call("GetProcAddress", 2, Does::Finds),
-    call("LoadLibraryA", 1, Does::Module),
-    call("LoadLibraryExA", 3, Does::Module),
-    call("GetModuleHandleA", 1, Does::Module),
-    call("VirtualAlloc", 4, Does::Allocates(1)),
-    call("GlobalAlloc", 2, Does::Allocates(1)),
-    call("LocalAlloc", 2, Does::Allocates(1)),
-    call("HeapAlloc", 3, Does::Allocates(2)),
-    call("HeapCreate", 3, Does::Gives(0x0055_0000)),
-    call("HeapDestroy", 1, Does::Gives(1)),
-    call("GetProcessHeap", 0, Does::Gives(0x0055_0000)),
-    call("HeapFree", 3, Does::Gives(1)),
-    call("VirtualFree", 3, Does::Gives(1)),
-    call("GlobalFree", 1, Does::Gives(0)),
-    call("LocalFree", 1, Does::Gives(0)),
-    call("VirtualProtect", 4, Does::Protects),
+    call("CloseHandle", 1, Does::Gives(1)),
+    call("CreateFileA", 7, Does::Gives(u32::MAX)),
+    call("ExitProcess", 1, Does::Ends),
+    call("ExitThread", 1, Does::Ends),
+    call("FindWindowA", 2, Does::Gives(0)),
     call("FreeLibrary", 1, Does::Gives(1)),
-    call("GetVersion", 0, Does::Gives(0x0a28_0105)),
-    call("GetTickCount", 0, Does::Gives(1000)),
-    call("GetLastError", 0, Does::Gives(0)),
-    call("SetLastError", 1, Does::Gives(0)),
-    call("IsDebuggerPresent", 0, Does::Gives(0)),
     call("GetCurrentProcess", 0, Does::Gives(u32::MAX)),
     call("GetCurrentProcessId", 0, Does::Gives(1234)),
     call("GetCurrentThreadId", 0, Does::Gives(1235)),
-    call("CreateFileA", 7, Does::Gives(u32::MAX)),
-    call("CloseHandle", 1, Does::Gives(1)),
-    call("FindWindowA", 2, Does::Gives(0)),
-    call("SetErrorMode", 1, Does::Gives(0)),
-    call("OutputDebugStringA", 1, Does::Gives(0)),
-    call("Sleep", 1, Does::Gives(0)),
+    call("GetLastError", 0, Does::Gives(0)),
+    call("GetModuleFileNameA", 3, Does::Gives(0)),
+    call("GetModuleHandleA", 1, Does::Module),
+    call("GetProcAddress", 2, Does::Finds),
+    call("GetProcessHeap", 0, Does::Gives(0x0055_0000)),
+    call("GetTickCount", 0, Does::Gives(1000)),
+    call("GetVersion", 0, Does::Gives(0x0a28_0105)),
+    call("GlobalAlloc", 2, Does::Allocates(1)),
+    call("GlobalFree", 1, Does::Gives(0)),
+    call("HeapAlloc", 3, Does::Allocates(2)),
+    call("HeapCreate", 3, Does::Gives(0x0055_0000)),
+    call("HeapDestroy", 1, Does::Gives(1)),
+    call("HeapFree", 3, Does::Gives(1)),
+    call("IsDebuggerPresent", 0, Does::Gives(0)),
+    call("LoadLibraryA", 1, Does::Module),
+    call("LoadLibraryExA", 3, Does::Module),
+    call("LocalAlloc", 2, Does::Allocates(1)),
+    call("LocalFree", 1, Does::Gives(0)),
     call("MessageBoxA", 4, Does::Gives(1)),
-    call("ExitProcess", 1, Does::Ends),
+    call("OutputDebugStringA", 1, Does::Gives(0)),
+    call("SetErrorMode", 1, Does::Gives(0)),
+    call("SetLastError", 1, Does::Gives(0)),
+    call("Sleep", 1, Does::Gives(0)),
     call("TerminateProcess", 2, Does::Ends),
-    call("ExitThread", 1, Does::Ends),
+    call("VirtualAlloc", 4, Does::Allocates(1)),
+    call("VirtualFree", 3, Does::Gives(1)),
+    call("VirtualProtect", 4, Does::Protects),
 ];
 
 /// Bytes from one call's address to the next.
@@ -80,41 +81,98 @@ pub(super) const MODULE: u32 = SYSTEM;
 const FIRST: u32 = SYSTEM + 0x1000;
 
 /// Calls that have an address without being known: they are asked for, but a stub never calls them.
-const UNKNOWN: u32 = 2000;
+const UNKNOWN: usize = 2000;
 
 /// Gives calls their addresses.
 #[derive(Default)]
 pub(super) struct System {
-    unknown: u32,
+    unknown: Vec<Vec<u8>>,
 }
 
 impl System {
     /// The address of a call.
     pub(super) fn address(&mut self, name: &[u8]) -> u32 {
         let known = CALLS.iter().position(|call| call.name.as_bytes() == name);
-        let number = known
-            .and_then(|known| u32::try_from(known).ok())
-            .unwrap_or_else(|| {
-                self.unknown = (self.unknown + 1).min(UNKNOWN);
-                u32::try_from(CALLS.len()).unwrap_or_default() + self.unknown
-            });
-        FIRST + number * STEP
+        let number = known.unwrap_or_else(|| {
+            if self.unknown.len() < UNKNOWN {
+                self.unknown.push(name.to_vec());
+            }
+            CALLS.len() + self.unknown.len() - 1
+        });
+        FIRST + u32::try_from(number).unwrap_or_default() * STEP
+    }
+
+    /// The name that was asked for at an address.
+    pub(super) fn name(&self, address: u32) -> &[u8] {
+        let number = (address.wrapping_sub(FIRST) / STEP) as usize;
+        let name = number
+            .checked_sub(CALLS.len())
+            .and_then(|number| self.unknown.get(number));
+        name.map_or(b"a call without a name", |name| {
+            if name.is_empty() {
+                b"a call by its number"
+            } else {
+                name
+            }
+        })
     }
 
     /// The call at an address; the inner `None` is one that is not known, the outer no call.
     pub(super) fn call(address: u32) -> Option<Option<&'static Call>> {
         let within = address.checked_sub(FIRST)?;
-        let number = within / STEP;
-        let last = u32::try_from(CALLS.len()).unwrap_or_default() + UNKNOWN;
-        (number <= last).then(|| CALLS.get(number as usize).filter(|_| within % STEP == 0))
+        let number = (within / STEP) as usize;
+        let is_call = number < CALLS.len() + UNKNOWN;
+        is_call.then(|| CALLS.get(number).filter(|_| within.is_multiple_of(STEP)))
     }
 
-    /// What the bytes of calls look like to those that look for changes.
+    /// What a module looks like to those that read its list of calls themselves (Microsoft PE and COFF Specification), and
+    /// calls to those that look for changes in them.
     pub(super) fn show(memory: &mut Memory) {
-        let _ = memory.put(MODULE, b"MZ");
-        for number in 0..CALLS.len() {
-            let at = FIRST + u32::try_from(number).unwrap_or_default() * STEP;
-            let _ = memory.put(at, b"\x8b\xff\x55\x8b\xec\x5d\xc3");
+        const PE: u32 = 0x80;
+        const LIST: u32 = 0x2000;
+        const ADDRESSES: u32 = LIST + 0x40;
+        let count = u32::try_from(CALLS.len()).unwrap_or_default();
+        let names = ADDRESSES + 4 * count;
+        let numbers = names + 4 * count;
+        let mut text = numbers + 2 * count;
+        let title = text;
+        let fields = [
+            (0, 0x5a4d),
+            (0x3c, PE),
+            (PE, 0x4550),
+            (PE + 4, 0x014c),
+            (PE + 0x18, 0x010b),
+            (PE + 0x34, MODULE),
+            (PE + 0x50, 0x1_0000),
+            (PE + 0x74, 16),
+            (PE + 0x78, LIST),
+            (PE + 0x7c, 0x1000),
+            (LIST + 12, title),
+            (LIST + 16, 1),
+            (LIST + 20, count),
+            (LIST + 24, count),
+            (LIST + 28, ADDRESSES),
+            (LIST + 32, names),
+            (LIST + 36, numbers),
+        ];
+        // All of it lies within the region.
+        for (at, value) in fields {
+            let _ = memory.write(MODULE + at, 4, value);
+        }
+        let mut put = |bytes: &[u8]| {
+            let _ = memory.put(MODULE + text, bytes);
+            let at = text;
+            text += u32::try_from(bytes.len()).unwrap_or_default() + 1;
+            at
+        };
+        put(b"KERNEL32.dll");
+        let texts: Vec<u32> = CALLS.iter().map(|call| put(call.name.as_bytes())).collect();
+        for (number, text) in (0..).zip(texts) {
+            let address = FIRST - MODULE + number * STEP;
+            let _ = memory.write(MODULE + ADDRESSES + 4 * number, 4, address);
+            let _ = memory.write(MODULE + names + 4 * number, 4, text);
+            let _ = memory.write(MODULE + numbers + 2 * number, 2, number);
+            let _ = memory.put(MODULE + address, b"\x8b\xff\x55\x8b\xec\x5d\xc3");
         }
     }
 }
