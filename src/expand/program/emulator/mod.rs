@@ -97,6 +97,7 @@ pub(super) fn run(object: &Object, image: &Image, limit: u64) -> io::Result<Opti
         memory: Memory::new(base, bytes, stub, heap),
         system,
         base,
+        file: (object.clone(), 0),
         contexts: Vec::new(),
         exceptions: EXCEPTIONS,
     };
@@ -160,6 +161,8 @@ struct Machine {
     memory: Memory,
     system: System,
     base: u32,
+    /// The program's own file, and where it was read up to.
+    file: (Object, u64),
     /// Of the exceptions that are being handled: context, record, and the frame whose handler was called.
     contexts: Vec<[u32; 3]>,
     exceptions: u32,
@@ -228,7 +231,7 @@ impl Machine {
             let within = u64::from(at.wrapping_sub(self.base));
             if !here.as_ref().is_some_and(|here| here.contains(&within)) {
                 if let Some(call) = System::call(at) {
-                    match self.call(call) {
+                    match self.call(call)? {
                         Ok(()) => continue,
                         Err(why) => return Ok(Err(why)),
                     }
@@ -287,10 +290,10 @@ impl Machine {
     }
 
     /// A call of the system.
-    fn call(&mut self, call: Option<&'static system::Call>) -> Result<(), String> {
+    fn call(&mut self, call: Option<&'static system::Call>) -> io::Result<Result<(), String>> {
         let Some(call) = call else {
             let name = self.system.name(self.cpu.at);
-            return Err(format!("it called {}", String::from_utf8_lossy(name)));
+            return Ok(Err(format!("it called {}", String::from_utf8_lossy(name))));
         };
         let value = match call.does {
             Does::Gives(value) => value,
@@ -302,17 +305,47 @@ impl Machine {
                 let _ = self.memory.write(self.argument(3), 4, 4);
                 1
             }
-            Does::Ends => return Err(format!("it ended by {}", call.name)),
+            Does::Measures => u32::try_from(self.file.0.length()).unwrap_or(u32::MAX),
+            Does::Reads => {
+                let count = self.read_file(self.argument(1), self.argument(2))?;
+                let _ = self.memory.write(self.argument(3), 4, count);
+                1
+            }
+            Does::Maps => {
+                let length = u32::try_from(self.file.0.length()).unwrap_or(u32::MAX);
+                let to = self.memory.allocate(length);
+                self.file.1 = 0;
+                if to != 0 {
+                    self.read_file(to, length)?;
+                }
+                to
+            }
+            Does::Ends => return Ok(Err(format!("it ended by {}", call.name))),
         };
-        let back = self
-            .cpu
-            .pop(&self.memory)
-            .map_err(|_| "no stack".to_owned())?;
+        let Ok(back) = self.cpu.pop(&self.memory) else {
+            return Ok(Err("no stack".to_owned()));
+        };
         self.cpu.set(EAX, value);
         let stack = self.cpu.register(ESP).wrapping_add(4 * call.words);
         self.cpu.set(ESP, stack);
         self.cpu.at = back;
-        Ok(())
+        Ok(Ok(()))
+    }
+
+    /// Reads from the program's own file into memory; the count.
+    fn read_file(&mut self, to: u32, count: u32) -> io::Result<u32> {
+        const STEP: usize = 0x1000;
+        let mut done = 0;
+        while done < count {
+            let step = STEP.min((count - done) as usize);
+            let bytes = self.file.0.bytes_at(self.file.1, step)?;
+            if bytes.is_empty() || self.memory.put(to.wrapping_add(done), &bytes).is_err() {
+                break;
+            }
+            self.file.1 += bytes.len() as u64;
+            done += u32::try_from(bytes.len()).unwrap_or_default();
+        }
+        Ok(done)
     }
 
     /// Calls the program's own handler.
