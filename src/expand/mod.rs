@@ -12,6 +12,7 @@ mod cab;
 mod cpio;
 mod gzip;
 mod inflate;
+mod installshield;
 mod lha;
 mod lzh;
 mod nsis;
@@ -21,6 +22,7 @@ mod rar;
 mod recognise;
 mod rpm;
 mod sevenz;
+mod sis;
 mod stream;
 mod tar;
 #[cfg(test)]
@@ -116,12 +118,14 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
+    &installshield::InstallShield,
     &lha::Lha,
     &nsis::Nsis,
     &program::Program,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
+    &sis::Sis,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,

@@ -96,6 +96,7 @@ static ROWS: &[Row] = &[
     row(b"-lh", sound::lha),
     row(b"\x60\xea", sound::arj),
     row(b"ISc(", sound::install_shield),
+    row(b"InstallShield\0", sound::install_shield_list),
     row(b"Inno Setup Setup Data (", sound::inno),
     row(b"AU3!EA0", sound::autoit),
 ];

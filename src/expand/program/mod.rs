@@ -7,7 +7,6 @@
 mod carve;
 mod elf;
 mod emulator;
-mod install_shield;
 mod packers;
 mod pe;
 mod resources;
@@ -134,10 +133,6 @@ impl Parts {
         let Some(end) = self.end.filter(|end| *end < object.length()) else {
             return Ok(());
         };
-        if let Some(files) = install_shield::give(object, end, children)? {
-            self.given.push(files);
-            return Ok(());
-        }
         if carve::at(object, end, container.memory)?.is_some() {
             return Ok(());
         }

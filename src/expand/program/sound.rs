@@ -388,12 +388,22 @@ pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
     Ok(arj_format::extent(&rest(look, at))?.map(Extent::exactly))
 }
 
-/// A version that there is, and a first block behind the header.
+/// A cabinet: a version that exists, and the place of the list of files that all have, or none in one of contents alone.
 pub(super) fn install_shield(look: &mut Look<'_>, at: u64) -> Answer {
-    if !is_kind(look, at, "installshield")? {
-        return Ok(None);
-    }
-    Ok(Some(with_part(20)))
+    let head = look.object.bytes_at(at, 16)?;
+    let mut reader = Reader::new(&head);
+    let sound = (|| {
+        reader.take(7)?;
+        let [version] = reader.array()?;
+        let (zero, list) = (reader.u32_le()?, reader.u32_le()?);
+        Some((1..=4).contains(&version) && zero == 0 && matches!(list, 0 | 0x200))
+    })();
+    Ok(sound.filter(|sound| *sound).map(|_| with_part(20)))
+}
+
+/// A list of files, behind what a linker leaves.
+pub(super) fn install_shield_list(look: &mut Look<'_>, at: u64) -> Answer {
+    Ok(is_kind(look, at, "installshield")?.then_some(with_part(46)))
 }
 
 pub(super) fn inno(look: &mut Look<'_>, at: u64) -> Answer {

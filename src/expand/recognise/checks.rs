@@ -29,6 +29,14 @@ pub(super) fn gzip(probe: &Probe) -> bool {
     gz::method(&probe.head).is_some()
 }
 
+/// A number of files, then zeros, and a name where the first file's is.
+pub(super) fn installshield(probe: &Probe) -> bool {
+    let mut reader = from(probe, 14);
+    within(reader.u16_le(), 1..=u16::MAX)
+        && reader.take(30).is_some()
+        && matches!(byte(probe, 46), Some(b' '..=b'~' | 0x80..))
+}
+
 /// A length that is more than what is packed, and not beyond reason.
 pub(super) fn packed(probe: &Probe) -> bool {
     let mut reader = from(probe, 2);
@@ -368,12 +376,4 @@ pub(super) fn inno(probe: &Probe) -> bool {
         && version.last() == Some(&0)
         && sum.is_some()
         && sum == reader.take(5).map(crc32fast::hash)
-}
-
-/// A version that exists, and the place of the list of files that all have, or none in a file of contents alone.
-pub(super) fn install_shield(probe: &Probe) -> bool {
-    let mut reader = from(probe, 8);
-    within(byte(probe, 7), 1..=4)
-        && reader.u32_le() == Some(0)
-        && matches!(reader.u32_le(), Some(0 | 0x200))
 }
