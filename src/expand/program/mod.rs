@@ -56,6 +56,10 @@ impl Expander for Program {
         parts.carve(container, children)?;
         match &image {
             Some(image) => unpack(container, image, children),
+            None if is_upx(object)? => {
+                let reason = Reason::Unsupported("packed-upx".to_owned());
+                children.gap(None, reason, "packed by UPX".to_owned())
+            }
             None => Ok(()),
         }
     }
@@ -171,6 +175,18 @@ impl Parts {
             None => Ok(()),
         }
     }
+}
+
+/// UPX marks the stub at the start of a program that is none of PE, and the end of the file.
+fn is_upx(object: &Object) -> io::Result<bool> {
+    const MARK: &[u8] = b"UPX!";
+    const START: usize = 4096;
+    const END: usize = 64;
+    let start = object.bytes_at(0, START)?;
+    let end = object.bytes_at(object.length().saturating_sub(END as u64), END)?;
+    Ok([start, end]
+        .iter()
+        .all(|bytes| memchr::memmem::find(bytes, MARK).is_some()))
 }
 
 /// Gives what a packed program is when it runs.
