@@ -282,7 +282,7 @@ impl Machine {
             1..NUMBERS => Vec::new(),
             _ => self.memory.text(name),
         };
-        let is_name = text.first().is_some() && text.iter().all(u8::is_ascii_graphic);
+        let is_name = !text.is_empty() && text.iter().all(u8::is_ascii_graphic);
         if name >= NUMBERS && !is_name {
             return 0;
         }
