@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use crc32fast::Hasher;
 
 use super::inflate::Inflate;
-use super::stream::member_name;
+use super::stream::{self, Extent, member_name};
 use super::{Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
@@ -90,6 +90,28 @@ fn content(
         behind(object, from, children)?;
     }
     Ok(next)
+}
+
+/// Where a content that begins at the first byte ends, and what can be decoded of it; nothing if it cannot be begun.
+pub(super) fn extent(object: &Object) -> io::Result<Option<Extent>> {
+    let input = BufReader::with_capacity(FIRST_STEP, object.raw_reader());
+    let mut members = Members::new(input);
+    match members.header() {
+        Ok(_) => {}
+        Err(error) if is_damage(&error) => return Ok(None),
+        Err(error) => return Err(error),
+    }
+    let (decoded, whole) = stream::drain(&mut members)?;
+    let length = if whole {
+        object.length() - members.junk(object.length())?.min(object.length())
+    } else {
+        members.inflate.input().stream_position()?
+    };
+    Ok(Some(Extent {
+        length,
+        decoded,
+        whole,
+    }))
 }
 
 /// The next header at `from` or after.

@@ -42,6 +42,29 @@ impl Expander for Lha {
     }
 }
 
+/// Where an archive that begins at the first byte ends; nothing if its first header is not sound.
+pub(super) fn extent(object: &Object) -> io::Result<Option<u64>> {
+    let mut archive = Archive {
+        object,
+        input: BufReader::with_capacity(BUFFER, object.raw_reader()),
+        at: 0,
+    };
+    loop {
+        match archive.header(archive.at)? {
+            Found::Header(header, end) => {
+                let next = end.saturating_add(header.compressed_size);
+                if archive.at == 0 && next > object.length() {
+                    return Ok(None);
+                }
+                archive.at = next;
+            }
+            Found::End if archive.at > 0 => return Ok(Some(archive.at.saturating_add(1))),
+            Found::Nothing | Found::Damage(_) if archive.at > 0 => return Ok(Some(archive.at)),
+            Found::End | Found::Nothing | Found::Damage(_) => return Ok(None),
+        }
+    }
+}
+
 /// The cursor.
 struct Archive<'a> {
     object: &'a Object,

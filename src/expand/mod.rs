@@ -15,7 +15,9 @@ mod inflate;
 mod installshield;
 mod lha;
 mod lzh;
+mod nsis;
 mod number;
+mod program;
 mod rar;
 mod recognise;
 mod rpm;
@@ -145,6 +147,8 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &gzip::Gzip,
     &installshield::InstallShield,
     &lha::Lha,
+    &nsis::Nsis,
+    &program::Program,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,

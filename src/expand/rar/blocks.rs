@@ -107,6 +107,53 @@ pub(super) fn layout(object: &Object, family: Family, limit: u64) -> io::Result<
     Ok(layout)
 }
 
+/// The checksum of the first header holds; the oldest format has none, but a first member.
+pub(super) fn is_sound(family: Family, head: &[u8]) -> bool {
+    let sound = || match family {
+        Family::Old => {
+            let mut reader = Reader::new(head.get(4..)?);
+            let size = reader.u16_le()?;
+            let first = head.get(usize::from(size)..)?;
+            let mut reader = Reader::new(first);
+            let packed = reader.u32_le()?;
+            let unpacked = reader.u32_le()?;
+            reader.take(2)?;
+            let header = reader.u16_le()?;
+            reader.take(4)?;
+            let [_, _, name, method] = reader.array()?;
+            let fits = u32::from(header) == 21 + u32::from(name) && name > 0 && method <= 5;
+            Some((7..=1024).contains(&size) && fits && packed <= unpacked)
+        }
+        Family::Four => {
+            let mut reader = Reader::new(head.get(7..)?);
+            let sum = reader.u16_le()?;
+            let mut block = reader;
+            let kind = reader.array::<1>()?;
+            reader.take(2)?;
+            let body = block.take(usize::from(reader.u16_le()?).checked_sub(2)?)?;
+            let hash = crc32fast::hash(body).to_le_bytes();
+            Some(kind == [0x73] && body.len() >= 11 && hash.starts_with(&sum.to_le_bytes()))
+        }
+        Family::Five => {
+            let mut reader = Reader::new(head.get(8..)?);
+            let sum = reader.u32_le()?;
+            let rest = reader.rest();
+            let mut size = 0_usize;
+            let mut digits = 0;
+            for byte in rest.iter().take(3) {
+                size |= usize::from(byte & 0x7f) << (7 * digits);
+                digits += 1;
+                if byte & 0x80 == 0 {
+                    break;
+                }
+            }
+            let header = rest.get(..size.checked_add(digits)?)?;
+            Some(size > 1 && crc32fast::hash(header) == sum)
+        }
+    };
+    sound().unwrap_or(false)
+}
+
 /// Before RAR 1.5: sizes, packed and not, a checksum, and the size of the header.
 fn old(head: &[u8]) -> Option<Block> {
     let mut reader = Reader::new(head);

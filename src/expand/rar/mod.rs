@@ -93,6 +93,19 @@ fn start(object: &Object) -> io::Result<Option<u64>> {
     Ok(None)
 }
 
+/// Where an archive that begins at the first byte ends, and whether that is known; nothing if its first header is not sound.
+pub(super) fn extent(object: &Object) -> io::Result<Option<(u64, bool)>> {
+    let head = object.bytes_at(0, 4096)?;
+    let Some(family) = Family::of(&head).filter(|family| blocks::is_sound(*family, &head)) else {
+        return Ok(None);
+    };
+    let layout = blocks::layout(object, family, BLOCKS)?;
+    Ok(Some((layout.end.min(object.length()), !layout.encrypted)))
+}
+
+/// Blocks that are followed to the end of an archive.
+const BLOCKS: u64 = 1 << 20;
+
 /// What is known about an archive before its headers are parsed.
 struct Opened<'a> {
     object: &'a Object,

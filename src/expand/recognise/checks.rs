@@ -4,7 +4,7 @@
 use crate::bytes::Reader;
 use crate::expand::number::digits;
 use crate::expand::tar::Header;
-use crate::expand::{gzip as gz, zip};
+use crate::expand::{gzip as gz, nsis as installer, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
@@ -294,4 +294,86 @@ pub(super) fn pdf(probe: &Probe) -> bool {
         matches!(version, Some([major, b'.', minor])
             if digits(&[*major, *minor], 10).is_some_and(|version| (10..=20).contains(&version)))
     })
+}
+
+/// A header that leads to a second one, or that of a program for DOS: bytes of the last page, pages, and a header that
+/// holds its own fields.
+pub(super) fn dos_program(probe: &Probe) -> bool {
+    let second = from(probe, 0x3c).u32_le();
+    let is_second = second.is_some_and(|at| {
+        let at = u64::from(at);
+        let seen = usize::try_from(at).ok().and_then(|at| probe.head.get(at..));
+        match seen {
+            Some(rest) if rest.len() >= 4 => rest.starts_with(b"PE\0\0"),
+            _ => at >= probe.head.len() as u64 && at < probe.length,
+        }
+    });
+    let fields = || {
+        let mut reader = from(probe, 2);
+        let (last, pages) = (reader.u16_le()?, reader.u16_le()?);
+        reader.u16_le()?;
+        let paragraphs = u64::from(reader.u16_le()?) * 16;
+        let length = u64::from(pages) * 512;
+        Some(last < 512 && pages > 0 && (28..=length.min(probe.length)).contains(&paragraphs))
+    };
+    is_second || fields().unwrap_or(false)
+}
+
+/// Class, byte order, version, and the length of the header that this class has.
+pub(super) fn elf(probe: &Probe) -> bool {
+    let length = |at: usize, big: bool| {
+        let bytes = from(probe, at).array::<2>()?;
+        Some(if big {
+            u16::from_be_bytes(bytes)
+        } else {
+            u16::from_le_bytes(bytes)
+        })
+    };
+    match probe.head.get(4..7) {
+        Some([1, data @ 1..=2, 1]) => length(40, *data == 2) == Some(52),
+        Some([2, data @ 1..=2, 1]) => length(52, *data == 2) == Some(64),
+        _ => false,
+    }
+}
+
+/// Either word size in either byte order, a type of file that exists, and at least one command.
+pub(super) fn mach_o(probe: &Probe) -> bool {
+    let big = probe.head.first() == Some(&0xfe);
+    let last = if big { byte(probe, 3) } else { byte(probe, 0) };
+    let mut reader = from(probe, 12);
+    let mut number = || {
+        reader.array().map(if big {
+            u32::from_be_bytes
+        } else {
+            u32::from_le_bytes
+        })
+    };
+    matches!(last, Some(0xce | 0xcf)) && within(number(), 1..=12) && within(number(), 1..=10_000)
+}
+
+/// Programs, less than a Java class could count as its version, the first of them behind the header.
+pub(super) fn universal(probe: &Probe) -> bool {
+    let mut reader = from(probe, 4);
+    let mut number = || reader.array().map(u32::from_be_bytes);
+    within(number(), 1..=31)
+        && number().is_some()
+        && number().is_some()
+        && number().is_some_and(|at| at >= 28 && u64::from(at) < probe.length)
+        && number().is_some_and(|length| length >= 28)
+}
+
+/// Its first header is sound.
+pub(super) fn nsis(probe: &Probe) -> bool {
+    installer::is_sound(&probe.head, probe.length)
+}
+
+/// A version, padded to 64 bytes, and behind it a block whose first checksum holds.
+pub(super) fn inno(probe: &Probe) -> bool {
+    let version = probe.head.get(23..64).unwrap_or_default();
+    let mut reader = from(probe, 64);
+    let sum = reader.u32_le();
+    version.first().is_some_and(u8::is_ascii_digit)
+        && version.last() == Some(&0)
+        && sum.is_some()
+        && sum == reader.take(5).map(crc32fast::hash)
 }

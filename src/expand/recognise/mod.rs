@@ -173,6 +173,13 @@ static MAGICS: &[Magic] = &[
         "onenote",
     ),
     magic(0, b"%PDF-", "pdf"),
+    checked(4, b"\xef\xbe\xad\xdeNullsoftInst", "nsis", checks::nsis),
+    checked(0, b"Inno Setup Setup Data (", "inno", checks::inno),
+    magic(
+        0,
+        b"\xa3\x48\x4b\xbe\x98\x6c\x4a\xa9\x99\x4c\x53\x0a\x86\xd6\x48\x7d",
+        "autoit",
+    ),
     checked(0, b"\x5d\0\0", "lzma", checks::lzma),
     checked(0, b"\x78", "zlib", stream::is_zlib),
     ranked(Rank::Behind, structure("RAR", checks::rar_at_the_end)),
@@ -183,6 +190,12 @@ static MAGICS: &[Magic] = &[
     ranked(Rank::Alone, structure("mime", text::mime)),
     ranked(Rank::Alone, structure("Hqx8", text::binhex)),
     ranked(Rank::Alone, structure("uu", text::uuencode)),
+    // Last, for it finds what nothing before it opens.
+    checked(0, b"MZ", "program", checks::dos_program),
+    checked(0, b"\x7fELF", "program", checks::elf),
+    checked(0, b"\xfe\xed\xfa", "program", checks::mach_o),
+    checked(1, b"\xfa\xed\xfe", "program", checks::mach_o),
+    checked(0, b"\xca\xfe\xba\xbe", "program", checks::universal),
 ];
 
 #[cfg(test)]

@@ -136,6 +136,29 @@ fn every_row_of_the_table_is_met() {
         ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
         ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
         ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
+        (
+            "nsis",
+            [
+                &b"\0\0\0\0\xef\xbe\xad\xdeNullsoftInst\x44\0\0\0\x40\0\0\0"[..],
+                &[0; 40],
+            ]
+            .concat(),
+        ),
+        (
+            "inno",
+            [
+                &b"Inno Setup Setup Data (5.5.0) (u)"[..],
+                &[0; 31],
+                &crc32fast::hash(&[9, 0, 0, 0, 1]).to_le_bytes(),
+                &[9, 0, 0, 0, 1],
+            ]
+            .concat(),
+        ),
+        (
+            "autoit",
+            b"\xa3\x48\x4b\xbe\x98\x6c\x4a\xa9\x99\x4c\x53\x0a\x86\xd6\x48\x7dAU3!EA06".to_vec(),
+        ),
+        ("program", padded(b"MZ\x90\0\x01\0\0\0\x02\0")),
         ("pdf", b"%PDF-x".to_vec()),
         ("pdf", at(900, b"%PDF-1.4\n")),
         ("rtf", b"{\\rtf1".to_vec()),
@@ -237,10 +260,12 @@ fn what_only_looks_a_little_like_it_is_nothing() {
 }
 
 #[test]
-fn a_program_of_this_system_is_no_container() {
+fn a_program_of_this_system_is_a_program_and_nothing_else() {
     for path in ["/bin/ls", "/bin/sh"] {
         let Ok(bytes) = fs::read(path) else { continue };
-        assert_eq!(name(&bytes), None, "{path}");
+        let kinds = recognise(&object(&bytes).probe().unwrap());
+        let names: Vec<_> = kinds.iter().map(|kind| kind.name).collect();
+        assert_eq!(names, ["program"], "{path}");
     }
 }
 

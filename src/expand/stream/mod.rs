@@ -30,6 +30,7 @@ pub(super) use self::lzma::Lzma;
 pub(super) use self::zlib::is_likely as is_zlib;
 use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage};
 use crate::event::{Limit, Reason};
+use crate::object::Object;
 
 /// What a member is called when nobody says.
 const NAMELESS: &[u8] = b"data";
@@ -212,6 +213,60 @@ impl Expander for Format {
             return behind(object, from, children);
         }
     }
+}
+
+/// How far a stream goes that begins at the first byte of an object.
+pub(super) struct Extent {
+    /// Compressed bytes: up to its end, or up to its damage as far as that can be told.
+    pub(super) length: u64,
+    /// Bytes that came out.
+    pub(super) decoded: u64,
+    /// It was decoded to its end.
+    pub(super) whole: bool,
+}
+
+/// Reads to the end or to the first damage, and gives the count and whether it was the end.
+pub(super) fn drain(reader: &mut dyn Read) -> io::Result<(u64, bool)> {
+    const STEP: usize = 16 * 1024;
+    let mut buffer = vec![0; STEP];
+    let mut count = 0_u64;
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((count, true)),
+            Ok(read) => count = count.saturating_add(read as u64),
+            Err(error) if is_damage(&error) => return Ok((count, false)),
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Decodes what begins at the first byte of `object`; nothing if it cannot be begun.
+pub(super) fn extent(
+    format: &'static Format,
+    object: &Object,
+    memory: u64,
+) -> io::Result<Option<Extent>> {
+    let begun = |error: io::Error| match Refusal::of(error) {
+        Ok(_) => Ok(None),
+        Err(error) if is_damage(&error) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let input = Input::new(Box::new(object.raw_reader()));
+    let mut pieces = match Pieces::open(format, input, memory) {
+        Ok(pieces) => pieces,
+        Err(error) => return begun(error),
+    };
+    let (decoded, whole) = drain(&mut pieces)?;
+    let (length, whole) = match pieces.state {
+        State::Followed(at) => (at, whole),
+        State::Ended => (object.length(), whole),
+        State::In(_) | State::Broken | State::Refused(_) => (object.length(), false),
+    };
+    Ok(Some(Extent {
+        length,
+        decoded,
+        whole,
+    }))
 }
 
 /// Says why the first piece could not be begun.
