@@ -62,7 +62,7 @@ pub static KINDS: &[Kind] = &[
     recognised("chm", "Windows help"),
     expanded("cpio", "cpio"),
     recognised("dmg", "Apple disk image"),
-    recognised("iso", "ISO 9660"),
+    expanded("iso", "ISO 9660"),
     expanded("lha", "LHA"),
     expanded("lz4", "LZ4"),
     expanded("lzip", "lzip"),

@@ -10,8 +10,10 @@ mod ar;
 mod arj;
 mod cab;
 mod cpio;
+mod extents;
 mod gzip;
 mod inflate;
+mod iso;
 mod lha;
 mod lzh;
 mod number;
@@ -114,6 +116,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
+    &iso::Iso,
     &lha::Lha,
     &rar::Rar,
     &rpm::Rpm,

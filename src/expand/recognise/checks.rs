@@ -171,6 +171,12 @@ pub(super) fn squashfs_big(probe: &Probe) -> bool {
     within(be16(&mut from(probe, 28)), 1..=4)
 }
 
+/// A compact disc with all bytes of its sectors: the first is in minute 0, second 2, and the next one follows it.
+pub(super) fn raw_sectors(probe: &Probe) -> bool {
+    let second = from(probe, 2352).take(12);
+    matches!(from(probe, 12).array(), Some([0, 2, 0, 1 | 2])) && second == probe.head.get(..12)
+}
+
 pub(super) fn chm(probe: &Probe) -> bool {
     within(from(probe, 4).u32_le(), 1..=4)
 }

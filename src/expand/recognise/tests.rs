@@ -53,6 +53,12 @@ fn lha(level: u8) -> Vec<u8> {
     bytes
 }
 
+fn raw_sectors() -> Vec<u8> {
+    let mut sector = [&[0][..], &[0xff; 10], b"\0\0\x02\0\x01"].concat();
+    sector.resize(2352, 0);
+    sector.repeat(2)
+}
+
 fn koly() -> Vec<u8> {
     let mut trailer = b"koly\0\0\0\x04\0\0\x02\0".to_vec();
     trailer.resize(512, 0);
@@ -133,6 +139,8 @@ fn every_row_of_the_table_is_met() {
         ("cpio", binary_cpio(false)),
         ("rpm", b"\xed\xab\xee\xdb\x03\0\0\0".to_vec()),
         ("iso", at(32_769, b"CD001")),
+        ("iso", at(32_777, b"CDROM")),
+        ("iso", raw_sectors()),
         ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
         ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
         ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
