@@ -182,7 +182,7 @@ const ENTRY: u64 = 96;
 /// Holds a walk through the folders of an image together: none is entered twice, what is remembered stays small, and
 /// folders that lie over each other are not read again and again.
 pub(super) struct Guard {
-    seen: HashSet<u64>,
+    seen: HashSet<(u64, u64)>,
     memory: u64,
     bytes: u64,
 }
@@ -194,26 +194,32 @@ pub(super) enum Refused {
     Again,
     /// More than may be remembered.
     Memory,
-    /// More bytes of folders than the image has.
+    /// More bytes of folders than there may be.
     Overlap,
 }
 
 impl Guard {
-    pub(super) fn new(image: &Image, memory: u64) -> Self {
+    /// Folders may have so many bytes together.
+    pub(super) fn new(bytes: u64, memory: u64) -> Self {
         Self {
             seen: HashSet::new(),
             memory,
-            // Twice, and a little for small images: copies of folders are in order.
-            bytes: image.length().saturating_mul(2).saturating_add(1 << 16),
+            bytes,
         }
     }
 
-    pub(super) fn has_seen(&self, place: u64) -> bool {
+    /// For images whose folders lie in them as they are: copies of folders are in order.
+    pub(super) fn of(image: &Image, memory: u64) -> Self {
+        let bytes = image.length().saturating_mul(2).saturating_add(1 << 16);
+        Self::new(bytes, memory)
+    }
+
+    pub(super) fn has_seen(&self, place: (u64, u64)) -> bool {
         self.seen.contains(&place)
     }
 
-    /// Enters a folder.
-    pub(super) fn enter(&mut self, place: u64) -> Result<(), Refused> {
+    /// Enters a folder: where it lies, and its length or what else makes that another folder.
+    pub(super) fn enter(&mut self, place: (u64, u64)) -> Result<(), Refused> {
         if self.has_seen(place) {
             return Err(Refused::Again);
         }

@@ -9,6 +9,7 @@ use std::io::{self, Read};
 mod ar;
 mod arj;
 mod cab;
+mod chm;
 mod cpio;
 mod extents;
 mod gzip;
@@ -21,10 +22,13 @@ mod rar;
 mod recognise;
 mod rpm;
 mod sevenz;
+mod squashfs;
 mod stream;
 mod tar;
 #[cfg(test)]
 mod testing;
+mod udf;
+mod xar;
 mod zip;
 
 use crate::event::{NoteKind, Reason};
@@ -114,6 +118,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &ar::Ar,
     &arj::Arj,
     &cab::Cab,
+    &chm::Chm,
     &cpio::Cpio,
     &gzip::Gzip,
     &iso::Iso,
@@ -121,6 +126,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
+    &squashfs::Squashfs,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,
@@ -133,6 +139,8 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &stream::ZLIB,
     &stream::ZSTD,
     &tar::Tar,
+    &udf::Udf,
+    &xar::Xar,
     &zip::Zip,
 ];
 

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 
 use self::record::{Extension, LONGEST, Record};
 use super::extents::{Guard, Image, Piece, SECTOR, join, push};
+use super::udf::{self, Tree};
 use super::{Children, Container, Expander, Halt, trailing};
 use crate::bytes::Reader;
 use crate::event::{NoteKind, Reason};
@@ -51,6 +52,7 @@ impl Expander for Iso {
             boot::images(&mut disc, catalogue, children)?;
         }
         disc.other_systems(children)?;
+        disc.udf(children)?;
         let (object, end) = disc.image.place(disc.end);
         trailing(object, end, children)
     }
@@ -223,7 +225,7 @@ impl Disc {
         let volumes = std::mem::take(&mut self.volumes);
         for (number, volume) in volumes.iter().enumerate() {
             (self.tree, self.added) = (number, 0);
-            let mut guard = Guard::new(&self.image, self.memory);
+            let mut guard = Guard::of(&self.image, self.memory);
             let root = folder(volume, &volume.root, Vec::new());
             self.walk(volume, root, &mut guard, children)?;
             self.path_tables(volume, &mut guard, children)?;
@@ -256,7 +258,7 @@ impl Disc {
         // Folders that are listed in a place where they only were put because they are too deep.
         let mut relocated = Vec::new();
         while let Some(folder) = folders.pop().or_else(|| relocated.pop()) {
-            let entered = guard.enter(folder.at);
+            let entered = guard.enter((folder.at, folder.length));
             if let Err(refused) = entered.and_then(|()| guard.read(folder.length)) {
                 refused.say(&folder.path, children)?;
                 continue;
@@ -455,13 +457,13 @@ impl Disc {
                     u32::from_be_bytes(block)
                 };
                 let place = (u64::from(block) + u64::from(attributes)) * volume.block_size;
-                if guard.has_seen(place) {
-                    continue;
-                }
                 let own = Record::read(&self.image.bytes_at(place, LONGEST)?);
                 let Some(own) = own.filter(Record::is_dot) else {
                     continue;
                 };
+                if guard.has_seen((place, own.size.into())) {
+                    continue;
+                }
                 reader.take(2);
                 let name = reader.take(name_length.into()).unwrap_or_default();
                 let name = match volume.form {
@@ -492,6 +494,38 @@ impl Disc {
             let reason = Reason::Unsupported("iso-hfs".to_owned());
             let detail = "a file system of Apple over the same bytes".to_owned();
             children.gap(None, reason, detail)?;
+        }
+        Ok(())
+    }
+
+    /// The same files, as a rule, in UDF.
+    fn udf(&mut self, children: &mut dyn Children) -> Result<(), Halt> {
+        let descriptors = FIRST..FIRST + DESCRIPTORS;
+        let mut has_udf = false;
+        for sector in descriptors {
+            let bytes = self.image.bytes_at(sector * SECTOR, 8)?;
+            match bytes.get(1..6) {
+                Some(b"NSR02" | b"NSR03") => has_udf = true,
+                Some(b"CD001" | b"BEA01" | b"TEA01" | b"BOOT2") => {}
+                _ => break,
+            }
+        }
+        if !has_udf {
+            return Ok(());
+        }
+        let known = |at, length| length == 0 || self.files.contains_key(&(at, length));
+        match udf::tree(&self.image, self.memory, &known, children)? {
+            Tree::None => {
+                let detail = "no anchor of UDF".to_owned();
+                children.gap(None, Reason::Corrupt, detail)?;
+            }
+            Tree::Given { files, end } => {
+                self.end = self.end.max(end);
+                if files > 0 {
+                    let detail = format!("{files} files are in the UDF tree only");
+                    children.note(NoteKind::Ambiguous("iso-trees".to_owned()), detail)?;
+                }
+            }
         }
         Ok(())
     }

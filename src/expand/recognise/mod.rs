@@ -164,6 +164,7 @@ static MAGICS: &[Magic] = &[
     // Its first 32 KiB belong to anybody.
     magic(32_769, b"CD001", "iso"),
     magic(32_777, b"CDROM", "iso"),
+    magic(32_769, b"BEA01", "udf"),
     checked(
         0,
         b"\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0",

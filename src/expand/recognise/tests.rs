@@ -141,6 +141,7 @@ fn every_row_of_the_table_is_met() {
         ("iso", at(32_769, b"CD001")),
         ("iso", at(32_777, b"CDROM")),
         ("iso", raw_sectors()),
+        ("udf", at(32_769, b"BEA01")),
         ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
         ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
         ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
