@@ -11,6 +11,7 @@ mod arj;
 mod cab;
 mod chm;
 mod cpio;
+mod dmg;
 mod extents;
 mod gzip;
 mod inflate;
@@ -120,6 +121,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cab::Cab,
     &chm::Chm,
     &cpio::Cpio,
+    &dmg::Dmg,
     &gzip::Gzip,
     &iso::Iso,
     &lha::Lha,

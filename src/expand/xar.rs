@@ -497,7 +497,6 @@ mod tests {
                 "<data><length>4</length></data>".to_owned(),
                 "corrupt corrupt",
             ),
-            (data(0, 4, 4, STORED).replace("</off", "</off"), ""),
             (
                 data(0, 4, 4, STORED).replace("<size>", "<offset>1</offset><size>"),
                 "corrupt",

@@ -119,8 +119,8 @@ impl Compressed {
             let current = self.next;
             // Until it has been decoded there is nothing to go on from.
             self.next = u64::MAX;
-            if current % self.interval == 0 {
-                self.decoder = Box::new(Lzxd::new(self.window));
+            if current.is_multiple_of(self.interval) {
+                *self.decoder = Lzxd::new(self.window);
             }
             let (start, end) = (self.place(current)?, self.place(current + 1)?);
             let size = end.checked_sub(start).filter(|size| *size <= PACKED);

@@ -27,6 +27,10 @@ pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
             kinds.push(kind);
         }
     }
+    // The first run of a disk image is a stream: its expander says which data are in no run.
+    if kinds.iter().any(|kind| kind.name == "dmg") {
+        kinds.retain(|kind| !matches!(kind.name, "zlib" | "bz2" | "xz"));
+    }
     kinds
 }
 
@@ -176,7 +180,9 @@ static MAGICS: &[Magic] = &[
     checked(0, b"\x78", "zlib", stream::is_zlib),
     ranked(Rank::Behind, structure("RAR", checks::rar_at_the_end)),
     ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),
-    ranked(Rank::Alone, structure("dmg", checks::dmg)),
+    magic(0, b"encrcdsa", "dmg"),
+    structure("dmg", checks::dmg),
+    ranked(Rank::Alone, structure("disk", checks::disk)),
     ranked(Rank::Alone, structure("pdf", checks::pdf)),
     ranked(Rank::Alone, structure("mime", text::mime)),
     ranked(Rank::Alone, structure("Hqx8", text::binhex)),

@@ -59,6 +59,16 @@ fn raw_sectors() -> Vec<u8> {
     sector.repeat(2)
 }
 
+/// A disk of 40 sectors with one partition.
+fn partitioned(start: u8, count: u8) -> Vec<u8> {
+    let mut disk = vec![0; 40 * 512];
+    disk[450] = 0x0c;
+    disk[454] = start;
+    disk[458] = count;
+    disk[510..512].copy_from_slice(b"\x55\xaa");
+    disk
+}
+
 fn koly() -> Vec<u8> {
     let mut trailer = b"koly\0\0\0\x04\0\0\x02\0".to_vec();
     trailer.resize(512, 0);
@@ -163,6 +173,14 @@ fn every_row_of_the_table_is_met() {
         ("mime", folded.to_vec()),
         ("chm", b"ITSF\x03\0\0\0".to_vec()),
         ("dmg", koly()),
+        (
+            "dmg",
+            [&b"BZh9\x31\x41\x59\x26\x53\x59"[..], &koly()].concat(),
+        ),
+        ("dmg", b"encrcdsa\0\0".to_vec()),
+        ("disk", at(512, b"EFI PART")),
+        ("disk", partitioned(1, 20)),
+        ("disk", at(1024, b"H+\0\x04")),
         ("xar", b"xar!\0\x1c\0\x01".to_vec()),
         ("arj", arj()),
         ("lha", lha(0)),
@@ -223,6 +241,9 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         b"#!/bin/sh\nMIME-Version: 1.0\n".to_vec(),
         b"int main(void) { return 0; }\nMIME-Version: 1.0\n".to_vec(),
         b"ITSFine".to_vec(),
+        partitioned(0, 20),
+        partitioned(30, 20),
+        partitioned(0, 0),
         b"CWSomething else".to_vec(),
         at(100, b"PK\x05\x06\0\0\0\0\x01\0\x01\0\xff\0\0\0\0\0\0\0\0\0"),
         at(100, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
