@@ -15,6 +15,7 @@ mod dmg;
 mod extents;
 mod gzip;
 mod inflate;
+mod installshield;
 mod iso;
 mod lha;
 mod lzh;
@@ -23,6 +24,7 @@ mod rar;
 mod recognise;
 mod rpm;
 mod sevenz;
+mod sis;
 mod squashfs;
 mod stream;
 mod tar;
@@ -123,11 +125,13 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cpio::Cpio,
     &dmg::Dmg,
     &gzip::Gzip,
+    &installshield::InstallShield,
     &iso::Iso,
     &lha::Lha,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
+    &sis::Sis,
     &squashfs::Squashfs,
     &stream::BZIP2,
     &stream::LZ4,
