@@ -83,7 +83,7 @@ pub static KINDS: &[Kind] = &[
     expanded("szdd", "SZDD or KWAJ"),
     expanded("udf", "UDF"),
     recognised("uu", "uuencoded text"),
-    recognised("wim", "Windows image"),
+    expanded("wim", "Windows image"),
     expanded("xar", "XAR"),
     expanded("xz", "xz"),
     expanded("zlib", "zlib stream"),

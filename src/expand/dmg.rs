@@ -517,10 +517,7 @@ mod tests {
         let rows: [(&[Row], &str); 4] = [
             (&[(STORED, 0, 1, 0, 512)], "corrupt"),
             (&[(STORED, 0, 2, 0, 512)], "corrupt"),
-            (
-                &[(STORED, 0, 1, 0, 512), (STORED, 0, 1, 0, 512)],
-                "corrupt corrupt",
-            ),
+            (&[(STORED, 0, 1, 0, 512), (STORED, 0, 1, 0, 512)], "corrupt"),
             (&[(ZLIB, 0, 1 << 40, 0, 512)], "limit/memory"),
         ];
         for (runs, reasons) in rows {

@@ -31,6 +31,7 @@ mod tar;
 #[cfg(test)]
 mod testing;
 mod udf;
+mod wim;
 mod xar;
 mod zip;
 
@@ -146,6 +147,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &stream::ZSTD,
     &tar::Tar,
     &udf::Udf,
+    &wim::Wim,
     &xar::Xar,
     &zip::Zip,
 ];

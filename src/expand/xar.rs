@@ -107,6 +107,7 @@ struct Frame {
     is_encoded: bool,
     /// For a file: its name, and what it consists of.
     name: Vec<u8>,
+    is_file: bool,
     data: Vec<Data>,
     /// For whatever has a place in the heap.
     place: Data,
@@ -264,7 +265,14 @@ impl Archive<'_> {
                 let decoded = decoded.filter(|_| frame.is_encoded);
                 parent.name = decoded.unwrap_or(frame.text);
             }
-            b"data" | b"ea" => parent.data.push(frame.place),
+            b"type" => parent.is_file = frame.text.trim_ascii() == b"file",
+            // One that says nothing is an empty file; more of them are nothing.
+            b"data" | b"ea" => {
+                let says = frame.place.offset.is_some() || frame.place.length.is_some();
+                if says || parent.data.is_empty() {
+                    parent.data.push(frame.place);
+                }
+            }
             b"file" => return self.file(&frame, children),
             _ => {}
         }
@@ -275,6 +283,9 @@ impl Archive<'_> {
         let folders = self.frames.iter().filter(|frame| frame.tag == b"file");
         let names: Vec<&[u8]> = folders.map(|frame| &frame.name[..]).collect();
         let path = [&names[..], &[&file.name[..]]].concat().join(&b'/');
+        if file.is_file && file.data.iter().all(|data| data.attribute.is_some()) {
+            children.child(&path, Content::Stream(&mut io::empty()))?;
+        }
         for data in &file.data {
             match &data.attribute {
                 None => self.data(&path, data, children)?,

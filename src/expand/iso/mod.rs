@@ -259,7 +259,9 @@ impl Disc {
         let mut relocated = Vec::new();
         while let Some(folder) = folders.pop().or_else(|| relocated.pop()) {
             let entered = guard.enter((folder.at, folder.length));
-            if let Err(refused) = entered.and_then(|()| guard.read(folder.length)) {
+            let there = self.image.length().saturating_sub(folder.at);
+            let length = folder.length.min(there);
+            if let Err(refused) = entered.and_then(|()| guard.read(length)) {
                 refused.say(&folder.path, children)?;
                 continue;
             }
