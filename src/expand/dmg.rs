@@ -61,7 +61,7 @@ impl Expander for Dmg {
         }
         let at = object.length().saturating_sub(TRAILER as u64);
         let trailer = object.bytes_at(at, TRAILER)?;
-        if !trailer.starts_with(b"koly") {
+        if !trailer.starts_with(b"koly") || trailer.len() < TRAILER {
             return Err(Halt::Unlike);
         }
         let long = |at: usize| {

@@ -117,7 +117,9 @@ struct Frame {
 #[derive(Debug, Default, Clone)]
 struct Data {
     offset: Option<u64>,
+    /// What comes out.
     size: Option<u64>,
+    /// What lies in the heap.
     length: Option<u64>,
     encoding: Option<Vec<u8>>,
     /// The name of an extended attribute.
@@ -127,6 +129,11 @@ struct Data {
 }
 
 impl Data {
+    /// Place and length in the heap. What is not compressed may say one of the two.
+    fn stored(&self) -> Option<(u64, u64)> {
+        Some((self.offset?, self.length.or(self.size)?))
+    }
+
     fn set<T: PartialEq>(field: &mut Option<T>, disagrees: &mut bool, value: Option<T>) {
         if field.is_some() && *field != value {
             *disagrees = true;
@@ -243,9 +250,8 @@ impl Archive<'_> {
 
     /// Takes in what an element says that has ended.
     fn close(&mut self, frame: Frame, children: &mut dyn Children) -> Result<(), Halt> {
-        let place = &frame.place;
-        if let (Some(offset), Some(size)) = (place.offset, place.size) {
-            let end = self.heap.saturating_add(offset).saturating_add(size);
+        if let Some((offset, length)) = frame.place.stored() {
+            let end = self.heap.saturating_add(offset).saturating_add(length);
             self.end = self.end.max(end);
         }
         let number = || str::from_utf8(frame.text.trim_ascii()).ok()?.parse().ok();
@@ -268,7 +274,10 @@ impl Archive<'_> {
             b"type" => parent.is_file = frame.text.trim_ascii() == b"file",
             // One that says nothing is an empty file; more of them are nothing.
             b"data" | b"ea" => {
-                let says = frame.place.offset.is_some() || frame.place.length.is_some();
+                let place = &frame.place;
+                let says = [place.offset, place.length, place.size]
+                    .iter()
+                    .any(Option::is_some);
                 if says || parent.data.is_empty() {
                     parent.data.push(frame.place);
                 }
@@ -303,26 +312,26 @@ impl Archive<'_> {
             let detail = "its place is said twice, and differently".to_owned();
             children.gap(Some(path), Reason::Corrupt, detail)?;
         }
-        let (Some(offset), Some(size)) = (data.offset, data.size) else {
+        let Some((offset, length)) = data.stored() else {
             // A file of no bytes has no place.
-            if data.length.is_none_or(|length| length == 0) {
+            if data.length.or(data.size).is_none_or(|length| length == 0) {
                 return children.child(path, Content::Stream(&mut io::empty()));
             }
             let detail = "its place is not said".to_owned();
             return children.gap(Some(path), Reason::Corrupt, detail);
         };
-        let raw = self.object.slice(self.heap.saturating_add(offset), size);
-        let is_cut = raw.length() < size;
+        let raw = self.object.slice(self.heap.saturating_add(offset), length);
+        let is_cut = raw.length() < length;
         let head = raw.bytes_at(0, 6)?;
         let format = match data.encoding.as_deref() {
             None | Some(b"" | b"application/octet-stream") => {
-                if !is_cut && data.length.is_none_or(|length| length == size) {
+                if !is_cut && data.size.is_none_or(|size| size == length) {
                     return children.child(path, Content::Object(raw));
                 }
                 let mut content = Checked {
                     inner: &mut raw.reader(),
                     given: 0,
-                    length: data.length,
+                    length: data.size,
                     is_cut,
                 };
                 return children.child(path, Content::Stream(&mut content));
@@ -349,7 +358,7 @@ impl Archive<'_> {
         let mut content = Checked {
             inner: &mut pieces,
             given: 0,
-            length: data.length,
+            length: data.size,
             is_cut,
         };
         children.child(path, Content::Stream(&mut content))?;
@@ -453,7 +462,8 @@ mod tests {
         [&out[..], &toc, heap].concat()
     }
 
-    fn data(offset: usize, size: usize, length: usize, encoding: &str) -> String {
+    /// Place and length in the heap, and the length of what comes out.
+    fn data(offset: usize, length: usize, size: usize, encoding: &str) -> String {
         format!(
             "<data><length>{length}</length><offset>{offset}</offset><size>{size}</size><encoding \
              style=\"{encoding}\"/></data>"
