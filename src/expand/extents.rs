@@ -40,6 +40,10 @@ impl Image {
         })
     }
 
+    pub(super) fn is_raw(&self) -> bool {
+        self.raw.is_some()
+    }
+
     /// The object, and where byte `at` of the image lies in it.
     pub(super) fn place(&self, at: u64) -> (&Object, u64) {
         let place = match self.raw {

@@ -43,16 +43,25 @@ impl Expander for Iso {
             return children.gap(None, reason, "the form before ISO 9660".to_owned());
         }
         if head.get(1..6) != Some(b"CD001") {
-            return Err(Halt::Unlike);
+            if !image.is_raw() {
+                return Err(Halt::Unlike);
+            }
+            let reason = Reason::Unsupported("iso-raw".to_owned());
+            let detail = "raw sectors without this file system".to_owned();
+            return children.gap(None, reason, detail);
         }
         let mut disc = Disc::new(image, container.memory);
         let boot = disc.volumes(children)?;
+        let is_empty = disc.volumes.is_empty();
         disc.trees(children)?;
         if let Some(catalogue) = boot {
             boot::images(&mut disc, catalogue, children)?;
         }
         disc.other_systems(children)?;
-        disc.udf(children)?;
+        if !disc.udf(children)? && is_empty {
+            let detail = "no volume is described".to_owned();
+            children.gap(None, Reason::Corrupt, detail)?;
+        }
         let (object, end) = disc.image.place(disc.end);
         trailing(object, end, children)
     }
@@ -500,8 +509,8 @@ impl Disc {
         Ok(())
     }
 
-    /// The same files, as a rule, in UDF.
-    fn udf(&mut self, children: &mut dyn Children) -> Result<(), Halt> {
+    /// The same files, as a rule, in UDF. Tells whether there is such a tree.
+    fn udf(&mut self, children: &mut dyn Children) -> Result<bool, Halt> {
         let descriptors = FIRST..FIRST + DESCRIPTORS;
         let mut has_udf = false;
         for sector in descriptors {
@@ -513,7 +522,7 @@ impl Disc {
             }
         }
         if !has_udf {
-            return Ok(());
+            return Ok(false);
         }
         let known = |at, length| length == 0 || self.files.contains_key(&(at, length));
         match udf::tree(&self.image, self.memory, &known, children)? {
@@ -529,7 +538,7 @@ impl Disc {
                 }
             }
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a file begins there.

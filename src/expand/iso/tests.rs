@@ -172,6 +172,10 @@ fn what_is_not_decoded_is_said() {
     other[32_768 + 9..32_768 + 14].copy_from_slice(b"CDROM");
     assert_eq!(run(&other).reasons(), ["unsupported/iso-high-sierra"]);
     assert!(run(b"no image").unlike);
+    let raw = [&[0][..], &[0xff; 10], b"\0\0\x02\0\x01"].concat();
+    assert_eq!(run(&raw).reasons(), ["unsupported/iso-raw"]);
+    let none = image(&[descriptor(255, 0, 0, (0, 0))]);
+    assert_eq!(run(&none).reasons(), ["corrupt"]);
     let mut apple = plain_image(&[], &[]);
     apple[512..516].copy_from_slice(b"PM\0\0");
     apple[560..569].copy_from_slice(b"Apple_HFS");

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::{Block, Method, Superblock};
 use crate::bytes::Reader;
-use crate::expand::damaged;
+use crate::expand::{cut_short, damaged};
 use crate::object::Object;
 
 /// The content of a block of a table.
@@ -118,7 +118,7 @@ impl<'a> Tables<'a> {
         }
         let head = self.object.bytes_at(at, 2)?;
         let Some(word) = Reader::new(&head).u16_le() else {
-            return Err(super::super::cut_short("a table is cut"));
+            return Err(cut_short("a table is cut"));
         };
         let size = usize::from(word & !STORED);
         let method = (word & STORED == 0).then_some(self.method);
@@ -247,7 +247,7 @@ impl<'a> Tables<'a> {
             .bytes_at(self.fragments.saturating_add(place), 8)?;
         let table = Reader::new(&place).u64_le();
         let mut cursor = Cursor {
-            block: table.ok_or_else(|| super::super::cut_short("the table of fragments is cut"))?,
+            block: table.ok_or_else(|| cut_short("the table of fragments is cut"))?,
             offset: u64::from(number % FRAGMENTS) * 16,
         };
         let entry = self.take(&mut cursor, 16)?;
