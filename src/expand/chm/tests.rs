@@ -5,10 +5,23 @@ fn run(bytes: &[u8]) -> Recorder {
     expand(&Chm, bytes, b"x.chm")
 }
 
-fn name(name: &str, section: u8, offset: u8, length: u8) -> Vec<u8> {
+/// A number of seven bits in each byte.
+fn encoded(number: usize) -> Vec<u8> {
+    let mut out = vec![u8::try_from(number & 0x7f).unwrap()];
+    let mut rest = number >> 7;
+    while rest > 0 {
+        out.insert(0, u8::try_from(rest & 0x7f).unwrap() | 0x80);
+        rest >>= 7;
+    }
+    out
+}
+
+fn name(name: &str, section: usize, offset: usize, length: usize) -> Vec<u8> {
     let mut out = vec![u8::try_from(name.len()).unwrap()];
     out.extend(name.as_bytes());
-    out.extend([section, offset, length]);
+    for number in [section, offset, length] {
+        out.extend(encoded(number));
+    }
     out
 }
 
@@ -69,6 +82,70 @@ fn what_cannot_be_read_is_said() {
     assert_eq!(run(&bytes).reasons(), ["corrupt"]);
     assert_eq!(run(b"ITSF").reasons(), ["corrupt"]);
     assert!(run(b"ITSP").unlike);
+}
+
+/// A section of LZX whose blocks are stored: frames of 32 KiB, of which each second one begins anew.
+fn section(content: &[u8]) -> (Vec<u8>, Vec<usize>) {
+    let (mut out, mut places) = (Vec::new(), Vec::new());
+    for block in content.chunks(2 * 32_768) {
+        for (number, frame) in block.chunks(32_768).enumerate() {
+            places.push(out.len());
+            if number == 0 {
+                // No translation, a stored block, its size, and what is left of the word.
+                let head = u32::try_from(0b011 << 28 | block.len() << 4).unwrap();
+                out.extend(u16::try_from(head >> 16).unwrap().to_le_bytes());
+                out.extend(u16::try_from(head & 0xffff).unwrap().to_le_bytes());
+                out.extend([1, 0, 0, 0].repeat(3));
+            }
+            out.extend(frame);
+        }
+    }
+    (out, places)
+}
+
+#[test]
+fn the_decoder_begins_anew_where_it_should() {
+    let content = crate::expand::testing::Random::new(71).bytes(5 * 32_768 - 100);
+    let (packed, places) = section(&content);
+    let long = |number: usize| (number as u64).to_le_bytes();
+    let mut control = [&6_u32.to_le_bytes()[..], b"LZXC"].concat();
+    for number in [2_u32, 2, 2, 1, 0] {
+        control.extend(number.to_le_bytes());
+    }
+    let mut table = Vec::new();
+    for number in [2, u32::try_from(places.len()).unwrap(), 8, 40] {
+        table.extend(number.to_le_bytes());
+    }
+    table.extend([long(content.len()), long(packed.len()), long(32_768)].concat());
+    table.extend(places.iter().flat_map(|place| long(*place)));
+    let files = [
+        (RESET_TABLE, 0, table.len()),
+        ("ControlData", table.len(), control.len()),
+        ("Content", table.len() + control.len(), packed.len()),
+    ];
+    let mut names: Vec<_> = (files.iter())
+        .map(|(file, at, length)| name(&format!("{STORAGE}{file}"), 0, *at, *length))
+        .collect();
+    let parts = [
+        ("/late", 140_000, 20_000),
+        ("/early", 5, 70_000),
+        ("/again", 60_000, 40_000),
+    ];
+    names.extend(
+        parts
+            .iter()
+            .map(|(file, at, length)| name(file, 1, *at, *length)),
+    );
+    let got = run(&help(3, &names, &[table, control, packed].concat()));
+    assert_eq!(got.gaps, []);
+    assert_eq!(got.names()[2..], ["early", "again", "late"]);
+    for (file, at, length) in parts {
+        let given = got
+            .children
+            .iter()
+            .find(|(name, _)| *name == file.as_bytes()[1..]);
+        assert!(given.unwrap().1 == content[at..at + length], "{file}");
+    }
 }
 
 #[test]
