@@ -30,6 +30,9 @@ const DEPTH: usize = 64;
 /// The longest run that is decoded at once, in bytes: writers make them of 1 MiB at most.
 const RUN: u64 = 8 << 20;
 
+/// The longest padding between runs.
+const PADDING: u64 = 4096;
+
 /// The table of a partition up to its runs, and one run.
 const TABLE: usize = 204;
 const ENTRY: usize = 40;
@@ -197,7 +200,8 @@ impl Image {
             children.gap(Some(&name), Reason::Corrupt, detail)?;
         }
         let base = base.unwrap_or_default();
-        for run in runs.iter().filter(|run| run.length > 0) {
+        let reads = |run: &&Run| !matches!(run.method, ZEROS | IGNORED | COMMENT | END);
+        for run in runs.iter().filter(reads) {
             self.used.push((base.saturating_add(run.at), run.length));
         }
         let mut content = Partition {
@@ -225,17 +229,20 @@ impl Image {
         }
     }
 
-    /// Says how much of the data is in no run.
+    /// Says how much of the data is in no run. Zeros are padding.
     fn unused(&mut self, length: u64, children: &mut dyn Children) -> Result<(), Halt> {
         self.used.sort_unstable();
+        self.used.push((length, 0));
         let (mut end, mut unused) = (0_u64, 0_u64);
         for (at, length) in &self.used {
-            unused += at.saturating_sub(end);
+            let hole = at.saturating_sub(end);
+            let bytes = self.data.bytes_at(end, hole.min(PADDING) as usize)?;
+            if hole > PADDING || bytes.iter().any(|byte| *byte != 0) {
+                unused = unused.saturating_add(hole);
+            }
             end = end.max(at.saturating_add(*length));
         }
-        unused = unused.saturating_add(length.saturating_sub(end));
-        // Writers align.
-        if unused < 4096 {
+        if unused == 0 {
             return Ok(());
         }
         let detail = format!("{unused} bytes are in no partition");
@@ -341,9 +348,14 @@ impl Partition<'_> {
         if let Some(format) = format {
             match stream::block(format, &data, &mut self.bytes, most, self.memory) {
                 Err(error) if is_damage(&error) => damage = Some(error.to_string()),
-                done => done?,
+                Ok(0) => {}
+                Ok(rest) => damage = Some(format!("{rest} bytes behind its data")),
+                Err(error) => return Err(error),
             }
         } else {
+            if data.len() > most {
+                damage = Some(format!("{} bytes behind its data", data.len() - most));
+            }
             data.truncate(most);
             self.bytes = data;
         }
@@ -497,10 +509,11 @@ mod tests {
 
     #[test]
     fn what_is_not_decoded_is_said_and_keeps_its_place() {
-        let rows: [(u32, u64, &[&str]); 8] = [
+        let rows: [(u32, u64, &[&str]); 9] = [
             (STORED, 512, &[]),
             (STORED, 400, &["corrupt"]),
             (STORED, 9000, &["corrupt"]),
+            (STORED, 513, &["corrupt"]),
             (ADC, 512, &["unsupported/dmg-adc"]),
             (LZFSE, 512, &["unsupported/dmg-lzfse"]),
             (9, 512, &["unsupported/dmg-method"]),
@@ -514,7 +527,8 @@ mod tests {
             assert_eq!(got.children[0].1[512..], [b's'; 512]);
             assert_eq!(got.names(), ["partition 1"]);
         }
-        let rows: [(&[Row], &str); 4] = [
+        let rows: [(&[Row], &str); 5] = [
+            (&[(ZEROS, 0, 2, 0, 512)], "corrupt"),
             (&[(STORED, 0, 1, 0, 512)], "corrupt"),
             (&[(STORED, 0, 2, 0, 512)], "corrupt"),
             (&[(STORED, 0, 1, 0, 512), (STORED, 0, 1, 0, 512)], "corrupt"),

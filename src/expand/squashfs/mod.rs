@@ -166,7 +166,9 @@ impl Block {
                     Ok(())
                 }
             }
-            Some(Method::Stream(format)) => stream::block(format, &data, &mut bytes, most, memory),
+            Some(Method::Stream(format)) => {
+                stream::block(format, &data, &mut bytes, most, memory).map(drop)
+            }
             Some(Method::Lzo) => stream::lzo_block(&data, &mut bytes, most),
             Some(Method::Lz4) => stream::lz4_block(&data, &mut bytes, 0, most),
         };

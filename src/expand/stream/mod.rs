@@ -222,14 +222,15 @@ impl Expander for Format {
     }
 }
 
-/// Decodes one piece that is the block of something else, to at most `most` bytes. What came before an error is in `out`.
+/// Decodes one piece that is the block of something else, to at most `most` bytes, and gives the count of the bytes behind
+/// it. What came before an error is in `out`.
 pub(super) fn block(
     format: &Format,
     data: &[u8],
     out: &mut Vec<u8>,
     most: usize,
     memory: u64,
-) -> io::Result<()> {
+) -> io::Result<u64> {
     let told = |error| match Refusal::of(error) {
         Ok(refusal) => damaged(refusal.to_string()),
         Err(error) => error,
@@ -241,7 +242,9 @@ pub(super) fn block(
         out.truncate(most);
         return Err(damaged("a block that is too long"));
     }
-    read.map(drop)
+    read?;
+    let used = decoder.finish().position();
+    Ok((data.len() as u64).saturating_sub(used))
 }
 
 /// Says why the first piece could not be begun.
