@@ -9,10 +9,14 @@ use std::io::{self, Read};
 mod ar;
 mod arj;
 mod cab;
+mod chm;
 mod cpio;
+mod dmg;
+mod extents;
 mod gzip;
 mod inflate;
 mod installshield;
+mod iso;
 mod lha;
 mod lzh;
 mod nsis;
@@ -23,10 +27,14 @@ mod recognise;
 mod rpm;
 mod sevenz;
 mod sis;
+mod squashfs;
 mod stream;
 mod tar;
 #[cfg(test)]
 mod testing;
+mod udf;
+mod wim;
+mod xar;
 mod zip;
 
 use crate::event::{NoteKind, Reason};
@@ -143,9 +151,12 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &ar::Ar,
     &arj::Arj,
     &cab::Cab,
+    &chm::Chm,
     &cpio::Cpio,
+    &dmg::Dmg,
     &gzip::Gzip,
     &installshield::InstallShield,
+    &iso::Iso,
     &lha::Lha,
     &nsis::Nsis,
     &program::Program,
@@ -153,6 +164,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &rpm::Rpm,
     &sevenz::SevenZ,
     &sis::Sis,
+    &squashfs::Squashfs,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,
@@ -165,6 +177,9 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &stream::ZLIB,
     &stream::ZSTD,
     &tar::Tar,
+    &udf::Udf,
+    &wim::Wim,
+    &xar::Xar,
     &zip::Zip,
 ];
 

@@ -121,7 +121,9 @@ pub static TYPES: &[FileType] = &[
     row("EGG archive data", "CL_TYPE_EGG", 0, &[At(0, b"EGGA")]),
     row("PDF document", "CL_TYPE_PDF", 10, &[Kind("pdf")]),
     row("ISO 9660 filesystem", "CL_TYPE_ISO9660", 0, &[Kind("iso")]),
+    row("UDF filesystem", "CL_TYPE_UDF", 0, &[Kind("udf")]),
     row("Apple disk image", "CL_TYPE_DMG", 0, &[Kind("dmg")]),
+    row("disk image", "", 0, &[Kind("disk")]),
     // What is text.
     row("script encoder file", "CL_TYPE_SCRENC", 0, &[At(0, b"#@~^")]),
     row("mail text", "CL_TYPE_MAIL", 4, &[Where(text::mail), Kind("mime")]),

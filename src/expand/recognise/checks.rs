@@ -179,6 +179,12 @@ pub(super) fn squashfs_big(probe: &Probe) -> bool {
     within(be16(&mut from(probe, 28)), 1..=4)
 }
 
+/// A compact disc with all bytes of its sectors: the first is in minute 0, second 2, and the next one follows it.
+pub(super) fn raw_sectors(probe: &Probe) -> bool {
+    let second = from(probe, 2352).take(12);
+    matches!(from(probe, 12).array(), Some([0, 2, 0, 1 | 2])) && second == probe.head.get(..12)
+}
+
 pub(super) fn chm(probe: &Probe) -> bool {
     within(from(probe, 4).u32_le(), 1..=4)
 }
@@ -263,6 +269,61 @@ pub(super) fn dmg(probe: &Probe) -> bool {
     trailer.is_some_and(|trailer| {
         trailer.starts_with(b"koly") && trailer.get(8..12) == Some(&512_u32.to_be_bytes())
     })
+}
+
+/// A file system or a disk with partitions that is not opened, by what its own drivers ask for.
+pub(super) fn disk(probe: &Probe) -> bool {
+    let at = |at: usize, bytes: &[u8]| {
+        let rest = probe.head.get(at..);
+        rest.is_some_and(|rest| rest.starts_with(bytes))
+    };
+    let ext = at(1080, b"\x53\xef")
+        && within(from(probe, 1048).u32_le(), 0..=6)
+        && within(from(probe, 1100).u32_le(), 0..=1);
+    let hfs = at(1024, b"H+\0\x04") || at(1024, b"HX\0\x05");
+    let boot_sector = at(510, b"\x55\xaa") && matches!(byte(probe, 0), Some(0xeb | 0xe9));
+    let fat = boot_sector && (at(54, b"FAT") || at(82, b"FAT32   "));
+    let windows = boot_sector && (at(3, b"NTFS    ") || at(3, b"EXFAT   "));
+    let xfs = at(0, b"XFSB\0\0");
+    let apfs = at(32, b"NXSB");
+    let machines = [&b"QFI\xfb\0\0\0"[..], b"KDMV", b"vhdxfile", b"conectix"];
+    let machine = machines.iter().any(|magic| at(0, magic)) || at(64, b"\x7f\x10\xda\xbe");
+    let last = probe.tail.len().checked_sub(512);
+    let fixed = last.and_then(|last| probe.tail.get(last..));
+    let fixed = fixed.is_some_and(|footer| footer.starts_with(b"conectix"));
+    let partitions = at(512, b"EFI PART") || partition_table(probe);
+    ext || hfs || fat || windows || xfs || apfs || machine || fixed || partitions
+}
+
+/// The table of partitions of the PC: four entries, each empty or within the disk.
+fn partition_table(probe: &Probe) -> bool {
+    let Some(table) = from(probe, 446)
+        .array::<66>()
+        .filter(|table| table.ends_with(b"\x55\xaa"))
+    else {
+        return false;
+    };
+    let sectors = probe.length / 512;
+    let mut partitions = 0;
+    for entry in table.chunks_exact(16) {
+        if entry.iter().all(|byte| *byte == 0) {
+            continue;
+        }
+        let place = Reader::new(entry.get(8..).unwrap_or_default())
+            .array::<8>()
+            .map(u64::from_le_bytes)
+            .unwrap_or_default();
+        let (start, count) = (place & 0xffff_ffff, place >> 32);
+        let is_sound = matches!(entry, [0 | 0x80, _, _, _, kind, ..] if *kind != 0)
+            && start > 0
+            && count > 0
+            && start + count <= sectors;
+        if !is_sound {
+            return false;
+        }
+        partitions += 1;
+    }
+    partitions > 0
 }
 
 /// An archive behind something else, as self-extracting programs have it.

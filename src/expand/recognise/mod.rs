@@ -27,6 +27,10 @@ pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
             kinds.push(kind);
         }
     }
+    // The first run of a disk image is a stream: its expander says which data are in no run.
+    if kinds.iter().any(|kind| kind.name == "dmg") {
+        kinds.retain(|kind| !matches!(kind.name, "zlib" | "bz2" | "xz"));
+    }
     kinds
 }
 
@@ -172,6 +176,16 @@ static MAGICS: &[Magic] = &[
         b"\xa1\x2f\xff\x43\xd9\xef\x76\x4c\x9e\xe2\x10\xea\x57\x22\x76\x5f",
         "onenote",
     ),
+    // Its first 32 KiB belong to anybody.
+    magic(32_769, b"CD001", "iso"),
+    magic(32_777, b"CDROM", "iso"),
+    magic(32_769, b"BEA01", "udf"),
+    checked(
+        0,
+        b"\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0",
+        "iso",
+        checks::raw_sectors,
+    ),
     magic(0, b"%PDF-", "pdf"),
     checked(4, b"\xef\xbe\xad\xdeNullsoftInst", "nsis", checks::nsis),
     checked(0, b"Inno Setup Setup Data (", "inno", checks::inno),
@@ -184,8 +198,9 @@ static MAGICS: &[Magic] = &[
     checked(0, b"\x78", "zlib", stream::is_zlib),
     ranked(Rank::Behind, structure("RAR", checks::rar_at_the_end)),
     ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),
-    ranked(Rank::Alone, magic(32_769, b"CD001", "iso")),
-    ranked(Rank::Alone, structure("dmg", checks::dmg)),
+    magic(0, b"encrcdsa", "dmg"),
+    structure("dmg", checks::dmg),
+    ranked(Rank::Alone, structure("disk", checks::disk)),
     ranked(Rank::Alone, structure("pdf", checks::pdf)),
     ranked(Rank::Alone, structure("mime", text::mime)),
     ranked(Rank::Alone, structure("Hqx8", text::binhex)),

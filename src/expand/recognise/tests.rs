@@ -53,6 +53,22 @@ fn lha(level: u8) -> Vec<u8> {
     bytes
 }
 
+fn raw_sectors() -> Vec<u8> {
+    let mut sector = [&[0][..], &[0xff; 10], b"\0\0\x02\0\x01"].concat();
+    sector.resize(2352, 0);
+    sector.repeat(2)
+}
+
+/// A disk of 40 sectors with one partition.
+fn partitioned(start: u8, count: u8) -> Vec<u8> {
+    let mut disk = vec![0; 40 * 512];
+    disk[450] = 0x0c;
+    disk[454] = start;
+    disk[458] = count;
+    disk[510..512].copy_from_slice(b"\x55\xaa");
+    disk
+}
+
 fn koly() -> Vec<u8> {
     let mut trailer = b"koly\0\0\0\x04\0\0\x02\0".to_vec();
     trailer.resize(512, 0);
@@ -133,6 +149,9 @@ fn every_row_of_the_table_is_met() {
         ("cpio", binary_cpio(false)),
         ("rpm", b"\xed\xab\xee\xdb\x03\0\0\0".to_vec()),
         ("iso", at(32_769, b"CD001")),
+        ("iso", at(32_777, b"CDROM")),
+        ("iso", raw_sectors()),
+        ("udf", at(32_769, b"BEA01")),
         ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
         ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
         ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
@@ -177,6 +196,14 @@ fn every_row_of_the_table_is_met() {
         ("mime", folded.to_vec()),
         ("chm", b"ITSF\x03\0\0\0".to_vec()),
         ("dmg", koly()),
+        (
+            "dmg",
+            [&b"BZh9\x31\x41\x59\x26\x53\x59"[..], &koly()].concat(),
+        ),
+        ("dmg", b"encrcdsa\0\0".to_vec()),
+        ("disk", at(512, b"EFI PART")),
+        ("disk", partitioned(1, 20)),
+        ("disk", at(1024, b"H+\0\x04")),
         ("xar", b"xar!\0\x1c\0\x01".to_vec()),
         ("arj", arj()),
         ("lha", lha(0)),
@@ -248,6 +275,9 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         b"#!/bin/sh\nMIME-Version: 1.0\n".to_vec(),
         b"int main(void) { return 0; }\nMIME-Version: 1.0\n".to_vec(),
         b"ITSFine".to_vec(),
+        partitioned(0, 20),
+        partitioned(30, 20),
+        partitioned(0, 0),
         b"CWSomething else".to_vec(),
         at(100, b"PK\x05\x06\0\0\0\0\x01\0\x01\0\xff\0\0\0\0\0\0\0\0\0"),
         at(100, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),

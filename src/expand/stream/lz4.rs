@@ -219,7 +219,12 @@ impl Frame<'_> {
 }
 
 /// Decodes `data` behind what is in `out`, of which the content begins at `start` and may have `most` bytes.
-fn expand(data: &[u8], out: &mut Vec<u8>, start: usize, most: usize) -> io::Result<()> {
+pub(in crate::expand) fn expand(
+    data: &[u8],
+    out: &mut Vec<u8>,
+    start: usize,
+    most: usize,
+) -> io::Result<()> {
     let mut input = data;
     let end = start.saturating_add(most);
     while let Some((token, rest)) = input.split_first() {

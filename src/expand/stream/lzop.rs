@@ -243,7 +243,7 @@ fn cut() -> io::Error {
 }
 
 /// Decodes a block of at most `most` bytes.
-fn expand(data: &[u8], out: &mut Vec<u8>, most: usize) -> io::Result<()> {
+pub(in crate::expand) fn expand(data: &[u8], out: &mut Vec<u8>, most: usize) -> io::Result<()> {
     let mut codes = Codes(data);
     // How many literals came with the last code: 0 to 3, or 4 for a run of its own.
     let mut state = 0;

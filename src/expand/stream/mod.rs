@@ -26,7 +26,9 @@ use std::io::{self, BufRead, Read};
 use std::{error, fmt};
 
 pub(super) use self::input::Input;
+pub(super) use self::lz4::expand as lz4_block;
 pub(super) use self::lzma::Lzma;
+pub(super) use self::lzop::expand as lzo_block;
 pub(super) use self::zlib::is_likely as is_zlib;
 use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage};
 use crate::event::{Limit, Reason};
@@ -48,6 +50,12 @@ pub(super) trait Decoder<'a>: Read {
 
 /// A piece that has begun, or why it cannot: damage, or a [`Refusal`].
 type Opened<'a> = io::Result<Box<dyn Decoder<'a> + 'a>>;
+
+impl fmt::Debug for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.kind)
+    }
+}
 
 /// One row: a format, as which it is named in gaps, and what differs between formats.
 pub(super) struct Format {
@@ -267,6 +275,31 @@ pub(super) fn extent(
         decoded,
         whole,
     }))
+}
+
+/// Decodes one piece that is the block of something else, to at most `most` bytes, and gives the count of the bytes behind
+/// it. What came before an error is in `out`.
+pub(super) fn block(
+    format: &Format,
+    data: &[u8],
+    out: &mut Vec<u8>,
+    most: usize,
+    memory: u64,
+) -> io::Result<u64> {
+    let told = |error| match Refusal::of(error) {
+        Ok(refusal) => damaged(refusal.to_string()),
+        Err(error) => error,
+    };
+    let mut decoder = (format.open)(Input::new(Box::new(data)), memory).map_err(told)?;
+    let limit = (most as u64).saturating_add(1);
+    let read = (&mut decoder).take(limit).read_to_end(out).map_err(told);
+    if out.len() > most {
+        out.truncate(most);
+        return Err(damaged("a block that is too long"));
+    }
+    read?;
+    let used = decoder.finish().position();
+    Ok((data.len() as u64).saturating_sub(used))
 }
 
 /// Says why the first piece could not be begun.
