@@ -6,14 +6,20 @@
 
 use std::io::{self, Read};
 
+mod apple;
 mod ar;
 mod arj;
+mod binhex;
 mod cab;
 mod cpio;
+mod crc16;
 mod gzip;
 mod inflate;
 mod lha;
+mod lines;
 mod lzh;
+mod mbox;
+mod mime;
 mod number;
 mod rar;
 mod recognise;
@@ -23,6 +29,10 @@ mod stream;
 mod tar;
 #[cfg(test)]
 mod testing;
+mod tnef;
+mod transfer;
+mod uu;
+mod yenc;
 mod zip;
 
 use crate::event::{NoteKind, Reason};
@@ -51,6 +61,9 @@ pub trait Children {
     /// # Errors
     /// As [`Children::child`].
     fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt>;
+
+    /// Offers words that may open what is encrypted among the members that follow, the likeliest first.
+    fn words(&mut self, _words: Vec<Vec<u8>>) {}
 }
 
 /// The content of a member.
@@ -109,12 +122,17 @@ pub struct Container<'a> {
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
 pub static EXPANDERS: &[&dyn Expander] = &[
+    &apple::AppleSingle,
+    &apple::MacBinary,
     &ar::Ar,
     &arj::Arj,
+    &binhex::BinHex,
     &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
     &lha::Lha,
+    &mbox::Mbox,
+    &mime::Mime,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
@@ -130,6 +148,9 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &stream::ZLIB,
     &stream::ZSTD,
     &tar::Tar,
+    &tnef::Tnef,
+    &uu::Uu,
+    &yenc::YEnc,
     &zip::Zip,
 ];
 
