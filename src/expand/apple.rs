@@ -207,3 +207,100 @@ pub(super) fn is_applesingle(probe: &Probe) -> bool {
     let entries = probe.head.get(24..26);
     matches!(version, Some([0, 1 | 2, 0, 0])) && entries.is_some_and(|count| count != [0, 0])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::testing::{expand, object, tool, withstand};
+
+    fn macbinary(version: u8) -> Vec<u8> {
+        let mut bytes = b"\0\x05a.bin".to_vec();
+        bytes.resize(128, 0);
+        bytes[65..73].copy_from_slice(b"TEXTttxt");
+        bytes[86] = 4;
+        bytes[90] = 130;
+        if version > 1 {
+            bytes[122..124].copy_from_slice(&[129, 129]);
+            let sum = crc16::of(&bytes[..124]);
+            bytes[124..126].copy_from_slice(&sum.to_be_bytes());
+        }
+        bytes.extend_from_slice(b"data");
+        bytes.resize(256, 0);
+        bytes.extend([b'r'; 130]);
+        bytes.resize(512, 0);
+        bytes
+    }
+
+    #[test]
+    fn both_forks_of_macbinary_are_given() {
+        for version in [1, 2] {
+            let bytes = macbinary(version);
+            assert!(is_macbinary(&object(&bytes).probe().unwrap()));
+            let got = expand(&MacBinary, &bytes, b"x");
+            assert_eq!(got.names(), ["a.bin", "a.bin.rsrc"]);
+            assert_eq!(got.children[0].1, b"data");
+            assert_eq!(got.children[1].1, [b'r'; 130]);
+            assert_eq!(got.gaps, []);
+            let longer = [bytes, b"more".to_vec()].concat();
+            assert_eq!(expand(&MacBinary, &longer, b"x").reasons(), ["corrupt"]);
+        }
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let silent = withstand(&MacBinary, &macbinary(2), b"x");
+        // The zeros behind the last fork.
+        assert!(silent.iter().all(|cut| *cut >= 256 + 130), "{silent:?}");
+        let bytes = applesingle();
+        assert_eq!(withstand(&AppleSingle, &bytes, b"x"), [0_usize; 0]);
+        let mut many = bytes;
+        many[24] = 0xff;
+        assert!(
+            expand(&AppleSingle, &many, b"x")
+                .reasons()
+                .contains(&"corrupt")
+        );
+    }
+
+    fn applesingle() -> Vec<u8> {
+        let mut bytes = b"\0\x05\x16\0\0\x02\0\0................\0\x03".to_vec();
+        let mut rest = Vec::new();
+        for (id, content) in [(3_u32, &b"real name"[..]), (1, b"data"), (2, b"resource")] {
+            bytes.extend_from_slice(&id.to_be_bytes());
+            bytes.extend_from_slice(&u32::try_from(62 + rest.len()).unwrap().to_be_bytes());
+            bytes.extend_from_slice(&u32::try_from(content.len()).unwrap().to_be_bytes());
+            rest.extend_from_slice(content);
+        }
+        [bytes, rest].concat()
+    }
+
+    #[test]
+    fn the_entries_of_applesingle_are_given() {
+        let got = expand(&AppleSingle, &applesingle(), b"x");
+        assert_eq!(
+            got.names(),
+            ["real name entry 3", "real name", "real name.rsrc"]
+        );
+        assert_eq!(
+            (&*got.children[1].1, &*got.children[2].1),
+            (&b"data"[..], &b"resource"[..])
+        );
+        assert_eq!(got.gaps, []);
+    }
+
+    #[test]
+    fn unar_reads_the_same() {
+        let Some(folder) = tool("unar") else { return };
+        folder.write("a.as", &applesingle());
+        folder.write("a.macbin", &macbinary(2));
+        for name in ["a.as", "a.macbin"] {
+            folder.run("unar", &["-q", "-f", "-D", "-o", "out", name]);
+            let found = std::fs::read_dir(folder.path().join("out")).unwrap();
+            let mut files = found
+                .flatten()
+                .map(|file| std::fs::read(file.path()).unwrap());
+            assert!(files.any(|bytes| bytes == b"data"), "{name}");
+            folder.run("rm", &["-r", "out"]);
+        }
+    }
+}

@@ -4,15 +4,15 @@
 //! a checksum. A text may hold several.
 #![forbid(unsafe_code)]
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, Read};
 
 use super::lines::Lines;
 use super::{Children, Container, Content, Expander, Halt, crc16, cut_short, damaged, is_damage};
 use crate::event::Reason;
-use crate::object::{Object, ObjectReader};
+use crate::object::Object;
 
 /// What the line in front begins with.
-pub(super) const START: &[u8] = b"(This file must be converted with BinHex";
+pub(super) const START: &[u8] = b"(This file must be converted";
 
 /// The characters for the values from 0 on.
 const ALPHABET: &[u8; 64] = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr";
@@ -37,12 +37,12 @@ impl Expander for BinHex {
                 expected = true;
                 continue;
             }
-            if !expected || line.text.trim_ascii().is_empty() {
+            if line.text.trim_ascii().is_empty() {
                 continue;
             }
-            expected = false;
+            let after_start = std::mem::take(&mut expected);
             let blank = line.text.len() - line.text.trim_ascii_start().len();
-            if line.text.get(blank) != Some(&b':') {
+            if line.text.get(blank) != Some(&b':') || !(after_start || begins(line.text)) {
                 continue;
             }
             any = true;
@@ -56,7 +56,7 @@ impl Expander for BinHex {
 
 /// Gives the forks of the file whose characters begin at `from`, and says how many there were.
 fn file(object: &Object, from: u64, children: &mut dyn Children) -> Result<u64, Halt> {
-    let mut bytes = Bytes::new(object, from);
+    let mut bytes = Bytes::new(object.slice(from, u64::MAX).reader());
     let header = match Header::read(&mut bytes) {
         Ok(header) => header,
         Err(error) if is_damage(&error) => {
@@ -65,11 +65,7 @@ fn file(object: &Object, from: u64, children: &mut dyn Children) -> Result<u64, 
         }
         Err(error) => return Err(error.into()),
     };
-    let name = if header.name.is_empty() {
-        b"data".to_vec()
-    } else {
-        header.name
-    };
+    let name = header.name;
     let resource = [&name[..], b".rsrc"].concat();
     for (name, length) in [(name, header.data), (resource, header.resource)] {
         let mut fork = Fork {
@@ -98,6 +94,15 @@ fn file(object: &Object, from: u64, children: &mut dyn Children) -> Result<u64, 
     Ok(bytes.characters)
 }
 
+/// Tells whether a line is the first of a file, for those who write no line in front of it, or another.
+pub(super) fn begins(line: &[u8]) -> bool {
+    let Some(rest) = line.strip_prefix(b":").filter(|rest| rest.len() >= 40) else {
+        return false;
+    };
+    let mut bytes = Bytes::new(rest);
+    Header::read(&mut bytes).is_ok()
+}
+
 struct Header {
     name: Vec<u8>,
     data: u32,
@@ -105,10 +110,13 @@ struct Header {
 }
 
 impl Header {
-    fn read(bytes: &mut Bytes) -> io::Result<Self> {
+    fn read(bytes: &mut Bytes<impl BufRead>) -> io::Result<Self> {
         let mut all = Vec::new();
         let length = usize::from(bytes.must()?);
         all.push(u8::try_from(length).unwrap_or_default());
+        if !(1..=63).contains(&length) {
+            return Err(damaged(format!("a name of {length} bytes")));
+        }
         // The name, a zero, type, creator, flags, both lengths.
         for _ in 0..length + 19 {
             all.push(bytes.must()?);
@@ -131,8 +139,8 @@ impl Header {
 }
 
 /// The bytes after both decodings.
-struct Bytes {
-    input: BufReader<ObjectReader>,
+struct Bytes<R> {
+    input: R,
     characters: u64,
     bits: u32,
     count: u8,
@@ -141,10 +149,10 @@ struct Bytes {
     ended: bool,
 }
 
-impl Bytes {
-    fn new(object: &Object, from: u64) -> Self {
+impl<R: BufRead> Bytes<R> {
+    fn new(input: R) -> Self {
         Self {
-            input: object.slice(from, u64::MAX).reader(),
+            input,
             characters: 0,
             bits: 0,
             count: 0,
@@ -213,8 +221,8 @@ impl Bytes {
 }
 
 /// One fork and its checksum.
-struct Fork<'a> {
-    bytes: &'a mut Bytes,
+struct Fork<'a, R> {
+    bytes: &'a mut Bytes<R>,
     left: u32,
     sum: u16,
     state: State,
@@ -228,7 +236,7 @@ enum State {
     Broken,
 }
 
-impl Fork<'_> {
+impl<R: BufRead> Fork<'_, R> {
     /// Reads what nobody has read.
     fn rest(&mut self) -> io::Result<()> {
         io::copy(self, &mut io::sink()).map(drop)
@@ -248,7 +256,7 @@ impl Fork<'_> {
     }
 }
 
-impl Read for Fork<'_> {
+impl<R: BufRead> Read for Fork<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if out.is_empty() || !matches!(self.state, State::Content) {
             return Ok(0);
@@ -275,5 +283,119 @@ impl Read for Fork<'_> {
             self.end()?;
         }
         Ok(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::testing::{Random, expand, tool, withstand};
+
+    /// Writes what the module reads, without runs.
+    fn encode(name: &str, forks: [&[u8]; 2]) -> Vec<u8> {
+        let mut header = vec![u8::try_from(name.len()).unwrap()];
+        header.extend_from_slice(name.as_bytes());
+        header.extend_from_slice(b"\0TEXTttxt\0\0");
+        for fork in forks {
+            header.extend_from_slice(&u32::try_from(fork.len()).unwrap().to_be_bytes());
+        }
+        let mut bytes = Vec::new();
+        for part in [&header[..], forks[0], forks[1]] {
+            bytes.extend_from_slice(part);
+            bytes.extend_from_slice(&crc16::of(part).to_be_bytes());
+        }
+        let mut text = b"(This file must be converted with BinHex 4.0)\r\n\r\n:".to_vec();
+        let escaped: Vec<u8> = bytes
+            .iter()
+            .flat_map(|byte| {
+                if *byte == RUN {
+                    vec![RUN, 0]
+                } else {
+                    vec![*byte]
+                }
+            })
+            .collect();
+        for (number, group) in escaped.chunks(3).enumerate() {
+            let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or_default());
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            for at in 0..=group.len() {
+                text.push(ALPHABET[(bits >> (18 - 6 * at) & 63) as usize]);
+            }
+            if number % 16 == 15 {
+                text.extend_from_slice(b"\r\n");
+            }
+        }
+        text.extend_from_slice(b":\r\n");
+        text
+    }
+
+    #[test]
+    fn both_forks_are_given() {
+        let bytes = [
+            b"before\n".to_vec(),
+            encode("a b", [b"data\x90", b"resource"]),
+            b"\n".to_vec(),
+            encode("two", [b"x", b""]),
+        ]
+        .concat();
+        let got = expand(&BinHex, &bytes, b"x.hqx");
+        assert_eq!(got.names(), ["a b", "a b.rsrc", "two"]);
+        assert_eq!(got.children[0].1, b"data\x90");
+        assert_eq!(got.children[1].1, b"resource");
+        assert_eq!(got.gaps, []);
+    }
+
+    #[test]
+    fn a_wrong_sum_is_said_behind_the_content() {
+        let mut bytes = encode("a", [b"some content", b"other"]);
+        let at = bytes.len() - 30;
+        bytes[at] = if bytes[at] == b'!' { b'"' } else { b'!' };
+        let got = expand(&BinHex, &bytes, b"x");
+        assert_eq!((got.children.len(), got.reasons()), (2, vec!["corrupt"]));
+        let mut bytes = encode("a", [b"some content", b"other"]);
+        bytes[60] ^= 1;
+        let got = expand(&BinHex, &bytes, b"x");
+        assert_eq!((got.children.len(), got.reasons()), (0, vec!["corrupt"]));
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let sample = encode("name", [b"some data\x90\x90", b"a resource"]);
+        let silent = withstand(&BinHex, &sample, b"x");
+        assert!(
+            silent.iter().all(|cut| *cut >= sample.len() - 4),
+            "{silent:?}"
+        );
+    }
+
+    #[test]
+    fn files_of_macutils_are_read() {
+        let Some(folder) = tool("binhex") else { return };
+        let mut random = Random::new(4);
+        for length in [1, 100, 5000] {
+            let mut content = random.bytes(length);
+            content.extend([b'x'; 300]);
+            content.extend([RUN; 5]);
+            folder.write("somefile", &content);
+            let text = folder.run("binhex", &["-d", "somefile"]);
+            folder.write("x.hqx", text.as_bytes());
+            let got = expand(&BinHex, text.as_bytes(), b"x.hqx");
+            assert_eq!(
+                (got.names(), &got.gaps[..]),
+                (vec!["somefile".to_owned()], &[][..])
+            );
+            assert!(got.children[0].1 == content);
+            folder.run("hexbin", &["x.hqx"]);
+            let packed = crate::expand::testing::expand(
+                &crate::expand::apple::MacBinary,
+                &folder.read("somefile.bin"),
+                b"x.bin",
+            );
+            assert_eq!(
+                (packed.names(), &packed.gaps[..]),
+                (vec!["somefile".to_owned()], &[][..])
+            );
+            assert!(packed.children[0].1 == content);
+        }
     }
 }

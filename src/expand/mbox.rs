@@ -170,3 +170,55 @@ pub(super) fn is_of_mail(name: &[u8]) -> bool {
         .iter()
         .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::testing::{expand, tool, withstand};
+
+    #[test]
+    fn each_mail_is_a_member() {
+        let text = b"From a@b Thu Jul 31 13:49:50 2008\r\nX: y\r\n\r\none\r\n\r\nFrom a  Thu Jul  3 13:49 CET 2008\r\nX: z\r\n\r\n>From here\r\nFrom there, no header\r\ntwo";
+        let got = expand(&Mbox, text, b"x");
+        let second = b"X: z\r\n\r\n>From here\r\nFrom there, no header\r\ntwo";
+        let members = [
+            (b"mail 1".to_vec(), b"X: y\r\n\r\none\r\n\r\n".to_vec()),
+            (b"mail 2".to_vec(), second.to_vec()),
+        ];
+        assert_eq!(got.children, members);
+        assert_eq!((&got.gaps[..], &got.notes[..]), (&[][..], &[][..]));
+        assert!(expand(&Mbox, b"From here on\n\n", b"x").unlike);
+    }
+
+    #[test]
+    fn a_line_that_only_some_readers_take_gives_both_readings() {
+        let text = b"From a@b Thu Jul 31 13:49:50 2008\nX: y\n\none\nFrom x\nX: z\n\ntwo\n\nFrom a Thu Jul 31 13:49:50 2008\nX: w\n\nthree\n";
+        let got = expand(&Mbox, text, b"x");
+        assert_eq!(
+            got.names(),
+            ["mail 1", "mail 1 piece 1", "mail 1 piece 2", "mail 2"]
+        );
+        assert_eq!(got.children[1].1, b"X: y\n\none\n");
+        assert_eq!(got.children[2].1, b"X: z\n\ntwo\n\n");
+        assert_eq!(got.notes.len(), 1);
+        // Nobody can tell where a mailbox should have ended; its last mail can.
+        withstand(&Mbox, text, b"x");
+    }
+
+    #[test]
+    fn mailboxes_of_python_are_read() {
+        let Some(folder) = tool("python3") else {
+            return;
+        };
+        folder.write("make.py", b"import mailbox\nb = mailbox.mbox('box')\nfor n in range(20):\n    b.add(('Subject: %d\\n\\n' % n + 'line\\nFrom me\\n' * n).encode())\nb.flush()\n");
+        folder.run("python3", &["make.py"]);
+        let got = expand(&Mbox, &folder.read("box"), b"box");
+        assert_eq!(
+            (got.children.len(), got.gaps.len(), got.notes.len()),
+            (20, 0, 0)
+        );
+        for (number, (_, content)) in got.children.iter().enumerate() {
+            assert!(content.starts_with(format!("Subject: {number}\n").as_bytes()));
+        }
+    }
+}

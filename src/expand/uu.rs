@@ -336,3 +336,115 @@ impl Read for File {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::testing::{Random, Recorder, expand, tool, withstand};
+
+    fn open(text: &[u8]) -> Recorder {
+        expand(&Uu, text, b"x.txt")
+    }
+
+    #[test]
+    fn files_between_text_are_found() {
+        let text = b"hello\nbegin 644 no file\nthis is none\nbegin 644 a b\r\n#86)C\r\n`\r\nend\r\nmore\nbegin-base64 644 c\naGVsbG8=\n====\nbegin 644 empty\n`\nend\nbegin 600 x\n1MLRq\n+\nend\n";
+        let got = open(text);
+        let members = [
+            (&b"a b"[..], &b"abc"[..]),
+            (b"c", b"hello"),
+            (b"empty", b""),
+            (b"x", b"abc"),
+        ];
+        let members: Vec<_> = members
+            .iter()
+            .map(|(name, content)| (name.to_vec(), content.to_vec()))
+            .collect();
+        assert_eq!((got.children, got.gaps), (members, vec![]));
+        assert!(open(b"begin 644 x\nhello you\n").unlike);
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_is_borne_or_said() {
+        let rows: [(&[u8], &[u8], usize); 7] = [
+            (b"begin 644 x\n#86)C\nend\n", b"abc", 0),
+            (b"begin 644 x\n#86)C\n \n\nend\n", b"abc", 0),
+            (b"begin 644 x\n#86)C+\n`\nend\n", b"abc", 0),
+            // A blank at the end of a line is a zero.
+            (b"begin 644 x\n#86(\n`\nend\n", b"ab\0", 0),
+            (
+                b"begin 644 x\n#86)C\nthis line is none\n#86)C\n`\nend\n",
+                b"abcabc",
+                1,
+            ),
+            (b"begin 644 x\n#86)C\n`\n", b"abc", 1),
+            (
+                b"begin 644 x\n#86)C\nbegin 644 y\n#86)C\n`\nend\n",
+                b"abc",
+                1,
+            ),
+        ];
+        for (text, wanted, gaps) in rows {
+            let got = open(text);
+            let shown = text.escape_ascii().to_string();
+            assert_eq!(
+                (&*got.children[0].1, got.gaps.len()),
+                (wanted, gaps),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_of_both_alphabets_is_read_in_both() {
+        // 24 bytes in one, 13 and a checksum in the other are no pair; 3 and 3 would need the same character.
+        let both = |line: &[u8]| is_uu_line(line) && is_xx_line(line);
+        let found = (b' '..=b'`')
+            .flat_map(|first| (0..70).map(move |rest| [vec![first], vec![b'A'; rest]].concat()));
+        let line = found.clone().find(|line| both(line));
+        if let Some(line) = line {
+            let text = [b"begin 644 x\n", &line[..], b"\n`\nend\n"].concat();
+            let got = open(&text);
+            assert_eq!((got.children.len(), got.notes.len()), (2, 1), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let sample = b"text\nbegin 644 a b\n#86)C\n`\nend\nbegin-base64 644 c\naGVsbG8=\n====\n";
+        let silent = withstand(&Uu, sample, b"x");
+        // Between the files, in the lines that begin the second, and the last line's own end.
+        let second = sample.len() - b"begin-base64 644 c\naGVsbG8=\n====\n".len();
+        let quiet =
+            |cut: &usize| (second - 1..second + 23).contains(cut) || *cut == sample.len() - 1;
+        assert!(silent.iter().all(quiet), "{silent:?} {second}");
+    }
+
+    #[test]
+    fn files_of_sharutils_and_uuenview_are_read() {
+        let Some(folder) = tool("uuencode") else {
+            return;
+        };
+        let mut random = Random::new(8);
+        for length in [0, 1, 2, 3, 44, 45, 46, 5000] {
+            let content = random.bytes(length);
+            folder.write("file", &content);
+            let mut texts = vec![
+                folder.run("uuencode", &["file", "größe x.bin"]),
+                folder.run("uuencode", &["-m", "file", "größe x.bin"]),
+            ];
+            folder.write("größe x.bin", &content);
+            if length > 0 && tool("uuenview").is_some() {
+                texts.push(folder.run("uuenview", &["-x", "größe x.bin"]));
+                texts.push(folder.run("uuenview", &["-u", "größe x.bin"]));
+            }
+            for text in texts {
+                let got = open(text.as_bytes());
+                assert_eq!(got.gaps, [], "{length} {text}");
+                let last = got.children.last().unwrap();
+                assert!(last.1 == content, "{length} {text}");
+                assert_eq!(String::from_utf8_lossy(&last.0), "größe x.bin");
+            }
+        }
+    }
+}

@@ -225,3 +225,62 @@ impl Read for File {
         Ok(filled)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::testing::{Random, Recorder, expand, tool, withstand};
+
+    fn open(text: &[u8]) -> Recorder {
+        expand(&YEnc, text, b"x")
+    }
+
+    const SAMPLE: &[u8] = b"text\r\n=ybegin line=128 size=5 name=a b.bin \r\n\x92\x8f\x96\r\n=\xd6\x99\r\n=yend size=5 crc32=3610a686\r\nmore\r\n";
+
+    #[test]
+    fn a_file_is_read_and_its_sum_compared() {
+        let got = open(SAMPLE);
+        assert_eq!(got.children, [(b"a b.bin".to_vec(), b"hello".to_vec())]);
+        assert_eq!(got.gaps, []);
+        let mut wrong = SAMPLE.to_vec();
+        let at = wrong.len() - 9;
+        wrong[at] = b'0';
+        assert_eq!(open(&wrong).reasons(), ["corrupt"]);
+        assert!(open(b"=ybegin \r\n").unlike);
+    }
+
+    #[test]
+    fn a_part_is_said() {
+        let part = b"=ybegin part=1 total=2 line=128 size=9 name=a\n=ypart begin=1 end=5\n\x92\x8f\x96\x96\x99\n=yend size=5 part=1 pcrc32=3610a686\n";
+        let got = open(part);
+        assert_eq!(got.children, [(b"a".to_vec(), b"hello".to_vec())]);
+        assert_eq!(got.reasons(), ["unsupported/yenc-part"]);
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let silent = withstand(&YEnc, SAMPLE, b"x");
+        let end = SAMPLE.len() - b"\r\n=yend size=5 crc32=3610a686\r\nmore\r\n".len();
+        // Of the last line all but its word may be missing; before the first there is no file.
+        assert!(silent.iter().all(|cut| *cut > end + 5), "{silent:?}");
+    }
+
+    #[test]
+    fn files_of_uuenview_are_read() {
+        let Some(folder) = tool("uuenview") else {
+            return;
+        };
+        let mut random = Random::new(8);
+        for length in [1, 127, 128, 129, 20_000] {
+            let content = random.bytes(length);
+            folder.write("with blank", &content);
+            folder.run("sh", &["-c", "uuenview -y 'with blank' > out"]);
+            let got = open(&folder.read("out"));
+            assert_eq!(got.gaps, [], "{length}");
+            assert!(
+                got.children == [(b"with blank".to_vec(), content)],
+                "{length}"
+            );
+        }
+    }
+}

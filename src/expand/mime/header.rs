@@ -63,6 +63,8 @@ pub(super) struct Header {
     pub(super) readings: Vec<Reading>,
     /// Fields were dropped, or cut.
     pub(super) clipped: bool,
+    /// It has an end.
+    pub(super) whole: bool,
 }
 
 /// Reads the header at the start of `object`.
@@ -76,11 +78,12 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
     let mut clipped = false;
     // The field that a continuation belongs to is kept, dropped, or none at all.
     let mut open = Open::None;
-    let (mut blank, mut strange) = (false, false);
+    let (mut blank, mut strange, mut whole) = (false, false, false);
     let mut body = from;
     while let Some(line) = lines.next()? {
         body = line.end;
         if line.text.is_empty() {
+            whole = true;
             break;
         }
         let end = Reading {
@@ -132,7 +135,11 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
     // The usual reading first: the header ends where it says so.
     readings.reverse();
     readings.dedup_by_key(|reading| reading.body);
-    Ok(Header { readings, clipped })
+    Ok(Header {
+        readings,
+        clipped,
+        whole,
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,6 +15,7 @@ use std::io::{self, Cursor, Read};
 pub(super) use self::header::field;
 use self::header::{Name, Reading};
 use self::words::Collector;
+use super::binhex;
 use super::lines::Lines;
 use super::transfer::{Base64, Padding, Quoted};
 use super::uu::{Alphabet, File};
@@ -164,7 +165,7 @@ impl<'a> Parts<'a> {
             }
         }
         if self.cut_short {
-            let detail = "the last delimiter is missing".to_owned();
+            let detail = "the end of the header or the last delimiter is missing".to_owned();
             self.children.gap(None, Reason::Corrupt, detail)?;
         }
         Ok(())
@@ -260,6 +261,7 @@ impl<'a> Parts<'a> {
             return Ok(());
         };
         if part.depth == 0 {
+            self.cut_short |= !header.whole && usual.describes();
             let subjects: Vec<Vec<u8>> = usual.values(Name::Subject).map(value::words).collect();
             if self.only_text {
                 for subject in subjects {
@@ -302,7 +304,7 @@ impl<'a> Parts<'a> {
             self.note("mime-boundary", "several boundaries are in use")?;
         }
         if found.is_empty() {
-            if !self.only_text && body.to > body.from {
+            if !self.only_text {
                 let detail = format!("part {}: a multipart without its boundary", part.number);
                 self.children.gap(None, Reason::Corrupt, detail)?;
             }
@@ -486,9 +488,8 @@ impl<'a> Parts<'a> {
         while let Some(line) = lines.next()? {
             let begins = line.text.starts_with(b"begin")
                 || line.text.starts_with(b"=ybegin ")
-                || line
-                    .text
-                    .starts_with(b"(This file must be converted with BinHex");
+                || line.text.starts_with(binhex::START)
+                || binhex::begins(line.text);
             let start = line.start;
             if !begins {
                 continue;

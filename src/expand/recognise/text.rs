@@ -113,6 +113,10 @@ fn at_a_line(probe: &Probe, start: &[u8], holds: fn(&[u8]) -> bool) -> bool {
 
 /// The line that BinHex 4 begins with, and its first colon.
 pub(super) fn binhex(probe: &Probe) -> bool {
+    let bare = |text: &[u8]| lines(text).next().is_some_and(binhex::begins);
+    if at_a_line(probe, b":", bare) {
+        return true;
+    }
     at_a_line(probe, binhex::START, |text| {
         let mut following = lines(text).skip(1).map(<[u8]>::trim_ascii);
         let next = following.find(|line| !line.is_empty());

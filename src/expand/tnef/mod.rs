@@ -236,3 +236,6 @@ impl Attachment {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
