@@ -145,7 +145,7 @@ fn is_xx_line(line: &[u8]) -> bool {
 
 fn is_base64(line: &[u8]) -> bool {
     let digit = |byte: &u8| base64_value(*byte).is_some() || *byte == b'=';
-    !line.is_empty() && line.len().is_multiple_of(4) && line.iter().all(digit)
+    !line.is_empty() && line.iter().all(digit)
 }
 
 /// Characters for `count` bytes.
@@ -348,7 +348,7 @@ mod tests {
 
     #[test]
     fn files_between_text_are_found() {
-        let text = b"hello\nbegin 644 no file\nthis is none\nbegin 644 a b\r\n#86)C\r\n`\r\nend\r\nmore\nbegin-base64 644 c\naGVsbG8=\n====\nbegin 644 empty\n`\nend\nbegin 600 x\n1MLRq\n+\nend\n";
+        let text = b"hello\nbegin 644 no file\nthis is none\nbegin 644 a b\r\n#86)C\r\n`\r\nend\r\nmore\nbegin-base64 644 c\naGVsbG8=\n====\nbegin 644 empty\n`\nend\nbegin 600 x\n1MK7X\n+\nend\n";
         let got = open(text);
         let members = [
             (&b"a b"[..], &b"abc"[..]),

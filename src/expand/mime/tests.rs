@@ -116,13 +116,13 @@ fn every_reading_of_a_doubtful_mail_is_given() {
             &[],
         ),
         (
-            "Content-Type: multipart/mixed; boundary=a\nContent-Transfer-Encoding: base64\n\n--a\n\none\n--a--\n",
+            "Content-Type: multipart/mixed; boundary=a\nContent-Transfer-Encoding: base64\n\n--a\n\nones\n--a--\n",
             &[
                 (
                     "body decoded",
                     "MIME-Version: 1.0\r\nContent-Type:  multipart/mixed; boundary=a\r\n\r\n",
                 ),
-                ("part 1", "one"),
+                ("part 1", "ones"),
             ],
             &["mime-encoded-multipart"],
         ),
