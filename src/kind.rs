@@ -63,6 +63,7 @@ pub static KINDS: &[Kind] = &[
     recognised("chm", "Windows help"),
     expanded("cpio", "cpio"),
     recognised("dmg", "Apple disk image"),
+    expanded("installshield", "InstallShield"),
     recognised("iso", "ISO 9660"),
     expanded("lha", "LHA"),
     expanded("lz4", "LZ4"),
@@ -78,6 +79,7 @@ pub static KINDS: &[Kind] = &[
     recognised("pdf", "PDF"),
     expanded("rpm", "RPM package"),
     recognised("rtf", "RTF"),
+    expanded("sis", "Symbian installation file"),
     recognised("squashfs", "SquashFS image"),
     recognised("swf", "compressed Flash"),
     expanded("szdd", "SZDD or KWAJ"),
@@ -112,14 +114,14 @@ pub fn by_name(name: &[u8]) -> Option<&'static Kind> {
 
 /// A set of kinds: which expanders a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KindSet(u64);
+pub struct KindSet(u128);
 
 impl KindSet {
     /// No kind.
     pub const NONE: Self = Self(0);
 
     /// Every kind, also those that are off by default.
-    pub const ALL: Self = Self(u64::MAX);
+    pub const ALL: Self = Self(u128::MAX);
 
     /// The default set.
     pub fn usual() -> Self {
@@ -146,7 +148,7 @@ impl KindSet {
     }
 }
 
-fn bit(kind: &Kind) -> u64 {
+fn bit(kind: &Kind) -> u128 {
     let row = KINDS.iter().position(|row| row.name == kind.name);
     row.map_or(0, |row| 1 << row)
 }
@@ -157,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_set_has_a_bit_for_every_kind() {
-        assert!(KINDS.len() <= 64);
+        assert!(KINDS.len() <= 128);
         for (row, kind) in KINDS.iter().enumerate() {
             assert_eq!(bit(kind), 1 << row, "{} stands twice", kind.name);
             assert_eq!(

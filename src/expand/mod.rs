@@ -15,6 +15,7 @@ mod cpio;
 mod crc16;
 mod gzip;
 mod inflate;
+mod installshield;
 mod lha;
 mod lines;
 mod lzh;
@@ -25,6 +26,7 @@ mod rar;
 mod recognise;
 mod rpm;
 mod sevenz;
+mod sis;
 mod stream;
 mod tar;
 #[cfg(test)]
@@ -130,12 +132,14 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
+    &installshield::InstallShield,
     &lha::Lha,
     &mbox::Mbox,
     &mime::Mime,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
+    &sis::Sis,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,

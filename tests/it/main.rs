@@ -33,6 +33,7 @@ mod gaps;
 mod identity;
 mod late;
 mod layering;
+mod mail;
 mod model;
 mod model_play;
 mod model_streams;
@@ -43,6 +44,7 @@ mod reload;
 mod reloads;
 mod sources;
 mod transcripts;
+mod tree;
 mod updates;
 mod vfind_program;
 #[cfg(feature = "yara")]
