@@ -29,7 +29,7 @@ impl Expander for Mbox {
         let mut pending: Option<(u64, u64, bool)> = None;
         while let Some(line) = lines.next()? {
             if let Some((start, end, strict)) = pending.take()
-                && (field(line.text).is_some() || line.text.starts_with(b">From "))
+                && (strict || field(line.text).is_some() || line.text.starts_with(b">From "))
             {
                 if strict || mail.is_none() {
                     if let Some(from) = piece.filter(|_| pieces.any()) {

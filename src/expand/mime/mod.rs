@@ -21,7 +21,7 @@ use super::transfer::{Base64, Padding, Quoted};
 use super::uu::{Alphabet, File};
 use super::{Children, Container, Content, Expander, Halt, recognise};
 use crate::event::{Limit, NoteKind, Reason};
-use crate::object::{HEAD, Object};
+use crate::object::{HEAD, Object, Probe};
 
 /// Multiparts inside each other. Mail programs give up long before.
 const DEPTH: usize = 32;
@@ -92,6 +92,8 @@ struct Frame {
     /// delimiters too.
     weak: Vec<(u64, Vec<u8>)>,
     taken: bool,
+    /// There were more of them.
+    too_weak: bool,
     /// The segment began with such a line.
     by_weak: bool,
     /// All of it is one part.
@@ -177,6 +179,11 @@ impl<'a> Parts<'a> {
             frame.open == Some(Segment::Part) && frame.part.to == self.object.length();
         if frame.after_end {
             self.note("mime-after-end", "parts behind the last delimiter")?;
+        }
+        if frame.too_weak && !self.only_text {
+            let detail = "more lines that begin with a boundary than are looked at".to_owned();
+            let reason = Reason::Limit(Limit::Memory);
+            self.children.gap(None, reason, detail)?;
         }
         let weak = self.unclaimed(&frame)?;
         if frame.taken || weak.is_empty() {
@@ -298,6 +305,11 @@ impl<'a> Parts<'a> {
         };
         if !types.iter().any(is_multipart) {
             return self.leaf(&body, reading);
+        }
+        if reading.is_overfull() && !self.only_text {
+            let detail = format!("part {}: more boundaries than are tried", part.number);
+            let reason = Reason::Limit(Limit::Memory);
+            self.children.gap(None, reason, detail)?;
         }
         let found = self.boundaries(&body, reading)?;
         if found.len() > 1 {
@@ -495,7 +507,12 @@ impl<'a> Parts<'a> {
                 continue;
             }
             let rest = slice.slice(start, u64::MAX);
-            let kinds = recognise(&rest.probe()?);
+            // A text about programs has many lines that begin so.
+            let few = Probe {
+                head: rest.bytes_at(0, 512)?,
+                ..Probe::default()
+            };
+            let kinds = recognise(&few);
             if !kinds
                 .iter()
                 .any(|kind| matches!(kind.name, "uu" | "yenc" | "Hqx8"))
@@ -586,6 +603,11 @@ impl Reading {
             }
         }
         all
+    }
+
+    /// Tells whether there are more parameters, or boundaries among them, than were looked at.
+    fn is_overfull(&self) -> bool {
+        self.boundaries().len() >= BOUNDARIES || self.values(Name::Type).any(value::is_overfull)
     }
 
     /// The name of the file, by disposition, else by type.
@@ -687,6 +709,7 @@ impl Frame {
             segment: Segment::Preamble,
             weak: Vec::new(),
             taken: false,
+            too_weak: false,
             by_weak: false,
             whole: false,
             after_end: false,
@@ -708,8 +731,11 @@ impl Frame {
             let found = delimiter(line.text, &self.boundary);
             if found == Some(Delimiter::Weak) {
                 let known = self.weak.iter().any(|(_, text)| text == line.text);
-                if !self.taken && !known && self.weak.len() < WEAK && !self.boundary.is_empty() {
-                    self.weak.push((line.start, line.text.to_vec()));
+                if !self.taken && !known && !self.boundary.is_empty() {
+                    self.too_weak |= self.weak.len() >= WEAK;
+                    if !self.too_weak {
+                        self.weak.push((line.start, line.text.to_vec()));
+                    }
                 }
             }
             let taken = match found {

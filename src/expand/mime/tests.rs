@@ -464,3 +464,13 @@ fn the_samples_of_clamav_are_opened_to_their_payload() {
         assert!(found.contains(&payload), "{name}");
     }
 }
+
+#[test]
+fn more_boundaries_than_are_tried_are_said() {
+    let many: String = (0..100).map(|n| format!("; boundary=a{n}")).collect();
+    let text = format!("Content-Type: multipart/mixed{many}\n\n--a99\n\none\n--a99--\n");
+    assert!(open(text.as_bytes()).reasons().contains(&"limit/memory"));
+    let lines: String = (0..300).map(|n| format!("--a{n}\n\nx\n")).collect();
+    let text = format!("Content-Type: multipart/mixed; boundary=a\n\n--a\n\n{lines}--a--\n");
+    assert_eq!(open(text.as_bytes()).reasons(), ["limit/memory"]);
+}

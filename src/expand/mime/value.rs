@@ -59,6 +59,11 @@ fn without_comments(value: &[u8]) -> Vec<u8> {
     if depth > 0 { value.to_vec() } else { out }
 }
 
+/// Tells whether a field has more parameters than are looked at.
+pub(super) fn is_overfull(value: &[u8]) -> bool {
+    memchr::memchr2_iter(b';', b'=', value).count() >= PARAMETERS
+}
+
 /// Every value that readers may find for a parameter, the standard's own first.
 pub(super) fn parameter(value: &[u8], name: &str) -> Vec<Vec<u8>> {
     let mut found: Vec<Vec<u8>> = Vec::new();
