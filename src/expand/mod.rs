@@ -6,20 +6,26 @@
 
 use std::io::{self, Read};
 
+mod apple;
 mod ar;
 mod arj;
+mod binhex;
 mod cab;
 mod chm;
 mod cpio;
 mod dmg;
 mod extents;
+mod crc16;
 mod gzip;
 mod inflate;
 mod installshield;
 mod iso;
 mod lha;
+mod lines;
 mod lzh;
 mod nsis;
+mod mbox;
+mod mime;
 mod number;
 mod program;
 mod rar;
@@ -35,6 +41,10 @@ mod testing;
 mod udf;
 mod wim;
 mod xar;
+mod tnef;
+mod transfer;
+mod uu;
+mod yenc;
 mod zip;
 
 use crate::event::{NoteKind, Reason};
@@ -73,6 +83,9 @@ pub trait Children {
     /// # Errors
     /// As [`Children::child`].
     fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt>;
+
+    /// Offers words that may open what is encrypted among the members that follow, the likeliest first.
+    fn words(&mut self, _words: Vec<Vec<u8>>) {}
 }
 
 /// What a container says of a member, true or not.
@@ -148,8 +161,11 @@ pub struct Container<'a> {
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
 pub static EXPANDERS: &[&dyn Expander] = &[
+    &apple::AppleSingle,
+    &apple::MacBinary,
     &ar::Ar,
     &arj::Arj,
+    &binhex::BinHex,
     &cab::Cab,
     &chm::Chm,
     &cpio::Cpio,
@@ -160,6 +176,8 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &lha::Lha,
     &nsis::Nsis,
     &program::Program,
+    &mbox::Mbox,
+    &mime::Mime,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
@@ -180,6 +198,9 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &udf::Udf,
     &wim::Wim,
     &xar::Xar,
+    &tnef::Tnef,
+    &uu::Uu,
+    &yenc::YEnc,
     &zip::Zip,
 ];
 

@@ -33,6 +33,7 @@ mod gaps;
 mod identity;
 mod late;
 mod layering;
+mod mail;
 mod model;
 mod model_play;
 mod model_streams;

@@ -7,7 +7,7 @@
 mod checks;
 mod text;
 
-use super::{installshield, stream};
+use super::{apple, installshield, mbox, stream, yenc};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -20,6 +20,9 @@ pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
             Rank::Alone => kinds.is_empty(),
             Rank::Behind => !kinds.iter().any(|kind| kind.built),
             Rank::Start => true,
+            Rank::Text => {
+                !kinds.iter().any(|kind| is_mail(kind)) && (kinds.is_empty() || is_text(probe))
+            }
         };
         if let Some(kind) = kind::by_name(row.kind.as_bytes()).filter(|_| wanted)
             && !kinds.iter().any(|known| known.name == kind.name)
@@ -52,6 +55,17 @@ enum Rank {
     Behind,
     /// Always.
     Start,
+    /// In a text that is no mail: a mail gives its texts as members, and an archive its files.
+    Text,
+}
+
+fn is_mail(kind: &Kind) -> bool {
+    matches!(kind.name, "mbox" | "mime")
+}
+
+fn is_text(probe: &Probe) -> bool {
+    let head = probe.head.get(..4096).unwrap_or(&probe.head);
+    memchr::memchr(0, head).is_none()
 }
 
 impl Magic {
@@ -186,6 +200,9 @@ static MAGICS: &[Magic] = &[
         "iso",
         checks::raw_sectors,
     ),
+    checked(0, b"\0\x05\x16\0", "applesingle", apple::is_applesingle),
+    checked(0, b"\0\x05\x16\x07", "applesingle", apple::is_applesingle),
+    checked(0, b"\0", "macbinary", apple::is_macbinary),
     magic(0, b"%PDF-", "pdf"),
     checked(4, b"\xef\xbe\xad\xdeNullsoftInst", "nsis", checks::nsis),
     checked(0, b"Inno Setup Setup Data (", "inno", checks::inno),
@@ -202,9 +219,11 @@ static MAGICS: &[Magic] = &[
     structure("dmg", checks::dmg),
     ranked(Rank::Alone, structure("disk", checks::disk)),
     ranked(Rank::Alone, structure("pdf", checks::pdf)),
-    ranked(Rank::Alone, structure("mime", text::mime)),
-    ranked(Rank::Alone, structure("Hqx8", text::binhex)),
-    ranked(Rank::Alone, structure("uu", text::uuencode)),
+    structure("mbox", mbox::begins),
+    structure("mime", text::mime),
+    ranked(Rank::Text, structure("Hqx8", text::binhex)),
+    ranked(Rank::Text, structure("uu", text::uuencode)),
+    ranked(Rank::Text, structure("yenc", yenc::begins)),
     // Last, for it finds what nothing before it opens.
     checked(0, b"MZ", "program", checks::dos_program),
     checked(0, b"\x7fELF", "program", checks::elf),

@@ -69,6 +69,13 @@ fn partitioned(start: u8, count: u8) -> Vec<u8> {
     disk
 }
 
+fn macbinary() -> Vec<u8> {
+    let mut bytes = b"\0\x03a.b".to_vec();
+    bytes.resize(256, 0);
+    bytes[86] = 5;
+    bytes
+}
+
 fn koly() -> Vec<u8> {
     let mut trailer = b"koly\0\0\0\x04\0\0\x02\0".to_vec();
     trailer.resize(512, 0);
@@ -94,7 +101,7 @@ fn binary_cpio(little: bool) -> Vec<u8> {
 #[test]
 #[allow(clippy::too_many_lines)] // A table of samples, one a row.
 fn every_row_of_the_table_is_met() {
-    let mail = b"From a@b Thu\r\nReceived: x\r\n y\r\nMIME-version: 1.0\r\n\r\ntext";
+    let mail = b">From a@b Thu\r\nReceived: x\r\n y\r\nMIME-version: 1.0\r\n\r\ntext";
     let folded = b"Subject: x\nContent-Type:\n Multipart/mixed; boundary=x\n\n";
     let samples: Vec<(&str, Vec<u8>)> = vec![
         ("gz", b"\x1f\x8b\x08\0rest".to_vec()),
@@ -193,6 +200,38 @@ fn every_row_of_the_table_is_met() {
         ("uu", b"begin 644 empty\n`\nend\n".to_vec()),
         ("uu", b"begin-base64 644 a\nYWJj\n====\n".to_vec()),
         ("mime", mail.to_vec()),
+        ("mbox", mail[1..].to_vec()),
+        (
+            "mbox",
+            b"From x Thu Jul 31 13:49:50 2008\nNote: y\n\n".to_vec(),
+        ),
+        ("mime", b"Subject: x\rMIME-Version: 1.0\r\rtext".to_vec()),
+        (
+            "mime",
+            b"Subject: x\nno field\nCon\0tent-Type: (a) multipart/mixed\n\n".to_vec(),
+        ),
+        (
+            "uu",
+            [
+                vec![b'\n'; 40_000],
+                b"begin 644 x\n#86)C\n`\nend\n".to_vec(),
+            ]
+            .concat(),
+        ),
+        ("uu", b"begin 644 x\n1MLRq\n+\nend\n".to_vec()),
+        (
+            "yenc",
+            b"hi\n=ybegin line=128 size=3 name=a b\nxyz\n=yend size=3\n".to_vec(),
+        ),
+        ("macbinary", macbinary()),
+        (
+            "applesingle",
+            b"\0\x05\x16\0\0\x02\0\0................\0\x01".to_vec(),
+        ),
+        (
+            "applesingle",
+            b"\0\x05\x16\x07\0\x01\0\0................\0\x01".to_vec(),
+        ),
         ("mime", folded.to_vec()),
         ("chm", b"ITSF\x03\0\0\0".to_vec()),
         ("dmg", koly()),
@@ -268,6 +307,9 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         b"07070100 is a number".to_vec(),
         b"begin 644 of something\nthat is no uuencoded line at all, is it\n".to_vec(),
         b"begin 644\nbegin 644 \n".to_vec(),
+        b"From here on\nNote: this is no mail\nNor: is this\n".to_vec(),
+        b"From: a\nTo: b\n\nA mail without attachments.\n".to_vec(),
+        b"=ybegin is how yEnc begins\n".to_vec(),
         b"let begin 644 x\n#86)C\n".to_vec(),
         b"a line about %PDF-files\n".to_vec(),
         b"Package: x\nVersion: 1\nDescription: a\n b\n".to_vec(),

@@ -1,6 +1,8 @@
 //! The members of a container, as its expander gives them.
 #![forbid(unsafe_code)]
 
+use std::sync::Arc;
+
 use super::{Names, Spot, Walk};
 use crate::event::{NoteKind, Reason};
 use crate::expand::{Children, Content, Halt, Member};
@@ -19,7 +21,12 @@ pub(super) struct Members<'w, 'a> {
     /// Folders are members too.
     pub(super) folders: bool,
     pub(super) any: bool,
+    /// What the members' own encrypted members are tried with, besides the passwords of the configuration.
+    pub(super) words: Arc<[Vec<u8>]>,
 }
+
+/// Words that are tried. Those of the innermost mail come first.
+const WORDS: usize = 1_000;
 
 impl Members<'_, '_> {
     fn path_of(&self, member: Option<&[u8]>) -> ObjectPath {
@@ -37,6 +44,7 @@ impl Children for Members<'_, '_> {
             depth: self.spot.depth + 1,
             containers: self.spot.containers.clone(),
             allowed: self.spot.allowed,
+            words: Arc::clone(&self.words),
         };
         self.any = true;
         if let Err(limit) = self.walk.budget.member() {
@@ -77,5 +85,16 @@ impl Children for Members<'_, '_> {
     fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt> {
         let path = self.spot.path.clone();
         self.walk.note(&path, kind, detail)
+    }
+
+    fn words(&mut self, words: Vec<Vec<u8>>) {
+        let outer = self.spot.words.iter().cloned();
+        let fits = |word: &Vec<u8>| (4..=64).contains(&word.len());
+        self.words = words
+            .into_iter()
+            .filter(fits)
+            .chain(outer)
+            .take(WORDS)
+            .collect();
     }
 }

@@ -73,6 +73,8 @@ struct Spot {
     containers: Vec<&'static FileType>,
     /// One of those is in a list of known good digests.
     allowed: bool,
+    /// Words of the mails above it, which may be passwords.
+    words: Arc<[Vec<u8>]>,
 }
 
 impl Spot {
@@ -88,6 +90,14 @@ impl Spot {
 /// How an object is opened, in the order in which it is tried; nothing for a leaf. A content that has the marks of
 /// several formats is opened as each of them, for each has its readers.
 type Plan = Vec<&'static dyn Expander>;
+
+/// How many words of a mail are tried on a container. Where a password is made slow on purpose, only the likeliest.
+fn tried(expander: &dyn Expander) -> usize {
+    match expander.kind() {
+        "7z" | "RAR" => 64,
+        _ => usize::MAX,
+    }
+}
 
 /// When the bytes of an object are paid for.
 #[derive(Clone, Copy)]
@@ -133,6 +143,7 @@ impl<'a> Walk<'a> {
             depth: self.job.depth,
             containers: Vec::new(),
             allowed: false,
+            words: Arc::default(),
         };
         // A halt has been said already, and nothing comes after the item.
         let _ = self.root(&spot, file);
@@ -459,7 +470,10 @@ impl<'a> Walk<'a> {
                 told: 0,
                 folders: expander.kind() == "zip",
                 any: false,
+                words: Arc::clone(&around.words),
             };
+            let words = spot.words.iter().take(tried(expander)).cloned();
+            let passwords: Vec<Vec<u8>> = passwords.iter().cloned().chain(words).collect();
             let container = Container {
                 object,
                 name: spot.path.name(),

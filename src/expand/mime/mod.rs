@@ -1,0 +1,795 @@
+//! Mail with attachments (RFC 5322, RFC 2045 to 2049, RFC 2231).
+//!
+//! Whoever sends a mail knows which reader opens it, and readers differ over every doubtful header: which of two fields
+//! counts, where a header ends, which boundary is meant, what an encoding is called. So all readings are given that differ
+//! in content, each with a note. A multipart inside another is split here, with a row of frames instead of
+//! recursion; a message inside is a member that is opened in its turn.
+#![forbid(unsafe_code)]
+
+mod header;
+mod value;
+mod words;
+
+use std::io::{self, Cursor, Read};
+
+pub(super) use self::header::field;
+use self::header::{Name, Reading};
+use self::words::Collector;
+use super::binhex;
+use super::lines::Lines;
+use super::transfer::{Base64, Padding, Quoted};
+use super::uu::{Alphabet, File};
+use super::{Children, Container, Content, Expander, Halt, recognise};
+use crate::event::{Limit, NoteKind, Reason};
+use crate::object::{HEAD, Object, Probe};
+
+/// Multiparts inside each other. Mail programs give up long before.
+const DEPTH: usize = 32;
+
+/// Boundaries that are tried for one multipart.
+const BOUNDARIES: usize = 16;
+
+/// How often the bytes of a mail may be gone through for boundaries, all multiparts and readings together.
+const PASSES: u64 = 128;
+
+/// Lines that have a boundary as their start only, and are looked at.
+const WEAK: usize = 256;
+
+/// The expander of mail.
+pub(super) struct Mime;
+
+impl Expander for Mime {
+    fn kind(&self) -> &'static str {
+        "mime"
+    }
+
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let object = container.object;
+        let mut collector = Collector::default();
+        match Parts::new(object, true, &mut collector).all() {
+            // It has enough.
+            Ok(()) | Err(Halt::Item) => {}
+            Err(halt) => return Err(halt),
+        }
+        children.words(collector.words());
+        Parts::new(object, false, children).all()
+    }
+}
+
+/// Goes through the parts of a mail.
+struct Parts<'a> {
+    object: &'a Object,
+    children: &'a mut dyn Children,
+    /// Only texts are given.
+    only_text: bool,
+    frames: Vec<Frame>,
+    noted: Vec<&'static str>,
+    /// Bytes that may still be gone through.
+    work: u64,
+    cut_short: bool,
+}
+
+/// A part: where it lies, and its place in the mail, as in IMAP.
+#[derive(Clone)]
+struct Part {
+    from: u64,
+    to: u64,
+    number: String,
+    depth: usize,
+}
+
+/// A multipart that is being split.
+struct Frame {
+    part: Part,
+    boundary: Vec<u8>,
+    lines: Lines,
+    count: u32,
+    segment: Segment,
+    /// Where the segment began, and where the line before ended.
+    from: u64,
+    stop: u64,
+    /// Lines that only begin with the boundary, each once with its first place; when they are `taken`, they are
+    /// delimiters too.
+    weak: Vec<(u64, Vec<u8>)>,
+    taken: bool,
+    /// There were more of them.
+    too_weak: bool,
+    /// The segment began with such a line.
+    by_weak: bool,
+    /// All of it is one part.
+    whole: bool,
+    /// A part stood behind the last delimiter.
+    after_end: bool,
+    /// Nothing ended this segment.
+    open: Option<Segment>,
+}
+
+/// What lies between two delimiters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Segment {
+    Preamble,
+    Part,
+    Epilogue,
+    /// Nothing more comes.
+    End,
+}
+
+/// How a line is a delimiter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Delimiter {
+    Open,
+    Close,
+    /// Something follows the boundary on its line, which only some readers mind.
+    Weak,
+}
+
+/// How a body is encoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Encoding {
+    Identity,
+    Base64,
+    Quoted,
+    Uu,
+}
+
+impl<'a> Parts<'a> {
+    fn new(object: &'a Object, only_text: bool, children: &'a mut dyn Children) -> Self {
+        Self {
+            object,
+            children,
+            only_text,
+            frames: Vec::new(),
+            noted: Vec::new(),
+            work: object.length().saturating_mul(PASSES).max(1 << 20),
+            cut_short: false,
+        }
+    }
+
+    fn all(mut self) -> Result<(), Halt> {
+        let root = Part {
+            from: start(self.object)?,
+            to: self.object.length(),
+            number: String::new(),
+            depth: 0,
+        };
+        self.part(&root)?;
+        while let Some(mut frame) = self.frames.pop() {
+            let Some((segment, part, by_weak)) = frame.next()? else {
+                self.ended(frame)?;
+                continue;
+            };
+            let wanted = !frame.taken || by_weak;
+            self.frames.push(frame);
+            match segment {
+                Segment::Part if wanted => self.part(&part)?,
+                Segment::Preamble | Segment::Epilogue if wanted => self.around(&part)?,
+                _ => {}
+            }
+        }
+        if self.cut_short {
+            let detail = "the end of the header or the last delimiter is missing".to_owned();
+            self.children.gap(None, Reason::Corrupt, detail)?;
+        }
+        Ok(())
+    }
+
+    /// A multipart came to its end.
+    fn ended(&mut self, frame: Frame) -> Result<(), Halt> {
+        self.cut_short |=
+            frame.open == Some(Segment::Part) && frame.part.to == self.object.length();
+        if frame.after_end {
+            self.note("mime-after-end", "parts behind the last delimiter")?;
+        }
+        if frame.too_weak && !self.only_text {
+            let detail = "more lines that begin with a boundary than are looked at".to_owned();
+            let reason = Reason::Limit(Limit::Memory);
+            self.children.gap(None, reason, detail)?;
+        }
+        let weak = self.unclaimed(&frame)?;
+        if frame.taken || weak.is_empty() {
+            return Ok(());
+        }
+        self.note(
+            "mime-boundary-prefix",
+            "delimiters with more behind the boundary",
+        )?;
+        let mut again = Frame::new(self.object, frame.part, frame.boundary);
+        again.weak = weak;
+        again.taken = true;
+        self.push(again)
+    }
+
+    /// The lines that begin with the boundary and are no delimiter of a multipart inside, which has its own boundary:
+    /// where that is declared, its text stands without the two hyphens.
+    fn unclaimed(&self, frame: &Frame) -> Result<Vec<(u64, Vec<u8>)>, Halt> {
+        const BEFORE: u64 = 64 * 1024;
+        let mut weak = Vec::new();
+        for (at, text) in &frame.weak {
+            let inner = text.get(2..).unwrap_or_default().trim_ascii_end();
+            let inner = inner.strip_suffix(b"--").unwrap_or(inner);
+            let from = at.saturating_sub(BEFORE).max(frame.part.from);
+            let length = usize::try_from(at - from).unwrap_or_default();
+            let before = self.object.bytes_at(from, length)?;
+            let claimed = memchr::memmem::find_iter(&before, inner).any(|at| {
+                let sign = at.checked_sub(1).and_then(|at| before.get(at));
+                matches!(sign, Some(b'"' | b'=' | b'\''))
+            });
+            if !claimed {
+                weak.push((*at, text.clone()));
+            }
+        }
+        Ok(weak)
+    }
+
+    fn push(&mut self, frame: Frame) -> Result<(), Halt> {
+        let length = frame.part.to.saturating_sub(frame.part.from);
+        match self.work.checked_sub(length) {
+            Some(left) => {
+                self.work = left;
+                self.frames.push(frame);
+                Ok(())
+            }
+            None => {
+                self.work = 0;
+                let detail = "more multiparts and readings than are followed".to_owned();
+                self.children.gap(None, Reason::Limit(Limit::Depth), detail)
+            }
+        }
+    }
+
+    fn note(&mut self, what: &'static str, detail: &str) -> Result<(), Halt> {
+        if self.noted.contains(&what) {
+            return Ok(());
+        }
+        self.noted.push(what);
+        self.children
+            .note(NoteKind::Ambiguous(what.to_owned()), detail.to_owned())
+    }
+
+    /// Preamble and epilogue are for nobody to see, unless they are something.
+    fn around(&mut self, part: &Part) -> Result<(), Halt> {
+        let slice = self.object.slice(part.from, part.to - part.from);
+        if self.only_text || recognise(&slice.probe()?).is_empty() {
+            return Ok(());
+        }
+        self.children
+            .child(part.number.as_bytes(), Content::Object(slice))
+    }
+
+    /// A part, header and body, or the whole mail.
+    fn part(&mut self, part: &Part) -> Result<(), Halt> {
+        let header = header::read(&self.object.slice(0, part.to), part.from)?;
+        if header.clipped && !self.only_text {
+            let detail = format!("part {}: more or longer fields than are read", part.number);
+            self.children
+                .gap(None, Reason::Limit(Limit::Memory), detail)?;
+        }
+        let Some((usual, others)) = header.readings.split_first() else {
+            return Ok(());
+        };
+        if part.depth == 0 {
+            self.cut_short |= !header.whole && usual.describes();
+            let subjects: Vec<Vec<u8>> = usual.values(Name::Subject).map(value::words).collect();
+            if self.only_text {
+                for subject in subjects {
+                    let mut text = &*subject;
+                    self.children
+                        .child(b"subject", Content::Stream(&mut text))?;
+                }
+            }
+        }
+        if !usual.describes()
+            && let Some(earliest) = others.last()
+        {
+            // Nothing but text up to the first empty line: that is no header.
+            return self.reading(part, earliest);
+        }
+        self.reading(part, usual)?;
+        let split = usual.boundaries();
+        for other in others {
+            if split.is_empty() || other.boundaries() != split {
+                self.note("mime-header-end", "where a header ends")?;
+                self.reading(part, other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A part, with its header read in one way.
+    fn reading(&mut self, part: &Part, reading: &Reading) -> Result<(), Halt> {
+        let types = reading.types();
+        let is_multipart = |word: &Vec<u8>| memchr::memmem::find(word, b"multipart").is_some();
+        let body = Part {
+            from: reading.body.min(part.to),
+            ..part.clone()
+        };
+        if !types.iter().any(is_multipart) {
+            return self.leaf(&body, reading);
+        }
+        if reading.is_overfull() && !self.only_text {
+            let detail = format!("part {}: more boundaries than are tried", part.number);
+            let reason = Reason::Limit(Limit::Memory);
+            self.children.gap(None, reason, detail)?;
+        }
+        let found = self.boundaries(&body, reading)?;
+        if found.len() > 1 {
+            self.note("mime-boundary", "several boundaries are in use")?;
+        }
+        if found.is_empty() {
+            if !self.only_text {
+                let detail = format!("part {}: a multipart without its boundary", part.number);
+                self.children.gap(None, Reason::Corrupt, detail)?;
+            }
+            self.leaf(&body, reading)?;
+        } else if part.depth >= DEPTH {
+            let detail = format!("multiparts more than {DEPTH} deep");
+            self.children
+                .gap(None, Reason::Limit(Limit::Depth), detail)?;
+            return self.leaf(&body, reading);
+        } else if !types.iter().all(is_multipart) {
+            self.note("mime-type", "several content types")?;
+            self.leaf(&body, reading)?;
+        } else {
+            self.encoded_multipart(&body, reading)?;
+        }
+        // The last frame is the first to be worked on.
+        for boundary in found.into_iter().rev() {
+            let frame = Frame::new(self.object, body.clone(), boundary);
+            self.push(frame)?;
+        }
+        Ok(())
+    }
+
+    /// The boundaries of a multipart that its body has.
+    fn boundaries(&self, body: &Part, reading: &Reading) -> Result<Vec<Vec<u8>>, Halt> {
+        let named = reading.boundaries();
+        let slice = self.object.slice(0, body.to);
+        let mut found = vec![Seen::No; named.len()];
+        let mut lines = Lines::new(&slice, body.from);
+        let mut guess = None;
+        let mut before: Option<Vec<u8>> = None;
+        while let Some(line) = lines.next()? {
+            if guess.is_none()
+                && let Some(text) = before.take()
+                && (field(line.text).is_some() || line.text.is_empty())
+            {
+                guess = Some(text);
+            }
+            if !line.text.starts_with(b"--") {
+                continue;
+            }
+            for (boundary, seen) in named.iter().zip(&mut found) {
+                match delimiter(line.text, boundary) {
+                    Some(Delimiter::Weak) if *seen == Seen::No => *seen = Seen::Weak,
+                    Some(Delimiter::Open | Delimiter::Close) => *seen = Seen::Whole,
+                    _ => {}
+                }
+            }
+            if found.iter().all(|seen| *seen == Seen::Whole) && !found.is_empty() {
+                break;
+            }
+            let text = line.text.get(2..).unwrap_or_default().trim_ascii_end();
+            if guess.is_none() && !text.is_empty() && text.len() <= 256 {
+                before = Some(text.to_vec());
+            }
+        }
+        for wanted in [Seen::Whole, Seen::Weak] {
+            let seen: Vec<Vec<u8>> = (named.iter().zip(&found))
+                .filter(|(_, seen)| **seen == wanted)
+                .map(|(boundary, _)| boundary.clone())
+                .collect();
+            if !seen.is_empty() {
+                return Ok(seen);
+            }
+        }
+        Ok(guess.into_iter().collect())
+    }
+
+    /// A multipart must not be encoded (RFC 2045 §6.4). Some readers decode one that is.
+    fn encoded_multipart(&mut self, body: &Part, reading: &Reading) -> Result<(), Halt> {
+        let encodings = reading.encodings().0;
+        if self.only_text {
+            return Ok(());
+        }
+        for encoding in encodings {
+            if encoding == Encoding::Identity {
+                continue;
+            }
+            self.note(
+                "mime-encoded-multipart",
+                "a multipart in a transfer encoding",
+            )?;
+            let values: Vec<&[u8]> = reading.values(Name::Type).collect();
+            let mut head = b"MIME-Version: 1.0\r\n".to_vec();
+            for value in values {
+                head.extend_from_slice(b"Content-Type: ");
+                head.extend_from_slice(value);
+                head.extend_from_slice(b"\r\n");
+            }
+            head.extend_from_slice(b"\r\n");
+            let slice = self.object.slice(body.from, body.to - body.from);
+            let mut stream = Cursor::new(head).chain(decoder(&slice, encoding, Padding::EndsGroup));
+            let name = format!("{} decoded", body.label());
+            self.children
+                .child(name.as_bytes(), Content::Stream(&mut stream))?;
+        }
+        Ok(())
+    }
+
+    /// A body that is given as it is, or decoded.
+    fn leaf(&mut self, body: &Part, reading: &Reading) -> Result<(), Halt> {
+        let types = reading.types();
+        let begins = |with: &[u8]| types.iter().any(|word| word.starts_with(with));
+        if self.only_text && !types.is_empty() && !begins(b"text") {
+            return Ok(());
+        }
+        let named = reading.name();
+        let name = named.clone().unwrap_or_else(|| body.label().into_bytes());
+        if body.from >= body.to && named.is_none() {
+            return Ok(());
+        }
+        for (what, detail) in [
+            ("partial", "a part of a message"),
+            ("external-body", "a content that lies elsewhere"),
+        ] {
+            if begins(format!("message/{what}").as_bytes()) {
+                let reason = Reason::Unsupported(format!("mime-{what}"));
+                self.children.gap(Some(&name), reason, detail.to_owned())?;
+            }
+        }
+        let (encodings, unknown) = reading.encodings();
+        if let Some(unknown) = unknown.filter(|_| !self.only_text) {
+            let reason = Reason::Unsupported("mime-encoding".to_owned());
+            self.children.gap(Some(&name), reason, unknown)?;
+        }
+        if encodings.len() > 1 {
+            self.note("mime-encoding", "several transfer encodings")?;
+        }
+        let slice = self.object.slice(body.from, body.to - body.from);
+        for encoding in encodings {
+            match encoding {
+                Encoding::Identity => {
+                    self.children.child(&name, Content::Object(slice.clone()))?;
+                    if types.is_empty() || begins(b"text") {
+                        self.deep(&name, &slice)?;
+                    }
+                    if begins(b"message/") {
+                        self.message(body, &slice)?;
+                    }
+                }
+                Encoding::Base64 => self.base64(&name, &slice)?,
+                Encoding::Quoted => {
+                    let mut stream = Quoted::new(slice.reader());
+                    self.children.child(&name, Content::Stream(&mut stream))?;
+                }
+                Encoding::Uu => self.uu(&name, &slice)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn base64(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
+        let mut stream = Base64::new(slice.reader(), Padding::EndsGroup);
+        self.children.child(name, Content::Stream(&mut stream))?;
+        if stream.goes_on && !self.only_text {
+            self.note("mime-base64", "more behind the padding of base64")?;
+            for padding in [Padding::IsNoise, Padding::EndsAll] {
+                let mut stream = Base64::new(slice.reader(), padding);
+                self.children.child(name, Content::Stream(&mut stream))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A body in uuencode: files with their names, or lines without any.
+    fn uu(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
+        let kinds = recognise(&slice.probe()?);
+        if kinds.iter().any(|kind| kind.name == "uu") {
+            return self.children.child(name, Content::Object(slice.clone()));
+        }
+        let mut stream = File::new(slice, 0, Alphabet::Uu);
+        self.children.child(name, Content::Stream(&mut stream))
+    }
+
+    /// Files may be encoded anywhere in a text, also where recognition does not look.
+    fn deep(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
+        if self.only_text || slice.length() <= HEAD as u64 {
+            return Ok(());
+        }
+        let mut lines = Lines::new(slice, 0);
+        while let Some(line) = lines.next()? {
+            let begins = line.text.starts_with(b"begin")
+                || line.text.starts_with(b"=ybegin ")
+                || line.text.starts_with(binhex::START)
+                || binhex::begins(line.text);
+            let start = line.start;
+            if !begins {
+                continue;
+            }
+            let rest = slice.slice(start, u64::MAX);
+            // A text about programs has many lines that begin so.
+            let few = Probe {
+                head: rest.bytes_at(0, 512)?,
+                ..Probe::default()
+            };
+            let kinds = recognise(&few);
+            if !kinds
+                .iter()
+                .any(|kind| matches!(kind.name, "uu" | "yenc" | "Hqx8"))
+            {
+                continue;
+            }
+            if start < (HEAD / 2) as u64 {
+                // The whole text is taken for one of these.
+                return Ok(());
+            }
+            let name = [name, format!(" (from {start})").as_bytes()].concat();
+            return self.children.child(&name, Content::Object(rest));
+        }
+        Ok(())
+    }
+
+    /// A message that nobody would take for one by its content, though its type says so.
+    fn message(&mut self, body: &Part, slice: &Object) -> Result<(), Halt> {
+        let is_mail = |name: &str| matches!(name, "mime" | "mbox");
+        if recognise(&slice.probe()?)
+            .iter()
+            .any(|kind| is_mail(kind.name))
+            || body.depth >= DEPTH
+        {
+            return Ok(());
+        }
+        let header = header::read(&self.object.slice(0, body.to), body.from)?;
+        if header.readings.iter().any(Reading::describes) {
+            let mut inner = body.clone();
+            inner.depth += 1;
+            inner.number = format!("{} message", body.label());
+            // As a frame without delimiters, so that nothing here calls itself.
+            let mut frame = Frame::new(self.object, inner, Vec::new());
+            frame.whole = true;
+            return self.push(frame);
+        }
+        Ok(())
+    }
+}
+
+/// How much of a boundary was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    No,
+    Weak,
+    Whole,
+}
+
+impl Part {
+    /// What it is called without a name.
+    fn label(&self) -> String {
+        if self.number.is_empty() {
+            return "body".to_owned();
+        }
+        format!("part {}", self.number)
+    }
+}
+
+impl Reading {
+    /// The types that it says, each once.
+    fn types(&self) -> Vec<Vec<u8>> {
+        let mut types: Vec<Vec<u8>> = Vec::new();
+        for value in self.values(Name::Type) {
+            let word = value::word(value);
+            // Readers that know no comments see the type in them.
+            let hidden = memchr::memmem::find(&value.to_ascii_lowercase(), b"multipart/").is_some();
+            for word in std::iter::once(word).chain(hidden.then(|| b"multipart/hidden".to_vec())) {
+                let known = |other: &Vec<u8>| {
+                    *other == word
+                        || (word.ends_with(b"/hidden") && other.starts_with(b"multipart/"))
+                };
+                if !word.is_empty() && !types.iter().any(known) {
+                    types.push(word);
+                }
+            }
+        }
+        types
+    }
+
+    fn boundaries(&self) -> Vec<Vec<u8>> {
+        let mut all: Vec<Vec<u8>> = Vec::new();
+        for value in self.values(Name::Type) {
+            for boundary in value::parameter(value, "boundary") {
+                let boundary = boundary.trim_ascii_end().to_vec();
+                if !all.contains(&boundary) && all.len() < BOUNDARIES {
+                    all.push(boundary);
+                }
+            }
+        }
+        all
+    }
+
+    /// Tells whether there are more parameters, or boundaries among them, than were looked at.
+    fn is_overfull(&self) -> bool {
+        self.boundaries().len() >= BOUNDARIES || self.values(Name::Type).any(value::is_overfull)
+    }
+
+    /// The name of the file, by disposition, else by type.
+    fn name(&self) -> Option<Vec<u8>> {
+        let of = |field, name| {
+            self.values(field)
+                .flat_map(move |value| value::parameter(value, name))
+        };
+        of(Name::Disposition, "filename")
+            .chain(of(Name::Type, "name"))
+            .map(|name| value::file_name(&name))
+            .find(|name| !name.is_empty())
+    }
+
+    /// How readers may decode it; and the name of an encoding that none knows.
+    fn encodings(&self) -> (Vec<Encoding>, Option<String>) {
+        let (mut all, mut unknown) = (Vec::new(), None);
+        for value in self.values(Name::Encoding) {
+            let word = value::word(value);
+            let has = |part: &[u8]| memchr::memmem::find(&word, part).is_some();
+            let these: &[Encoding] = match &*word {
+                b"base64" => &[Encoding::Base64],
+                b"quoted-printable" => &[Encoding::Quoted],
+                b"" | b"7bit" | b"8bit" | b"binary" | b"7-bit" | b"8-bit" | b"none" => {
+                    &[Encoding::Identity]
+                }
+                b"x-uuencode" | b"x-uue" | b"uuencode" | b"uue" | b"x-uu" => &[Encoding::Uu],
+                // These are told by their content.
+                b"x-yencode" | b"x-yenc" | b"yenc" | b"binhex" | b"x-binhex" | b"x-binhex40"
+                | b"mac-binhex40" => &[Encoding::Identity],
+                _ if has(b"base64") => &[Encoding::Base64, Encoding::Identity],
+                _ if has(b"quoted") => &[Encoding::Quoted, Encoding::Identity],
+                _ => {
+                    let said = String::from_utf8_lossy(&word).into_owned();
+                    unknown = Some(format!("transfer encoding {said:?}"));
+                    &[Encoding::Identity]
+                }
+            };
+            for encoding in these {
+                if !all.contains(encoding) {
+                    all.push(*encoding);
+                }
+            }
+        }
+        if all.is_empty() {
+            all.push(Encoding::Identity);
+        }
+        (all, unknown)
+    }
+}
+
+fn decoder(slice: &Object, encoding: Encoding, padding: Padding) -> Box<dyn Read> {
+    match encoding {
+        Encoding::Identity => Box::new(slice.reader()),
+        Encoding::Base64 => Box::new(Base64::new(slice.reader(), padding)),
+        Encoding::Quoted => Box::new(Quoted::new(slice.reader())),
+        Encoding::Uu => Box::new(File::new(slice, 0, Alphabet::Uu)),
+    }
+}
+
+/// Where the header of a mail begins: behind a byte order mark, empty lines, and the line of an mbox.
+fn start(object: &Object) -> Result<u64, Halt> {
+    let mark: u64 = if object.bytes_at(0, 3)? == b"\xef\xbb\xbf" {
+        3
+    } else {
+        0
+    };
+    let mut lines = Lines::new(object, mark);
+    while let Some(line) = lines.next()? {
+        if line.text.starts_with(b"From ") || line.text.starts_with(b">From ") {
+            return Ok(line.end);
+        }
+        if !line.text.trim_ascii().is_empty() {
+            return Ok(line.start);
+        }
+    }
+    Ok(object.length())
+}
+
+/// Whether a line is a delimiter of this boundary.
+fn delimiter(line: &[u8], boundary: &[u8]) -> Option<Delimiter> {
+    let rest = line.strip_prefix(b"--")?.strip_prefix(boundary)?;
+    Some(match rest.trim_ascii_end() {
+        b"" => Delimiter::Open,
+        b"--" => Delimiter::Close,
+        _ => Delimiter::Weak,
+    })
+}
+
+impl Frame {
+    fn new(object: &Object, part: Part, boundary: Vec<u8>) -> Self {
+        Self {
+            lines: Lines::new(&object.slice(0, part.to), part.from),
+            from: part.from,
+            stop: part.from,
+            part,
+            boundary,
+            count: 0,
+            segment: Segment::Preamble,
+            weak: Vec::new(),
+            taken: false,
+            too_weak: false,
+            by_weak: false,
+            whole: false,
+            after_end: false,
+            open: None,
+        }
+    }
+
+    /// The next segment, and whether a line bounds it that only begins with the boundary.
+    fn next(&mut self) -> io::Result<Option<(Segment, Part, bool)>> {
+        if self.whole {
+            self.segment = Segment::End;
+            self.whole = false;
+            return Ok(Some((Segment::Part, self.part.clone(), false)));
+        }
+        if self.segment == Segment::End {
+            return Ok(None);
+        }
+        while let Some(line) = self.lines.next()? {
+            let found = delimiter(line.text, &self.boundary);
+            if found == Some(Delimiter::Weak) {
+                let known = self.weak.iter().any(|(_, text)| text == line.text);
+                if !self.taken && !known && !self.boundary.is_empty() {
+                    self.too_weak |= self.weak.len() >= WEAK;
+                    if !self.too_weak {
+                        self.weak.push((line.start, line.text.to_vec()));
+                    }
+                }
+            }
+            let taken = match found {
+                Some(Delimiter::Weak) => {
+                    self.taken && self.weak.iter().any(|(_, text)| text == line.text)
+                }
+                Some(Delimiter::Open | Delimiter::Close) => true,
+                None => false,
+            };
+            let stop = std::mem::replace(&mut self.stop, line.stop);
+            let Some(found) = found.filter(|_| taken) else {
+                continue;
+            };
+            let (from, to) = (self.from, stop.max(self.from));
+            self.from = line.end;
+            let is_weak = found == Delimiter::Weak;
+            let by_weak = std::mem::replace(&mut self.by_weak, is_weak) || is_weak;
+            let next = match found {
+                Delimiter::Close => Segment::Epilogue,
+                Delimiter::Open | Delimiter::Weak => Segment::Part,
+            };
+            let segment = std::mem::replace(&mut self.segment, next);
+            self.after_end |= segment == Segment::Epilogue && next == Segment::Part;
+            return Ok(Some((
+                segment,
+                self.segment_part(segment, from, to),
+                by_weak,
+            )));
+        }
+        let segment = std::mem::replace(&mut self.segment, Segment::End);
+        self.open = Some(segment);
+        let part = self.segment_part(segment, self.from.min(self.part.to), self.part.to);
+        Ok(Some((segment, part, self.by_weak)))
+    }
+
+    fn segment_part(&mut self, segment: Segment, from: u64, to: u64) -> Part {
+        let dot = if self.part.number.is_empty() { "" } else { "." };
+        let number = &self.part.number;
+        let number = match segment {
+            Segment::Part => {
+                self.count += 1;
+                format!("{number}{dot}{}", self.count)
+            }
+            Segment::Preamble => format!("{number}{dot}preamble"),
+            Segment::Epilogue | Segment::End => format!("{number}{dot}epilogue"),
+        };
+        Part {
+            from,
+            to,
+            number,
+            depth: self.part.depth + 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

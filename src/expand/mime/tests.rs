@@ -1,0 +1,476 @@
+use super::*;
+use crate::expand::testing::{Random, Recorder, expand, said, tool, withstand};
+
+fn open(text: &[u8]) -> Recorder {
+    expand(&Mime, text, b"letter.eml")
+}
+
+fn contents(got: &Recorder) -> Vec<(String, String)> {
+    let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+    got.children
+        .iter()
+        .map(|(name, content)| (text(name), text(content)))
+        .collect()
+}
+
+fn pairs(rows: &[(&str, &str)]) -> Vec<(String, String)> {
+    rows.iter()
+        .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+        .collect()
+}
+
+const MIXED: &[u8] = b"From: a\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"x y\"\r\n\r\nfor old readers\r\n--x y\r\n\r\nhello\r\n--x y \r\nContent-Type: text/plain; name=\"=?utf-8?q?gr=C3=B6=C3=9Fe?=\"\r\nContent-Transfer-Encoding: Quoted-Printable\r\n\r\na=3Db\r\n--x y\r\nContent-Type: multipart/alternative;\r\n boundary=inner\r\n\r\n--inner\r\nContent-Disposition: attachment; filename*0=\"long \"; filename*1*=%2A.zip\r\nContent-Transfer-Encoding: base64\r\n\r\naGVs\r\nbG8=\r\n--inner--\r\nafter\r\n--x y--\r\nthe end\r\n";
+
+#[test]
+fn parts_are_decoded_and_named() {
+    let got = open(MIXED);
+    let wanted = [
+        ("part 1", "hello"),
+        ("größe", "a=b"),
+        ("long *.zip", "hello"),
+    ];
+    assert_eq!(contents(&got), pairs(&wanted));
+    assert_eq!((&got.gaps[..], &got.notes[..]), (&[][..], &[][..]));
+}
+
+#[test]
+fn every_line_end_will_do() {
+    let text = String::from_utf8(MIXED.to_vec()).unwrap();
+    for end in ["\n", "\r"] {
+        let got = open(text.replace("\r\n", end).as_bytes());
+        assert_eq!(got.children.len(), 3, "{end:?}");
+        assert_eq!((&got.gaps[..], &got.notes[..]), (&[][..], &[][..]));
+    }
+}
+
+/// The mail, what is given, and what is noted.
+type Row = (
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static [&'static str],
+);
+
+/// One row for each thing that readers see differently.
+#[test]
+#[allow(clippy::too_many_lines)] // A table, mostly.
+fn every_reading_of_a_doubtful_mail_is_given() {
+    let rows: [Row; 21] = [
+        (
+            "Content-Type: multipart/mixed; boundary=a\nContent-Type: multipart/mixed; boundary=b\n\n--a\n\none\n--b\n\ntwo\n--a--\n--b--\n",
+            &[("part 1", "one\n--b\n\ntwo"), ("part 1", "two\n--a--")],
+            &["mime-boundary"],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a; boundary=b\n\n--b\n\ntwo\n--b--\n",
+            &[("part 1", "two")],
+            &[],
+        ),
+        (
+            "Content-Transfer-Encoding: base64\nContent-Transfer-Encoding: 7bit\n\naGVsbG8=\n",
+            &[("body", "hello"), ("body", "aGVsbG8=\n")],
+            &["mime-encoding"],
+        ),
+        (
+            "Content-Transfer-Encoding: (x) \"base64\"; y\n\naGVsbG8=\n",
+            &[("body", "hello")],
+            &[],
+        ),
+        (
+            "Content-Transfer-Encoding: x-base64\n\naGVsbG8=\n",
+            &[("body", "hello"), ("body", "aGVsbG8=\n")],
+            &["mime-encoding"],
+        ),
+        (
+            "Content-Transfer-Encoding: base64\n\naGVsbG8=aGVs\n",
+            &[
+                ("body", "hellohel"),
+                ("body", "hello\u{1a}\u{19}["),
+                ("body", "hello"),
+            ],
+            &["mime-base64"],
+        ),
+        (
+            "Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=a\n\n--a\n\none\n--a--\n",
+            &[("body", "--a\n\none\n--a--\n"), ("part 1", "one")],
+            &["mime-type"],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\n--a\n\none\n--a--\n--a\n\ntwo\n--a--\n",
+            &[("part 1", "one"), ("part 2", "two")],
+            &["mime-after-end"],
+        ),
+        (
+            "Content-Type: multipart/mixed\n\n--guess\nContent-Type: text/plain\n\none\n--guess--\n",
+            &[("part 1", "one")],
+            &[],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=wrong\n\n--right\n\none\n--right--\n",
+            &[("part 1", "one")],
+            &[],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\n--a\n\none\n--abc\n\ntwo\n--a--\n",
+            &[
+                ("part 1", "one\n--abc\n\ntwo"),
+                ("part 1", "one"),
+                ("part 2", "two"),
+            ],
+            &["mime-boundary-prefix"],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/mixed; boundary=ab\n\n--ab\n\none\n--ab--\n--a--\n",
+            &[("part 1.1", "one")],
+            &[],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\nContent-Transfer-Encoding: base64\n\n--a\n\nones\n--a--\n",
+            &[
+                (
+                    "body decoded",
+                    "MIME-Version: 1.0\r\nContent-Type:  multipart/mixed; boundary=a\r\n\r\n",
+                ),
+                ("part 1", "ones"),
+            ],
+            &["mime-encoded-multipart"],
+        ),
+        (
+            "Content-Transfer-Encoding: base64\nno field\nX: y\n\naGVsbG8=\n",
+            &[("body", "hello"), ("body", "nofieldX")],
+            &["mime-header-end"],
+        ),
+        (
+            "MIME-Version: 1.0\n \nContent-Transfer-Encoding: base64\n\naGVsbG8=\n",
+            &[
+                ("body", "hello"),
+                ("body", "Content-Transfer-Encoding: base64\n\naGVsbG8=\n"),
+            ],
+            &["mime-header-end"],
+        ),
+        (
+            "Content-Type:\n multipart/mixed;\n\tboundary=\"a\n b\"\n\n--ab\n\none\n--ab--\n",
+            &[("part 1", "one")],
+            &[],
+        ),
+        (
+            "Content-Type: (multipart/mixed; boundary=a) text/plain\n\n--a\n\none\n--a--\n",
+            &[("body", "--a\n\none\n--a--\n"), ("part 1", "one")],
+            &["mime-type"],
+        ),
+        (
+            "C\0ontent-Type : multi\0part/mixed; boundary=a\n\n--a\n\none\n--a--\n",
+            &[("part 1", "one")],
+            &[],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\nMIME-Version: 1.0\nX: y\n\n--a\n\none\n--a--\nbegin 644 x\n#86)C\n`\nend\n",
+            &[
+                ("preamble", "MIME-Version: 1.0\nX: y\n"),
+                ("part 1", "one"),
+                ("epilogue", "begin 644 x\n#86)C\n`\nend\n"),
+            ],
+            &[],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=\"\"\n\n--\n\none\n----\n",
+            &[("part 1", "one")],
+            &[],
+        ),
+        (
+            "\u{feff}\n\n>From x\nContent-Transfer-Encoding: x-uuencode\n\n#86)C\n`\nend\n",
+            &[("body", "abc")],
+            &[],
+        ),
+    ];
+    for (text, wanted, notes) in rows {
+        let got = open(text.as_bytes());
+        let latin = |content: &Vec<u8>| {
+            content
+                .iter()
+                .map(|byte| char::from(*byte))
+                .collect::<String>()
+        };
+        let found: Vec<(String, String)> = (got.children.iter())
+            .map(|(name, content)| (String::from_utf8(name.clone()).unwrap(), latin(content)))
+            .collect();
+        let wanted: Vec<_> = pairs(wanted);
+        let found: Vec<_> = found
+            .into_iter()
+            .map(|(name, content)| {
+                // What base64 makes of what is no base64 is of no interest, nor what it decodes to.
+                match content.find("\r\n\r\n") {
+                    Some(at) if name.ends_with("decoded") => (name, content[..at + 4].to_owned()),
+                    _ if content.starts_with('\u{9e}') => (name, "nofieldX".to_owned()),
+                    _ => (name, content),
+                }
+            })
+            .collect();
+        assert_eq!(found, wanted, "{text}");
+        let said: Vec<&str> = got
+            .notes
+            .iter()
+            .map(|note| note.split(':').next().unwrap())
+            .collect();
+        let notes: Vec<String> = notes
+            .iter()
+            .map(|note| format!("ambiguous/{note}"))
+            .collect();
+        assert_eq!(said, notes, "{text}");
+        assert_eq!(got.gaps, [], "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_there_or_not_known_is_said() {
+    let rows: [(&str, &[&str], usize); 6] = [
+        (
+            "Content-Type: message/partial; id=x; number=1\n\ntext\n",
+            &["unsupported/mime-partial"],
+            1,
+        ),
+        (
+            "Content-Type: message/external-body; access-type=ftp\n\ntext\n",
+            &["unsupported/mime-external-body"],
+            1,
+        ),
+        (
+            "Content-Transfer-Encoding: x-secret\n\ntext\n",
+            &["unsupported/mime-encoding"],
+            1,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\ntext\n",
+            &["corrupt"],
+            1,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\n--a\n\ntext\n",
+            &["corrupt"],
+            1,
+        ),
+        (
+            "Content-Transfer-Encoding: base64\n\naGVsbG8=a\n",
+            &["corrupt"],
+            3,
+        ),
+    ];
+    for (text, gaps, members) in rows {
+        let got = open(text.as_bytes());
+        assert_eq!(
+            (got.reasons(), got.children.len()),
+            (gaps.to_vec(), members),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn multiparts_as_deep_as_they_like_end() {
+    let mut text = String::new();
+    for depth in 0..200 {
+        text += &format!(
+            "Content-Type: multipart/mixed; boundary=b{depth}\nContent-Type: multipart/mixed; boundary=c{depth}\n\n--b{depth}\n--c{depth}\n"
+        );
+    }
+    let got = open(text.as_bytes());
+    assert!(got.reasons().contains(&"limit/depth"));
+    let mut text = String::from("Content-Type: multipart/mixed; boundary=a\n\n");
+    text += &"--a\nContent-Type: multipart/mixed; boundary=a\n\n".repeat(20_000);
+    open(text.as_bytes());
+}
+
+#[test]
+fn messages_inside_are_members_even_if_nobody_would_know_them() {
+    let text = b"Content-Type: message/rfc822\n\nX-A: b\nMIME-Version: 1.0\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n";
+    assert_eq!(open(text).children.len(), 1);
+    let text = b"Content-Type: message/rfc822\n\nno field\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n";
+    let got = open(text);
+    assert!(
+        got.children.iter().any(|(_, content)| content == b"hello"),
+        "{:?}",
+        contents(&got)
+    );
+}
+
+#[test]
+fn files_deep_in_a_text_are_found() {
+    let mut text = b"MIME-Version: 1.0\n\n".to_vec();
+    text.extend(b"some line of text\n".repeat(20_000));
+    text.extend(b"begin 644 x\n#86)C\n`\nend\n");
+    text.extend(b"some line of text\n".repeat(20_000));
+    let got = open(&text);
+    assert_eq!(got.children.len(), 2);
+    assert!(got.children[1].1.starts_with(b"begin 644 x\n"));
+}
+
+#[test]
+fn no_damage_panics() {
+    // The blank lines behind the last delimiter, the epilogue, and its own last two hyphens may be missing.
+    let silent = withstand(&Mime, MIXED, b"x");
+    let end = MIXED.len() - b"--x y--\r\nthe end\r\n".len();
+    assert!(
+        silent.iter().all(|cut| *cut >= end || *cut < 60),
+        "{silent:?}"
+    );
+}
+
+/// Mails made by Python's email package: a random tree of parts each.
+const MAKE: &str = r#"
+import email, random, sys, os
+from email.message import EmailMessage, MIMEPart
+from email.mime.multipart import MIMEMultipart
+from email.mime.base import MIMEBase
+from email.mime.message import MIMEMessage
+from email import encoders
+seed = int(sys.argv[1])
+r = random.Random(seed)
+names = ['a.bin', 'größe.txt', 'with blank.dat', 'x' * 90 + '.zip', 'Привет мир и все остальные люди.doc', 'quo"te.txt']
+def leaf():
+    p = MIMEBase('application', 'octet-stream')
+    content = bytes(r.randrange(256) for _ in range(r.choice([1, 57, 58, 500, 5000])))
+    how = r.choice(['base64', 'qp', '8bit'])
+    name = r.choice(names)
+    if how == '8bit':
+        content = b'line of text\n' * r.choice([1, 40])
+        p.set_payload(content.decode())
+        p['Content-Transfer-Encoding'] = '8bit'
+    else:
+        p.set_payload(content)
+        (encoders.encode_base64 if how == 'base64' else encoders.encode_quopri)(p)
+    if r.random() < .5:
+        p.add_header('Content-Disposition', 'attachment', filename=('utf-8', '', name) if not name.isascii() else name)
+    else:
+        p.add_header('Content-Disposition', 'attachment', filename=email.header.Header(name, 'utf-8').encode() if not name.isascii() else name)
+    return p
+def tree(depth):
+    if depth == 0 or r.random() < .3:
+        return leaf()
+    m = MIMEMultipart(r.choice(['mixed', 'alternative', 'related', 'x-odd']))
+    for _ in range(r.randrange(1, 4)):
+        m.attach(tree(depth - 1))
+    return m
+m = tree(4)
+m['From'] = 'a@b'; m['Subject'] = 'x'
+open('mail.eml', 'wb').write(m.as_bytes(policy=email.policy.SMTP if r.random() < .5 else email.policy.compat32))
+m = email.message_from_bytes(open('mail.eml', 'rb').read())
+n = 0
+for p in m.walk():
+    if not p.is_multipart():
+        open('part%03d' % n, 'wb').write(p.get_payload(decode=True)); n += 1
+print(n)
+"#;
+
+#[test]
+fn mails_of_python_are_as_python_reads_them() {
+    let Some(folder) = tool("python3") else {
+        return;
+    };
+    folder.write("make.py", MAKE.as_bytes());
+    for seed in 0..25_u32 {
+        let count = folder.run("python3", &["make.py", &seed.to_string()]);
+        let got = open(&folder.read("mail.eml"));
+        assert_eq!(
+            (&got.gaps[..], &got.notes[..]),
+            (&[][..], &[][..]),
+            "{seed}"
+        );
+        assert_eq!(
+            got.children.len(),
+            count.trim().parse::<usize>().unwrap(),
+            "{seed}"
+        );
+        for (number, (name, content)) in got.children.iter().enumerate() {
+            let wanted = folder.read(&format!("part{number:03}"));
+            assert!(
+                *content == wanted,
+                "{seed}: part {number} {}",
+                name.escape_ascii()
+            );
+        }
+    }
+}
+
+#[test]
+fn attachments_are_named_as_ripmime_and_munpack_name_them() {
+    let Some(folder) = tool("mpack") else { return };
+    let content = Random::new(2).bytes(5000);
+    folder.write("some file.bin", &content);
+    folder.run("mpack", &["-s", "x", "-o", "mail", "some file.bin"]);
+    let got = open(&folder.read("mail"));
+    assert_eq!(got.gaps, []);
+    let last = got.children.last().unwrap();
+    assert!(last.1 == content);
+    folder.run("munpack", &["-f", "mail"]);
+    assert!(folder.read("someXfile.bin") == content);
+    if tool("ripmime").is_some() {
+        folder.run("mkdir", &["out"]);
+        folder.run("ripmime", &["-i", "mail", "-d", "out"]);
+        let name = String::from_utf8(last.0.clone()).unwrap();
+        assert!(folder.read(&format!("out/{name}")) == content);
+    }
+}
+
+#[test]
+fn too_many_fields_are_said() {
+    let text = format!(
+        "Content-Type: text/plain\n{}\nx\n",
+        "Subject: x\n".repeat(100)
+    );
+    assert_eq!(
+        open(text.as_bytes()).gaps,
+        [said(
+            None,
+            "limit/memory",
+            "part : more or longer fields than are read"
+        )]
+    );
+}
+
+/// Everything that a content comes to, however deep.
+fn leaves(bytes: &[u8], depth: u32, found: &mut Vec<Vec<u8>>) {
+    assert!(depth < 8, "too deep");
+    let mut any = false;
+    let probe = crate::expand::testing::object(bytes).probe().unwrap();
+    for expander in recognise(&probe)
+        .into_iter()
+        .filter_map(crate::expand::expander)
+    {
+        for (_, content) in expand(expander, bytes, b"x").children {
+            any = true;
+            leaves(&content, depth + 1, found);
+        }
+    }
+    if !any {
+        found.push(bytes.to_vec());
+    }
+}
+
+#[test]
+fn the_samples_of_clamav_are_opened_to_their_payload() {
+    let folder = std::path::Path::new("/usr/share/clamav-testfiles");
+    let Ok(payload) = std::fs::read(folder.join("clam.exe")) else {
+        eprintln!("skipped: clamav-testfiles is not installed");
+        return;
+    };
+    for name in [
+        "clam.mail",
+        "clam.exe.mbox.base64",
+        "clam.exe.mbox.uu",
+        "clam.exe.binhex",
+        "clam.tnef",
+    ] {
+        let mut found = Vec::new();
+        leaves(&std::fs::read(folder.join(name)).unwrap(), 0, &mut found);
+        assert!(found.contains(&payload), "{name}");
+    }
+}
+
+#[test]
+fn more_boundaries_than_are_tried_are_said() {
+    let many: String = (0..100).map(|n| format!("; boundary=a{n}")).collect();
+    let text = format!("Content-Type: multipart/mixed{many}\n\n--a99\n\none\n--a99--\n");
+    assert!(open(text.as_bytes()).reasons().contains(&"limit/memory"));
+    let lines: String = (0..300).map(|n| format!("--a{n}\n\nx\n")).collect();
+    let text = format!("Content-Type: multipart/mixed; boundary=a\n\n--a\n\n{lines}--a--\n");
+    assert_eq!(open(text.as_bytes()).reasons(), ["limit/memory"]);
+}

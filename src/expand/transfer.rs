@@ -1,0 +1,294 @@
+//! The transfer encodings of RFC 2045 §6: base64 and quoted-printable, decoded as leniently as mail programs do it.
+#![forbid(unsafe_code)]
+
+use std::io::{self, BufRead, Read};
+
+use super::damaged;
+
+/// What padding means to a reader of base64 that goes on behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Padding {
+    /// It ends a group, and the next one begins.
+    EndsGroup,
+    /// It is one of the characters that are none of the alphabet, and all of those are passed over.
+    IsNoise,
+    /// It ends the content.
+    EndsAll,
+}
+
+/// Decodes base64. Characters outside the alphabet are passed over, padding may be missing.
+pub(super) struct Base64<R> {
+    input: R,
+    padding: Padding,
+    bits: u32,
+    /// Characters of the group so far.
+    count: u8,
+    padded: bool,
+    ended: bool,
+    /// More came behind padding, so that readers differ.
+    pub(super) goes_on: bool,
+}
+
+impl<R: BufRead> Base64<R> {
+    pub(super) fn new(input: R, padding: Padding) -> Self {
+        Self {
+            input,
+            padding,
+            bits: 0,
+            count: 0,
+            padded: false,
+            ended: false,
+            goes_on: false,
+        }
+    }
+
+    /// Takes a character and gives the byte that it completes.
+    fn take(&mut self, byte: u8) -> Option<u8> {
+        let Some(value) = base64_value(byte) else {
+            if byte == b'=' {
+                self.pad();
+            }
+            return None;
+        };
+        self.goes_on |= self.padded;
+        self.bits = self.bits << 6 | u32::from(value);
+        self.count = (self.count + 1) % 4;
+        let shift = match self.count {
+            1 => return None,
+            2 => 4,
+            3 => 2,
+            _ => 0,
+        };
+        (self.bits >> shift).to_le_bytes().first().copied()
+    }
+
+    fn pad(&mut self) {
+        match self.padding {
+            Padding::IsNoise => {}
+            Padding::EndsGroup => self.count = 0,
+            Padding::EndsAll => self.ended = self.ended || self.count >= 2,
+        }
+        self.padded = true;
+    }
+}
+
+/// The value of a digit of base64.
+pub(super) fn base64_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'A'..=b'Z' => Some(byte - b'A'),
+        b'a'..=b'z' => Some(byte - b'a' + 26),
+        b'0'..=b'9' => Some(byte - b'0' + 52),
+        b'+' => Some(62),
+        b'/' => Some(63),
+        _ => None,
+    }
+}
+
+impl<R: BufRead> Read for Base64<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < out.len() && !self.ended {
+            let mut buffer = self.input.fill_buf()?;
+            let (mut used, available) = (0, buffer.len());
+            if available == 0 {
+                if filled == 0 && self.count == 1 && self.padding != Padding::EndsAll {
+                    self.count = 0;
+                    return Err(damaged("base64 ends within a group"));
+                }
+                break;
+            }
+            // The buffer is a loan of the input, of which `take` may not know.
+            let mut chunk = [0; 1024];
+            buffer = buffer.get(..chunk.len()).unwrap_or(buffer);
+            let length = buffer.len();
+            if let Some(chunk) = chunk.get_mut(..length) {
+                chunk.copy_from_slice(buffer);
+            }
+            for byte in chunk.get(..length).unwrap_or_default() {
+                if filled == out.len() || self.ended {
+                    break;
+                }
+                used += 1;
+                if let (Some(byte), Some(place)) = (self.take(*byte), out.get_mut(filled)) {
+                    *place = byte;
+                    filled += 1;
+                }
+            }
+            self.input.consume(used);
+        }
+        Ok(filled)
+    }
+}
+
+/// Decodes quoted-printable. What is no escape stays as it is.
+pub(super) struct Quoted<R> {
+    input: io::Bytes<R>,
+    /// Bytes that were read ahead and are none of an escape, the next one last.
+    ahead: Vec<u8>,
+    /// Bytes that are decoded, the next one last.
+    decoded: Vec<u8>,
+}
+
+/// White space behind `=` that may stand before the end of its line.
+const BLANKS: usize = 76;
+
+impl<R: BufRead> Quoted<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input: input.bytes(),
+            ahead: Vec::new(),
+            decoded: Vec::new(),
+        }
+    }
+
+    fn byte(&mut self) -> io::Result<Option<u8>> {
+        match self.ahead.pop() {
+            Some(byte) => Ok(Some(byte)),
+            None => self.input.next().transpose(),
+        }
+    }
+
+    fn next(&mut self) -> io::Result<Option<u8>> {
+        loop {
+            if let Some(byte) = self.decoded.pop() {
+                return Ok(Some(byte));
+            }
+            match self.byte()? {
+                Some(b'=') => self.escape()?,
+                other => return Ok(other),
+            }
+        }
+    }
+
+    /// What follows a `=`.
+    fn escape(&mut self) -> io::Result<()> {
+        let Some(first) = self.byte()? else {
+            self.decoded.push(b'=');
+            return Ok(());
+        };
+        if let Some(high) = hex(first) {
+            match self.byte()? {
+                Some(second) => match hex(second) {
+                    Some(low) => self.decoded.push(high << 4 | low),
+                    None => self.literal(&[first, second]),
+                },
+                None => self.literal(&[first]),
+            }
+            return Ok(());
+        }
+        let mut seen = vec![first];
+        while seen.len() < BLANKS && matches!(seen.last(), Some(b' ' | b'\t')) {
+            match self.byte()? {
+                Some(byte) => seen.push(byte),
+                // The end of the content is the end of a line, too.
+                None => return Ok(()),
+            }
+        }
+        match seen.last() {
+            Some(b'\n') => {}
+            Some(b'\r') => match self.byte()? {
+                Some(b'\n') | None => {}
+                Some(other) => self.ahead.push(other),
+            },
+            _ => self.literal(&seen),
+        }
+        Ok(())
+    }
+
+    /// A `=` that stands for itself, and what came behind it.
+    fn literal(&mut self, behind: &[u8]) {
+        self.ahead.extend(behind.iter().rev());
+        self.decoded.push(b'=');
+    }
+}
+
+/// The value of a hexadecimal digit.
+pub(super) fn hex(byte: u8) -> Option<u8> {
+    char::from(byte)
+        .to_digit(16)
+        .and_then(|digit| u8::try_from(digit).ok())
+}
+
+impl<R: BufRead> Read for Quoted<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut filled = 0;
+        for place in out {
+            let Some(byte) = self.next()? else { break };
+            *place = byte;
+            filled += 1;
+        }
+        Ok(filled)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base64(text: &[u8], padding: Padding) -> (Vec<u8>, bool, bool) {
+        let mut decoder = Base64::new(io::BufReader::with_capacity(3, text), padding);
+        let mut out = Vec::new();
+        let failed = decoder.read_to_end(&mut out).is_err();
+        (out, decoder.goes_on, failed)
+    }
+
+    #[test]
+    fn base64_with_noise_and_paddings() {
+        let rows: [(&[u8], &[u8]); 9] = [
+            (b"aGVsbG8=", b"hello"),
+            (b"aGVsbG8", b"hello"),
+            (b"aGVs\r\n bG8==\n", b"hello"),
+            (b"a-G*V\0s\xffbG8=", b"hello"),
+            (b"aGVsbG8=d29ybGQ=", b"helloworld"),
+            (b"aA==aQ==", b"hi"),
+            (b"=aGVs", b"hel"),
+            (b"", b""),
+            (b"====", b""),
+        ];
+        for (text, wanted) in rows {
+            assert_eq!(base64(text, Padding::EndsGroup).0, wanted, "{text:?}");
+        }
+        assert_eq!(base64(b"aGVs=bG8=", Padding::IsNoise).0, b"hello");
+        assert_eq!(base64(b"aG=VsbG8=", Padding::IsNoise).0, b"hello");
+        let (out, goes_on, _) = base64(b"aA==aQ==", Padding::EndsAll);
+        assert_eq!((&*out, goes_on), (&b"h"[..], false));
+        assert!(base64(b"aA==aQ==", Padding::EndsGroup).1);
+        assert!(base64(b"aGVsb", Padding::EndsGroup).2);
+    }
+
+    #[test]
+    fn base64_of_any_length_comes_back() {
+        let mut random = crate::expand::testing::Random::new(1);
+        for length in 0..200 {
+            let bytes = random.bytes(length);
+            let text = data_encoding::BASE64_MIME.encode(&bytes);
+            assert_eq!(
+                base64(text.as_bytes(), Padding::EndsGroup),
+                (bytes, false, false)
+            );
+        }
+    }
+
+    #[test]
+    fn quoted_printable_with_odd_escapes() {
+        let rows: [(&[u8], &[u8]); 11] = [
+            (b"a=3Db=3d", b"a=b="),
+            (b"a=\r\nb=\nc=\rd", b"abcd"),
+            (b"a=  \t\r\nb", b"ab"),
+            (b"a=", b"a="),
+            (b"a= ", b"a"),
+            (b"a=4", b"a=4"),
+            (b"a=4xy", b"a=4xy"),
+            (b"==41", b"=A"),
+            (b"=x=41", b"=xA"),
+            (b"=4=41", b"=4A"),
+            (b"= =41", b"= A"),
+        ];
+        for (text, wanted) in rows {
+            let mut out = Vec::new();
+            let input = io::BufReader::with_capacity(1, text);
+            Quoted::new(input).read_to_end(&mut out).unwrap();
+            assert_eq!(out, wanted, "{:?}", text.escape_ascii().to_string());
+        }
+    }
+}

@@ -1,0 +1,450 @@
+//! Files in text: uuencode and xxencode, and the base64 that POSIX calls `begin-base64` (POSIX.1-2017, uuencode).
+//!
+//! A text may hold many, with other text in between. Lines inside a file that cannot be its own are passed over and
+//! said, for some readers do so.
+#![forbid(unsafe_code)]
+
+use std::io::{self, Read};
+
+use super::lines::Lines;
+use super::transfer::base64_value;
+use super::{Children, Container, Content, Expander, Halt, cut_short, damaged};
+use crate::event::NoteKind;
+use crate::object::Object;
+
+/// The expander of uuencoded text.
+pub(super) struct Uu;
+
+/// How the lines of a file are to be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Alphabet {
+    /// From blank to underscore, and the grave accent for the blank.
+    Uu,
+    /// `+-0-9A-Za-z`.
+    Xx,
+    /// Base64 without a count.
+    Base64,
+}
+
+impl Expander for Uu {
+    fn kind(&self) -> &'static str {
+        "uu"
+    }
+
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let object = container.object;
+        let mut lines = Lines::new(object, 0);
+        let mut begun: Option<Begin> = None;
+        let mut any = false;
+        while let Some(line) = lines.next()? {
+            let begin = Begin::parse(line.text);
+            let alphabets = match &begun {
+                // The end of an empty file is its second line.
+                Some(begin) => begin.alphabets(line.text, b"end"),
+                None => Vec::new(),
+            };
+            let from = line.start;
+            if let Some(name) = begun.take().map(|begin| begin.name)
+                && let Some((first, others)) = alphabets.split_first()
+            {
+                any = true;
+                for other in others {
+                    let detail = format!("{} in two alphabets", name.escape_ascii());
+                    children.note(NoteKind::Ambiguous("uu-alphabet".to_owned()), detail)?;
+                    let mut file = File::new(object, from, *other);
+                    children.child(&name, Content::Stream(&mut file))?;
+                }
+                let mut file = File::new(object, from, *first);
+                children.child(&name, Content::Stream(&mut file))?;
+                file.drain()?;
+                lines = Lines::new(object, file.end);
+                continue;
+            }
+            begun = begin;
+        }
+        if any { Ok(()) } else { Err(Halt::Unlike) }
+    }
+}
+
+/// A line that begins a file.
+struct Begin {
+    base64: bool,
+    name: Vec<u8>,
+}
+
+impl Begin {
+    /// `begin MODE NAME`, or `begin-base64 MODE NAME`.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let rest = line.strip_prefix(b"begin")?;
+        let (base64, rest) = match rest.strip_prefix(b"-base64") {
+            Some(rest) => (true, rest.strip_prefix(b"-encoded").unwrap_or(rest)),
+            None => (false, rest),
+        };
+        let rest = rest.strip_prefix(b" ")?.trim_ascii_start();
+        let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
+        let mode = rest.iter().take_while(is_digit).count();
+        let name = rest.get(mode..)?.strip_prefix(b" ")?.trim_ascii();
+        let whole = (3..=6).contains(&mode) && !name.is_empty();
+        whole.then(|| Self {
+            base64,
+            name: name.to_vec(),
+        })
+    }
+
+    /// How the file can be read whose first line this is.
+    fn alphabets(&self, line: &[u8], next: &[u8]) -> Vec<Alphabet> {
+        if self.base64 {
+            let yes = is_base64(line) || line.starts_with(b"====");
+            return yes.then_some(Alphabet::Base64).into_iter().collect();
+        }
+        let empty = matches!(line, b"`" | b" " | b"" | b"+") && next.starts_with(b"end");
+        let uu = empty || line.starts_with(b"end") || is_uu_line(line);
+        let xx = !empty && is_xx_line(line);
+        let all = [(uu, Alphabet::Uu), (xx, Alphabet::Xx)];
+        all.into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, alphabet)| alphabet)
+            .collect()
+    }
+}
+
+/// Tells whether a file begins at the start of these lines.
+pub(super) fn begins<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
+    let begin = lines.next().and_then(Begin::parse);
+    let (Some(begin), Some(line)) = (begin, lines.next()) else {
+        return false;
+    };
+    let next = lines.next().unwrap_or_default();
+    !line.starts_with(b"end") && !begin.alphabets(line, next).is_empty()
+}
+
+/// The first character is the count of bytes, four characters are three of them. Blanks at the end may be lost, and
+/// some writers add a checksum.
+fn is_uu_line(line: &[u8]) -> bool {
+    let Some((first, rest)) = line.split_first() else {
+        return false;
+    };
+    let full = digits(first.wrapping_sub(b' '));
+    (b'!'..=b'_').contains(first)
+        && rest.len() <= full + 1
+        && rest.len() * 2 >= full
+        && rest.iter().all(|byte| (b' '..=b'`').contains(byte))
+}
+
+fn is_xx_line(line: &[u8]) -> bool {
+    let Some((first, rest)) = line.split_first() else {
+        return false;
+    };
+    xx_value(*first).is_some_and(|count| {
+        let full = digits(count);
+        count > 0
+            && (full..=full + 1).contains(&rest.len())
+            && rest.iter().all(|byte| xx_value(*byte).is_some())
+    })
+}
+
+fn is_base64(line: &[u8]) -> bool {
+    let digit = |byte: &u8| base64_value(*byte).is_some() || *byte == b'=';
+    !line.is_empty() && line.iter().all(digit)
+}
+
+/// Characters for `count` bytes.
+fn digits(count: u8) -> usize {
+    usize::from(count & 0x3f).div_ceil(3) * 4
+}
+
+fn uu_value(byte: u8) -> Option<u8> {
+    (b' '..=b'`')
+        .contains(&byte)
+        .then(|| byte.wrapping_sub(b' ') & 0x3f)
+}
+
+fn xx_value(byte: u8) -> Option<u8> {
+    match byte {
+        b'+' => Some(0),
+        b'-' => Some(1),
+        b'0'..=b'9' => Some(byte - b'0' + 2),
+        b'A'..=b'Z' => Some(byte - b'A' + 12),
+        b'a'..=b'z' => Some(byte - b'a' + 38),
+        _ => None,
+    }
+}
+
+impl Alphabet {
+    fn value(self, byte: u8) -> Option<u8> {
+        match self {
+            Self::Uu => uu_value(byte),
+            Self::Xx => xx_value(byte),
+            Self::Base64 => base64_value(byte),
+        }
+    }
+}
+
+/// One file, decoded line by line.
+pub(super) struct File {
+    lines: Lines,
+    alphabet: Alphabet,
+    decoded: Vec<u8>,
+    given: usize,
+    strange: u64,
+    state: State,
+    /// Where the text goes on behind the file.
+    end: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Among its lines.
+    Data,
+    /// After the line without bytes.
+    Empty,
+    /// After its last line, which was as it should be, or not.
+    Ended(bool),
+    /// All has been said.
+    Done,
+}
+
+impl File {
+    /// The file whose first line after `begin` is at `from`.
+    pub(super) fn new(object: &Object, from: u64, alphabet: Alphabet) -> Self {
+        Self {
+            lines: Lines::new(object, from),
+            alphabet,
+            decoded: Vec::new(),
+            given: 0,
+            strange: 0,
+            state: State::Data,
+            end: from,
+        }
+    }
+
+    /// Goes to the end, whatever was read of it.
+    fn drain(&mut self) -> io::Result<()> {
+        while matches!(self.state, State::Data | State::Empty) {
+            self.line()?;
+        }
+        Ok(())
+    }
+
+    /// Takes a line.
+    fn line(&mut self) -> io::Result<()> {
+        let (alphabet, state) = (self.alphabet, self.state);
+        let Some(line) = self.lines.next()? else {
+            self.end = self.lines.position();
+            self.state = State::Ended(false);
+            return Ok(());
+        };
+        let text = line.text;
+        let ends = match alphabet {
+            Alphabet::Base64 => text.starts_with(b"===="),
+            _ => text.trim_ascii() == b"end",
+        };
+        if ends {
+            self.end = line.end;
+            self.state = State::Ended(true);
+            return Ok(());
+        }
+        if Begin::parse(text).is_some() {
+            self.end = line.start;
+            self.state = State::Ended(false);
+            return Ok(());
+        }
+        if state == State::Empty {
+            // Blank lines may stand before the last, anything else is no part of the file.
+            if !text.trim_ascii().is_empty() {
+                self.end = line.start;
+                self.state = State::Ended(false);
+            }
+            return Ok(());
+        }
+        self.decoded.clear();
+        self.given = 0;
+        let count = match alphabet {
+            Alphabet::Base64 => None,
+            _ => Some(text.first().and_then(|first| alphabet.value(*first))),
+        };
+        match count {
+            Some(Some(0)) => self.state = State::Empty,
+            Some(None) if text.is_empty() => self.state = State::Empty,
+            Some(None) => self.strange += 1,
+            Some(Some(count)) => {
+                let all = text.get(1..).unwrap_or_default();
+                let digits = all.get(..digits(count)).unwrap_or(all);
+                if !decode(digits, alphabet, usize::from(count), &mut self.decoded) {
+                    self.strange += 1;
+                }
+            }
+            None => {
+                let digits = text.trim_ascii_end();
+                let padding = digits
+                    .iter()
+                    .rev()
+                    .take_while(|byte| **byte == b'=')
+                    .count();
+                let digits = digits.get(..digits.len() - padding).unwrap_or_default();
+                let count = digits.len() * 3 / 4;
+                if !decode(digits, alphabet, count, &mut self.decoded) {
+                    self.strange += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Decodes a line, or tells that it is none.
+fn decode(digits: &[u8], alphabet: Alphabet, count: usize, out: &mut Vec<u8>) -> bool {
+    if digits.iter().any(|digit| alphabet.value(*digit).is_none()) {
+        return false;
+    }
+    for group in digits.chunks(4) {
+        let digit = |at: usize| {
+            let value = group.get(at).and_then(|digit| alphabet.value(*digit));
+            u32::from(value.unwrap_or_default())
+        };
+        let bits = digit(0) << 18 | digit(1) << 12 | digit(2) << 6 | digit(3);
+        out.extend(bits.to_be_bytes().iter().skip(1));
+    }
+    // Blanks at the end of a line get lost on their way, and they are zeros.
+    out.resize(count, 0);
+    true
+}
+
+impl Read for File {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut rest = self.decoded.get(self.given..).unwrap_or_default();
+            if !rest.is_empty() || out.is_empty() {
+                let count = rest.read(out)?;
+                self.given += count;
+                return Ok(count);
+            }
+            match self.state {
+                State::Data | State::Empty => self.line()?,
+                State::Done => return Ok(0),
+                State::Ended(rightly) => {
+                    self.state = State::Done;
+                    if self.strange > 0 {
+                        let detail = format!("{} lines are no encoded ones", self.strange);
+                        return Err(damaged(detail));
+                    }
+                    if !rightly {
+                        return Err(cut_short("the encoded text has no end"));
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::expand::testing::{Random, Recorder, expand, tool, withstand};
+
+    fn open(text: &[u8]) -> Recorder {
+        expand(&Uu, text, b"x.txt")
+    }
+
+    #[test]
+    fn files_between_text_are_found() {
+        let text = b"hello\nbegin 644 no file\nthis is none\nbegin 644 a b\r\n#86)C\r\n`\r\nend\r\nmore\nbegin-base64 644 c\naGVsbG8=\n====\nbegin 644 empty\n`\nend\nbegin 600 x\n1MK7X\n+\nend\n";
+        let got = open(text);
+        let members = [
+            (&b"a b"[..], &b"abc"[..]),
+            (b"c", b"hello"),
+            (b"empty", b""),
+            (b"x", b"abc"),
+        ];
+        let members: Vec<_> = members
+            .iter()
+            .map(|(name, content)| (name.to_vec(), content.to_vec()))
+            .collect();
+        assert_eq!((got.children, got.gaps), (members, vec![]));
+        assert!(open(b"begin 644 x\nhello you\n").unlike);
+    }
+
+    #[test]
+    fn what_was_lost_on_the_way_is_borne_or_said() {
+        let rows: [(&[u8], &[u8], usize); 7] = [
+            (b"begin 644 x\n#86)C\nend\n", b"abc", 0),
+            (b"begin 644 x\n#86)C\n \n\nend\n", b"abc", 0),
+            (b"begin 644 x\n#86)C+\n`\nend\n", b"abc", 0),
+            // A blank at the end of a line is a zero.
+            (b"begin 644 x\n#86(\n`\nend\n", b"ab\0", 0),
+            (
+                b"begin 644 x\n#86)C\nthis line is none\n#86)C\n`\nend\n",
+                b"abcabc",
+                1,
+            ),
+            (b"begin 644 x\n#86)C\n`\n", b"abc", 1),
+            (
+                b"begin 644 x\n#86)C\nbegin 644 y\n#86)C\n`\nend\n",
+                b"abc",
+                1,
+            ),
+        ];
+        for (text, wanted, gaps) in rows {
+            let got = open(text);
+            let shown = text.escape_ascii().to_string();
+            assert_eq!(
+                (&*got.children[0].1, got.gaps.len()),
+                (wanted, gaps),
+                "{shown}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_line_of_both_alphabets_is_read_in_both() {
+        // 24 bytes in one, 13 and a checksum in the other are no pair; 3 and 3 would need the same character.
+        let both = |line: &[u8]| is_uu_line(line) && is_xx_line(line);
+        let found = (b' '..=b'`')
+            .flat_map(|first| (0..70).map(move |rest| [vec![first], vec![b'A'; rest]].concat()));
+        let line = found.clone().find(|line| both(line));
+        if let Some(line) = line {
+            let text = [b"begin 644 x\n", &line[..], b"\n`\nend\n"].concat();
+            let got = open(&text);
+            assert_eq!((got.children.len(), got.notes.len()), (2, 1), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn no_damage_panics() {
+        let sample = b"text\nbegin 644 a b\n#86)C\n`\nend\nbegin-base64 644 c\naGVsbG8=\n====\n";
+        let silent = withstand(&Uu, sample, b"x");
+        // Between the files, in the lines that begin the second, and the last line's own end.
+        let second = sample.len() - b"begin-base64 644 c\naGVsbG8=\n====\n".len();
+        let quiet =
+            |cut: &usize| (second - 1..second + 23).contains(cut) || *cut == sample.len() - 1;
+        assert!(silent.iter().all(quiet), "{silent:?} {second}");
+    }
+
+    #[test]
+    fn files_of_sharutils_and_uuenview_are_read() {
+        let Some(folder) = tool("uuencode") else {
+            return;
+        };
+        let mut random = Random::new(8);
+        for length in [0, 1, 2, 3, 44, 45, 46, 5000] {
+            let content = random.bytes(length);
+            folder.write("file", &content);
+            let mut texts = vec![
+                folder.run("uuencode", &["file", "größe x.bin"]),
+                folder.run("uuencode", &["-m", "file", "größe x.bin"]),
+            ];
+            folder.write("größe x.bin", &content);
+            if length > 0 && tool("uuenview").is_some() {
+                texts.push(folder.run("uuenview", &["-x", "größe x.bin"]));
+                texts.push(folder.run("uuenview", &["-u", "größe x.bin"]));
+            }
+            for text in texts {
+                let got = open(text.as_bytes());
+                assert_eq!(got.gaps, [], "{length} {text}");
+                let last = got.children.last().unwrap();
+                assert!(last.1 == content, "{length} {text}");
+                assert_eq!(String::from_utf8_lossy(&last.0), "größe x.bin");
+            }
+        }
+    }
+}
