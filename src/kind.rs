@@ -69,7 +69,7 @@ pub static KINDS: &[Kind] = &[
     expanded("lzma", "LZMA"),
     expanded("lzop", "lzop"),
     recognised("mime", "mail with attachments"),
-    recognised("ole2", "OLE2 document"),
+    expanded("ole2", "OLE2 document"),
     recognised("onenote", "OneNote"),
     expanded("pack", "Unix pack or SCO compress -H"),
     recognised("pdf", "PDF"),

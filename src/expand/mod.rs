@@ -15,6 +15,8 @@ mod inflate;
 mod lha;
 mod lzh;
 mod number;
+mod ole1;
+mod ole2;
 mod rar;
 mod recognise;
 mod rpm;
@@ -115,6 +117,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cpio::Cpio,
     &gzip::Gzip,
     &lha::Lha,
+    &ole2::Ole2,
     &rar::Rar,
     &rpm::Rpm,
     &sevenz::SevenZ,
