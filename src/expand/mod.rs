@@ -17,11 +17,15 @@ mod lzh;
 mod number;
 mod ole1;
 mod ole2;
+mod onenote;
+mod pdf;
 mod rar;
 mod recognise;
 mod rpm;
+mod rtf;
 mod sevenz;
 mod stream;
+mod swf;
 mod tar;
 #[cfg(test)]
 mod testing;
@@ -118,8 +122,11 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &gzip::Gzip,
     &lha::Lha,
     &ole2::Ole2,
+    &onenote::OneNote,
+    &pdf::Pdf,
     &rar::Rar,
     &rpm::Rpm,
+    &rtf::Rtf,
     &sevenz::SevenZ,
     &stream::BZIP2,
     &stream::LZ4,
@@ -132,6 +139,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &stream::Z,
     &stream::ZLIB,
     &stream::ZSTD,
+    &swf::Swf,
     &tar::Tar,
     &zip::Zip,
 ];

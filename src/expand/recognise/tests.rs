@@ -139,6 +139,8 @@ fn every_row_of_the_table_is_met() {
         ("pdf", b"%PDF-x".to_vec()),
         ("pdf", at(900, b"%PDF-1.4\n")),
         ("rtf", b"{\\rtf1".to_vec()),
+        ("rtf", b"{\\rt\x80".to_vec()),
+        ("rtf", b"\r\n {\\rtf1".to_vec()),
         ("TNEF", b"\x78\x9f\x3e\x22..".to_vec()),
         (
             "Hqx8",
@@ -164,6 +166,7 @@ fn every_row_of_the_table_is_met() {
         ("szdd", b"SZDD\x88\xf0\x27\x33A".to_vec()),
         ("szdd", b"KWAJ\x88\xf0\x27\xd1A".to_vec()),
         ("wim", b"MSWIM\0\0\0".to_vec()),
+        ("swf", b"FWS\x0a\x16\0\0\0..............".to_vec()),
         ("swf", b"CWS\x0a....\x78\xda".to_vec()),
         ("swf", b"ZWS\x0d........\x5d".to_vec()),
         (
