@@ -340,32 +340,50 @@ impl<'a> Text<'a> {
         let mut tokens = Tokens::new(self.object, 0, None);
         let mut depth = 0_u64;
         let mut end = None;
-        // Braces in binary data are none. Control words may be, for another reader.
-        let mut binary = 0;
         while let Some(token) = tokens.next()? {
             let at = tokens.position();
             match token {
-                Token::Open if at > binary => depth += 1,
-                Token::Close if at > binary => {
+                Token::Open => depth += 1,
+                Token::Close => {
                     depth = depth.saturating_sub(1);
                     if depth == 0 && end.is_none() {
                         end = Some(at);
                     }
                 }
                 Token::Word(word, number) => {
-                    let number = u64::try_from(number.unwrap_or(0)).unwrap_or(0);
-                    if word.is(b"bin") && at > binary {
-                        binary = at.saturating_add(number);
-                    }
-                    let found = DESTINATIONS.iter().find(|row| word.is(row.0));
-                    if let Some((_, name, both)) = found {
-                        self.destination(at, name, *both, children)?;
+                    self.word(&word, at, children)?;
+                    let binary = u64::try_from(number.unwrap_or(0)).unwrap_or(0);
+                    if word.is(b"bin") && binary > 0 {
+                        let behind = at.saturating_add(binary).min(self.object.length());
+                        self.binary(at, behind, children)?;
+                        tokens = Tokens::new(self.object, behind, None);
                     }
                 }
-                Token::Open | Token::Close | Token::Symbol | Token::Byte(_) => {}
+                Token::Symbol | Token::Byte(_) => {}
             }
         }
         Ok(end)
+    }
+
+    /// Looks for destinations in what is binary data, for a reader that knows how long that is.
+    fn binary(&mut self, from: u64, to: u64, children: &mut dyn Children) -> Result<(), Halt> {
+        let mut tokens = Tokens::new(self.object, from, None);
+        while tokens.position() < to
+            && let Some(token) = tokens.next()?
+        {
+            if let Token::Word(word, _) = token {
+                self.word(&word, tokens.position(), children)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives what is in the destination behind a control word, if it is one with data.
+    fn word(&mut self, word: &Word, at: u64, children: &mut dyn Children) -> Result<(), Halt> {
+        match DESTINATIONS.iter().find(|row| word.is(row.0)) {
+            Some((_, name, both)) => self.destination(at, name, *both, children),
+            None => Ok(()),
+        }
     }
 
     fn destination(
