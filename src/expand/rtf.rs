@@ -558,7 +558,7 @@ mod tests {
         let got = run(&document(&digits(&embedded)));
         assert_eq!(got.names(), ["object-1", "object-1/data"]);
         assert_eq!(content(&got, "object-1/data"), b"\xd0\xcf and so on");
-        assert!(content(&got, "object-1").ends_with(b"Equation.3\0\0\0\0\0\0\0\0\0\x0e\0\0\0"));
+        assert!(content(&got, "object-1").ends_with(b"Equation.3\0\0\0\0\0\0\0\0\0\x0c\0\0\0"));
         let with_rest = [
             &object("Package", &package(b"MZ program"))[..],
             b"\x01\x05\0\0",

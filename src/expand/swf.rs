@@ -6,9 +6,9 @@ use std::io::{self, Read, Seek};
 
 use super::inflate::Inflate;
 use super::stream::{Input, Lzma, member_name};
-use super::{Children, Container, Content, Expander, Halt, damaged, trailing};
+use super::{Children, Container, Content, Expander, Halt, damaged, is_damage, trailing};
 use crate::bytes::Reader;
-use crate::event::Reason;
+use crate::event::{Limit, Reason};
 use crate::object::Object;
 
 /// Signature, version, length of all when it is not compressed.
@@ -48,8 +48,15 @@ impl Expander for Swf {
             let input = from(HEADER + LZMA);
             let film = match Lzma::new(input, left, properties, dictionary, container.memory) {
                 Ok(film) => film,
+                Err(error) if is_damage(&error) => {
+                    return children.gap(Some(&name), Reason::Corrupt, error.to_string());
+                }
                 Err(error) => return Err(error.into()),
             };
+            if u64::from(dictionary).min(left) > container.memory {
+                let detail = format!("a dictionary of {dictionary} bytes");
+                children.gap(Some(&name), Reason::Limit(Limit::Memory), detail)?;
+            }
             let mut film = Film::new(&start, film, left);
             // What follows is the marker of an end, which not all write.
             return children.child(&name, Content::Stream(&mut film));
