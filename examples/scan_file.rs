@@ -29,6 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut print = |event: Event| {
         match event {
             Event::Scanning(path) => println!("looking at {path}"),
+            Event::Described(object) => println!("{}: {}", object.path, object.file_type),
             Event::Finding(found) => println!("{}: {}", found.path, found.signature),
             Event::Gap(gap) => {
                 println!("{}: not examined: {}: {}", gap.path, gap.reason, gap.detail)

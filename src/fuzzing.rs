@@ -206,6 +206,7 @@ pub fn content(data: &[u8]) {
                 objects += 1;
                 path
             }
+            Event::Described(description) => &description.path,
             Event::Finding(finding) => &finding.path,
             Event::Gap(gap) => {
                 gaps += 1;

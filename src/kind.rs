@@ -62,6 +62,7 @@ pub static KINDS: &[Kind] = &[
     recognised("chm", "Windows help"),
     expanded("cpio", "cpio"),
     recognised("dmg", "Apple disk image"),
+    expanded("installshield", "InstallShield"),
     recognised("iso", "ISO 9660"),
     expanded("lha", "LHA"),
     expanded("lz4", "LZ4"),
@@ -75,6 +76,7 @@ pub static KINDS: &[Kind] = &[
     expanded("pdf", "PDF"),
     expanded("rpm", "RPM package"),
     expanded("rtf", "RTF"),
+    expanded("sis", "Symbian installation file"),
     recognised("squashfs", "SquashFS image"),
     expanded("swf", "Flash"),
     expanded("szdd", "SZDD or KWAJ"),
@@ -108,14 +110,14 @@ pub fn by_name(name: &[u8]) -> Option<&'static Kind> {
 
 /// A set of kinds: which expanders a request wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KindSet(u64);
+pub struct KindSet(u128);
 
 impl KindSet {
     /// No kind.
     pub const NONE: Self = Self(0);
 
     /// Every kind, also those that are off by default.
-    pub const ALL: Self = Self(u64::MAX);
+    pub const ALL: Self = Self(u128::MAX);
 
     /// The default set.
     pub fn usual() -> Self {
@@ -142,7 +144,7 @@ impl KindSet {
     }
 }
 
-fn bit(kind: &Kind) -> u64 {
+fn bit(kind: &Kind) -> u128 {
     let row = KINDS.iter().position(|row| row.name == kind.name);
     row.map_or(0, |row| 1 << row)
 }
@@ -153,7 +155,7 @@ mod tests {
 
     #[test]
     fn the_set_has_a_bit_for_every_kind() {
-        assert!(KINDS.len() <= 64);
+        assert!(KINDS.len() <= 128);
         for (row, kind) in KINDS.iter().enumerate() {
             assert_eq!(bit(kind), 1 << row, "{} stands twice", kind.name);
             assert_eq!(

@@ -63,7 +63,7 @@ impl Summary {
     /// counted) like any other.
     pub fn count(&mut self, event: &Event, policy: &Policy) -> Option<Finding> {
         match event {
-            Event::Scanning(_) => {}
+            Event::Scanning(_) | Event::Described(_) => {}
             Event::Finding(_) => self.findings += 1,
             Event::Note(_) => self.coverage.notes += 1,
             Event::Gap(gap) => {

@@ -23,7 +23,7 @@ pub use client::{ClientConfig, ClientFlags};
 pub use common::CommonConfig;
 pub use daemon::{DaemonConfig, DaemonFlags, Listen};
 pub use input::Names;
-pub use scanner::{Input, ScannerConfig, ScannerFlags};
+pub use scanner::{Input, ScannerConfig, ScannerFlags, TreeForm};
 pub use targets::TargetConfig;
 
 use std::io::Write;

@@ -78,6 +78,16 @@ pub struct ScannerFlags {
     #[arg(long, value_name = "RULE", requires = "paths")]
     explain: Option<String>,
 
+    /// Print for each FILE the tree of what is in it: types, sizes, how each is opened, findings and what is not examined
+    #[arg(
+        long,
+        value_name = "FORM",
+        requires = "paths",
+        conflicts_with = "explain"
+    )]
+    #[arg(num_args = 0..=1, require_equals = true, default_missing_value = "text")]
+    tree: Option<TreeForm>,
+
     /// Files and folders to scan; - is the content of standard input
     #[arg(value_name = "PATH")]
     paths: Vec<OsString>,
@@ -103,8 +113,19 @@ pub struct ScannerConfig {
     pub content_room: u64,
     /// Only explain why this rule holds or does not.
     pub explain: Option<String>,
+    /// Only print what the files are made of.
+    pub tree: Option<TreeForm>,
     /// What is shared with `vfindd`.
     pub common: CommonConfig,
+}
+
+/// How a tree is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum TreeForm {
+    /// Lines, indented.
+    Text,
+    /// One JSON object in a line for each file.
+    Json,
 }
 
 /// One thing to scan.
@@ -184,6 +205,7 @@ impl ScannerFlags {
             ignore_links: self.ignore_symlinks,
             unbuffered: self.unbuf,
             explain: self.explain,
+            tree: self.tree,
             content_room: self.common.limits.spool() / 2,
             common: self.common.resolve(Isolation::Thread)?,
         })

@@ -19,6 +19,8 @@ use crate::path::ObjectPath;
 pub enum Event {
     /// Work on an object began; one for each file or member that is matched.
     Scanning(ObjectPath),
+    /// What an object is, where the job asks for it; before what is in the object.
+    Described(Description),
     /// A signature holds.
     Finding(Finding),
     /// A part was not examined.
@@ -120,6 +122,19 @@ impl fmt::Display for Place {
             Self::End(at) => write!(f, "end at {at}"),
         }
     }
+}
+
+/// What an object is and how it is opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// Which object.
+    pub path: ObjectPath,
+    /// The title of its type: `ASCII text`, or `unknown`.
+    pub file_type: String,
+    /// Bytes that were read of it.
+    pub bytes: u64,
+    /// The kinds of container as which it is opened, the likeliest first.
+    pub opened: Vec<String>,
 }
 
 /// A signature that holds on an object.

@@ -12,6 +12,7 @@ mod cab;
 mod cpio;
 mod gzip;
 mod inflate;
+mod installshield;
 mod lha;
 mod lzh;
 mod number;
@@ -24,6 +25,7 @@ mod recognise;
 mod rpm;
 mod rtf;
 mod sevenz;
+mod sis;
 mod stream;
 mod swf;
 mod tar;
@@ -120,6 +122,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &cab::Cab,
     &cpio::Cpio,
     &gzip::Gzip,
+    &installshield::InstallShield,
     &lha::Lha,
     &ole2::Ole2,
     &onenote::OneNote,
@@ -128,6 +131,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &rpm::Rpm,
     &rtf::Rtf,
     &sevenz::SevenZ,
+    &sis::Sis,
     &stream::BZIP2,
     &stream::LZ4,
     &stream::LZIP,

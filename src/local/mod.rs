@@ -6,6 +6,7 @@ mod content;
 mod explain;
 mod listing;
 mod names;
+mod tree;
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
@@ -48,6 +49,9 @@ pub fn run(config: ScannerConfig) -> Result<Exit, String> {
     }
     if let Some(name) = &config.explain {
         return explain::explain(name, &config, &live.current());
+    }
+    if let Some(form) = config.tree {
+        return tree::tree(form, &config, &live.current());
     }
     // Held until the end, and removed then.
     let _pid_file = common.pidfile.as_deref().map(PidFile::lock).transpose()?;

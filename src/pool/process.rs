@@ -198,6 +198,7 @@ impl Read for Patient<'_> {
 fn is_sensible(event: &Event, job: &Job, database: &Database) -> bool {
     match event {
         Event::Scanning(path) => is_within(path, job),
+        Event::Described(_) => false,
         Event::Finding(finding) => {
             is_within(&finding.path, job) && database.knows(&finding.signature)
         }

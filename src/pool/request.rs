@@ -59,6 +59,7 @@ impl Details {
     fn take(&mut self, event: &Event, policy: &Policy) -> bool {
         match event {
             Event::Finding(_) | Event::Scanning(_) => true,
+            Event::Described(_) => false,
             Event::Gap(gap) if policy.action(&gap.reason) == Action::Pass => {
                 self.passed += 1;
                 self.passed <= PASSED
@@ -221,7 +222,7 @@ impl Shared {
             Event::Finding(finding) => Report::Finding(finding),
             Event::Gap(gap) if self.details => Report::Gap(gap),
             Event::Note(note) if self.details => Report::Note(note),
-            Event::Gap(_) | Event::Note(_) => return,
+            Event::Described(_) | Event::Gap(_) | Event::Note(_) => return,
         };
         self.mailbox.deliver(self.job, report);
     }

@@ -36,6 +36,8 @@ pub struct Job {
     pub recurse: Recurse,
     /// Announce and report on containers too.
     pub original: bool,
+    /// Say of each object what it is.
+    pub describe: bool,
     /// The SHA-1 of the file is wanted.
     pub sha1: bool,
     /// What the item may cost.
@@ -63,6 +65,7 @@ impl Job {
             expand: options.expand,
             recurse: options.recurse,
             original: options.original,
+            describe: false,
             sha1: false,
             limits: setup.limits.clone(),
             tmpdir: setup.tmpdir.clone(),

@@ -43,6 +43,7 @@ mod reload;
 mod reloads;
 mod sources;
 mod transcripts;
+mod tree;
 mod updates;
 mod vfind_program;
 #[cfg(feature = "yara")]

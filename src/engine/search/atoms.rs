@@ -40,6 +40,14 @@ const SAMPLE: u32 = 16;
 pub(super) struct Usual {
     counts: Vec<u8>,
     segments: u32,
+    room: Room,
+}
+
+/// Memory that is used again for each literal.
+#[derive(Debug, Default)]
+struct Room {
+    folded: Vec<u8>,
+    scores: Vec<u32>,
 }
 
 impl Usual {
@@ -108,7 +116,7 @@ struct Choice {
 }
 
 /// The best atoms of a row of parts; `None` if it has nothing but gaps, edges and what must not be there.
-fn best(parts: &[Part], usual: &Usual) -> Option<Choice> {
+fn best(parts: &[Part], usual: &mut Usual) -> Option<Choice> {
     let mut before = (0_usize, 0_usize);
     let mut best: Option<Choice> = None;
     for part in parts {
@@ -146,7 +154,11 @@ fn best(parts: &[Part], usual: &Usual) -> Option<Choice> {
     best
 }
 
-fn alternatives(choices: &[Vec<Part>], before: (usize, usize), usual: &Usual) -> Option<Choice> {
+fn alternatives(
+    choices: &[Vec<Part>],
+    before: (usize, usize),
+    usual: &mut Usual,
+) -> Option<Choice> {
     let mut all = Choice {
         score: u32::MAX,
         atoms: Vec::new(),
@@ -185,36 +197,21 @@ fn each(bytes: BTreeSet<u8>, before: (usize, usize)) -> Vec<Atom> {
 }
 
 /// The rarest part of a literal.
-fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice> {
+fn literal(bytes: &[u8], before: (usize, usize), usual: &mut Usual) -> Option<Choice> {
     let width = match bytes.len() {
         0 => return None,
         length @ 1..=3 => length,
         4..WIDTH => 4,
         _ => WIDTH,
     };
-    let folded = bytes.to_ascii_lowercase();
-    // What each byte is worth behind the one before it, and what it is worth alone, at the front of a window.
-    let front = |at: usize| folded.get(at).map_or(0, |byte| rarity(*byte));
-    let worth: Vec<u32> = std::iter::once(0)
-        .chain(
-            folded
-                .array_windows()
-                .map(|[before, byte]| worth(*before, *byte)),
-        )
-        .collect();
-    let mut sum: u32 = worth.iter().take(width).sum();
-    let mut scores = Vec::with_capacity(folded.len() - width + 1);
-    for at in 0..=folded.len() - width {
-        if at > 0 {
-            // The window moves on by one byte.
-            let (gone, come) = (worth.get(at), worth.get(at + width - 1));
-            sum = sum + come.unwrap_or(&0) - gone.unwrap_or(&0);
-        }
-        scores.push((sum + front(at)) * RARE);
-    }
+    let mut room = std::mem::take(&mut usual.room);
+    room.folded.clear();
+    room.folded
+        .extend(bytes.iter().map(|byte| byte.to_ascii_lowercase()));
+    score(&room.folded, width, &mut room.scores);
     let (score, at) = match width {
-        WIDTH => unusual(&mut scores, &folded, usual),
-        _ => first_largest(&scores),
+        WIDTH => unusual(&mut room.scores, &room.folded, usual),
+        _ => first_largest(&room.scores),
     };
     let mut atom = Atom {
         bytes: [0; WIDTH],
@@ -222,13 +219,35 @@ fn literal(bytes: &[u8], before: (usize, usize), usual: &Usual) -> Option<Choice
         skip: narrow(before.0 + at),
         spread: narrow(before.1 - before.0),
     };
-    for (to, from) in atom.bytes.iter_mut().zip(folded.get(at..at + width)?) {
+    let window = room.folded.get(at..at + width);
+    for (to, from) in atom.bytes.iter_mut().zip(window.unwrap_or_default()) {
         *to = *from;
     }
+    usual.room = room;
     Some(Choice {
         score,
         atoms: vec![atom],
     })
+}
+
+/// What each window of this width is worth: each byte behind the one before it, and the first alone.
+fn score(folded: &[u8], width: usize, scores: &mut Vec<u32>) {
+    scores.clear();
+    let mut sum: u32 = folded
+        .array_windows()
+        .take(width - 1)
+        .map(|[before, byte]| worth(*before, *byte))
+        .sum();
+    let behind = folded.iter().zip(folded.get(1..).unwrap_or_default());
+    let come = folded.get(width - 1..).unwrap_or_default().array_windows();
+    let mut come = come.map(|[before, byte]| worth(*before, *byte));
+    for (first, second) in behind.take(folded.len() - width) {
+        scores.push((sum + rarity(*first)) * RARE);
+        // The window moves on by one byte.
+        sum = sum + come.next().unwrap_or(0) - worth(*first, *second);
+    }
+    let last = folded.get(folded.len() - width);
+    scores.push((sum + last.map_or(0, |byte| rarity(*byte))) * RARE);
 }
 
 /// The largest of these scores, and where it is first.

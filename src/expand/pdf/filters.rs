@@ -115,6 +115,7 @@ pub(super) fn filter<'a>(
 struct Flate<'a> {
     inflate: Inflate<Input<'a>>,
     begun: bool,
+    empty: bool,
 }
 
 impl<'a> Flate<'a> {
@@ -122,6 +123,7 @@ impl<'a> Flate<'a> {
         Self {
             inflate: Inflate::new(Input::new(input)),
             begun: false,
+            empty: false,
         }
     }
 }
@@ -139,6 +141,11 @@ impl Read for Flate<'_> {
             if has_header {
                 input.consume(2);
             }
+            // Nothing at all is what some writers make of nothing.
+            self.empty = input.fill_buf()?.is_empty() && !has_header;
+        }
+        if self.empty {
+            return Ok(0);
         }
         self.inflate.read(out)
     }
@@ -527,6 +534,6 @@ mod tests {
         assert!(decode("A85", b"87c\x80").is_err());
         assert!(decode("AHx", b"4g").is_err());
         assert!(decode("RL", b"\x05ab").is_err());
-        assert!(decode("LZW", b"\x80\xff\xff\xff").is_err());
+        assert!(decode("LZW", b"\x80\x7f\xff\xff").is_err());
     }
 }

@@ -795,16 +795,13 @@ fn objects<'b>(dictionary: &Value, bytes: &'b [u8]) -> Vec<&'b [u8]> {
     let first = first
         .and_then(|first| usize::try_from(first).ok())
         .unwrap_or(0);
-    let mut header = Parser::new(bytes.get(..first).unwrap_or_default());
+    // A number ends where something follows.
+    let header = [bytes.get(..first).unwrap_or_default(), b" ."].concat();
+    let mut header = Parser::new(&header);
     let mut starts = Vec::new();
     loop {
         header.skip_space();
-        let number = || match header.value() {
-            // The last number ends with the header.
-            Ok(value) => value.number(),
-            Err(_) => None,
-        };
-        let mut number = number;
+        let mut number = || header.value().ok().and_then(|value| value.number());
         let (Some(_), Some(start)) = (number(), number()) else {
             break;
         };
@@ -814,7 +811,7 @@ fn objects<'b>(dictionary: &Value, bytes: &'b [u8]) -> Vec<&'b [u8]> {
                 .and_then(|start| start.checked_add(first)),
         );
     }
-    // The place of the last object, which nothing follows in its header, and a document without a header.
+    // Without a header it may be one object.
     starts.push(first);
     starts.sort_unstable();
     starts.dedup();

@@ -29,6 +29,14 @@ pub(super) fn gzip(probe: &Probe) -> bool {
     gz::method(&probe.head).is_some()
 }
 
+/// A number of files, then zeros, and a name where the first file's is.
+pub(super) fn installshield(probe: &Probe) -> bool {
+    let mut reader = from(probe, 14);
+    within(reader.u16_le(), 1..=u16::MAX)
+        && reader.take(30).is_some()
+        && matches!(byte(probe, 46), Some(b' '..=b'~' | 0x80..))
+}
+
 /// A length that is more than what is packed, and not beyond reason.
 pub(super) fn packed(probe: &Probe) -> bool {
     let mut reader = from(probe, 2);

@@ -7,7 +7,7 @@
 mod checks;
 mod text;
 
-use super::stream;
+use super::{installshield, stream};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -153,6 +153,17 @@ static MAGICS: &[Magic] = &[
     magic(0, b"SZDD\x88\xf0\x27\x33", "szdd"),
     magic(0, b"SZ\x20\x88\xf0\x27\x33\xd1", "szdd"),
     magic(0, b"KWAJ\x88\xf0\x27\xd1", "szdd"),
+    magic(0, b"ISc(", "installshield"),
+    checked(
+        0,
+        b"InstallShield\0",
+        "installshield",
+        checks::installshield,
+    ),
+    structure("installshield", installshield::is_list),
+    magic(4, b"\x12\x3a\x00\x10\x19\x04\x00\x10", "sis"),
+    magic(4, b"\x6d\x00\x00\x10\x19\x04\x00\x10", "sis"),
+    magic(0, b"\x7a\x1a\x20\x10", "sis"),
     magic(0, b"MSWIM\0\0\0", "wim"),
     magic(0, b"WLPWM\0\0\0", "wim"),
     checked(0, b"FWS", "swf", checks::swf),

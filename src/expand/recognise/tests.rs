@@ -165,6 +165,17 @@ fn every_row_of_the_table_is_met() {
         ("ace", at(7, b"**ACE**")),
         ("szdd", b"SZDD\x88\xf0\x27\x33A".to_vec()),
         ("szdd", b"KWAJ\x88\xf0\x27\xd1A".to_vec()),
+        ("installshield", b"ISc(\0\x95\0\x01".to_vec()),
+        (
+            "installshield",
+            [&b"InstallShield\0\x05\0"[..], &[0; 30], b"setup.ini\0"].concat(),
+        ),
+        (
+            "installshield",
+            b"setup.ini\0Disk1\\setup.ini\x001.0.0.0\x004\0text".to_vec(),
+        ),
+        ("sis", at(4, b"\x12\x3a\0\x10\x19\x04\0\x10")),
+        ("sis", b"\x7a\x1a\x20\x10".to_vec()),
         ("wim", b"MSWIM\0\0\0".to_vec()),
         ("swf", b"FWS\x0a\x16\0\0\0..............".to_vec()),
         ("swf", b"CWS\x0a....\x78\xda".to_vec()),

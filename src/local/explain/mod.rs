@@ -202,7 +202,7 @@ impl Explained {
                 Event::Scanning(path) => path,
                 Event::Finding(finding) => &finding.path,
                 Event::Gap(gap) => &gap.path,
-                Event::Note(_) => return ControlFlow::Continue(()),
+                Event::Described(_) | Event::Note(_) => return ControlFlow::Continue(()),
             };
             let at = objects.iter().rposition(|(known, _)| known == path);
             let at = at.unwrap_or_else(|| {

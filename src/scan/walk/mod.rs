@@ -25,7 +25,7 @@ use super::{Job, Outcome};
 use crate::budget::Budget;
 use crate::engine::search::Extent;
 use crate::engine::{Database, Matcher, Matches, Subject};
-use crate::event::{Event, Exclusion, NoteKind, Reason, SignatureName, Sink};
+use crate::event::{Description, Event, Exclusion, NoteKind, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
 use crate::expand::{self, Container, Expander, Halt};
 use crate::filetype::{self, FileType};
@@ -194,6 +194,7 @@ impl<'a> Walk<'a> {
             contiguous: self.job.limits.contiguous,
         };
         let mut matches = matcher.finish(&subject);
+        self.describe(spot, file_type, object.length(), &plan)?;
         if let Err(halt) = read {
             // Why not all of it was examined has been said.
             matches.gaps.clear();
@@ -267,10 +268,12 @@ impl<'a> Walk<'a> {
             // Why not all of it was examined has been said.
             matches.gaps.clear();
             self.sinking(Event::Scanning(spot.path.clone()))?;
+            self.describe(spot, file_type, probe.length, &Plan::new())?;
             self.report(spot, matches, &Names::new(), found)?;
             return Err(halt);
         }
         let plan = self.plan(spot, probe)?;
+        self.describe(spot, file_type, probe.length, &plan)?;
         let announced = self.announce_early(spot, &plan)?;
         let matched = Matched {
             matches: matcher.finish(&subject),
@@ -384,6 +387,24 @@ impl<'a> Walk<'a> {
             Ok(()) => Ok(expander),
             Err(limit) => Err((Reason::Limit(limit), self.limit_detail(limit))),
         }
+    }
+
+    fn describe(
+        &mut self,
+        spot: &Spot,
+        file_type: &FileType,
+        bytes: u64,
+        plan: &[&'static dyn Expander],
+    ) -> Result<(), Halt> {
+        if !self.job.describe {
+            return Ok(());
+        }
+        self.sinking(Event::Described(Description {
+            path: spot.path.clone(),
+            file_type: file_type.title.to_owned(),
+            bytes,
+            opened: plan.iter().map(|one| one.kind().to_owned()).collect(),
+        }))
     }
 
     /// Announces an object before the work on it, where it is already clear that it will be announced.
