@@ -13,9 +13,9 @@ mod binhex;
 mod cab;
 mod chm;
 mod cpio;
+mod crc16;
 mod dmg;
 mod extents;
-mod crc16;
 mod gzip;
 mod inflate;
 mod installshield;
@@ -23,27 +23,33 @@ mod iso;
 mod lha;
 mod lines;
 mod lzh;
-mod nsis;
 mod mbox;
 mod mime;
+mod nsis;
 mod number;
+mod ole1;
+mod ole2;
+mod onenote;
+mod pdf;
 mod program;
 mod rar;
 mod recognise;
 mod rpm;
+mod rtf;
 mod sevenz;
 mod sis;
 mod squashfs;
 mod stream;
+mod swf;
 mod tar;
 #[cfg(test)]
 mod testing;
-mod udf;
-mod wim;
-mod xar;
 mod tnef;
 mod transfer;
+mod udf;
 mod uu;
+mod wim;
+mod xar;
 mod yenc;
 mod zip;
 
@@ -174,12 +180,16 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &installshield::InstallShield,
     &iso::Iso,
     &lha::Lha,
-    &nsis::Nsis,
-    &program::Program,
     &mbox::Mbox,
     &mime::Mime,
+    &nsis::Nsis,
+    &ole2::Ole2,
+    &onenote::OneNote,
+    &pdf::Pdf,
+    &program::Program,
     &rar::Rar,
     &rpm::Rpm,
+    &rtf::Rtf,
     &sevenz::SevenZ,
     &sis::Sis,
     &squashfs::Squashfs,
@@ -194,12 +204,13 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &stream::Z,
     &stream::ZLIB,
     &stream::ZSTD,
+    &swf::Swf,
     &tar::Tar,
+    &tnef::Tnef,
     &udf::Udf,
+    &uu::Uu,
     &wim::Wim,
     &xar::Xar,
-    &tnef::Tnef,
-    &uu::Uu,
     &yenc::YEnc,
     &zip::Zip,
 ];

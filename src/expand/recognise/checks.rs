@@ -241,6 +241,18 @@ fn lha_sum_holds(probe: &Probe) -> bool {
     sum.is_some() && sum == byte(probe, 1)
 }
 
+/// Word passes over white space in front.
+pub(super) fn rtf(probe: &Probe) -> bool {
+    probe.head.trim_ascii_start().starts_with(b"{\\rtf")
+}
+
+/// A version that exists, and a length that can be: these three letters begin texts, too.
+pub(super) fn swf(probe: &Probe) -> bool {
+    let length = from(probe, 4).u32_le().map(u64::from);
+    within(byte(probe, 3), 1..=60)
+        && length.is_some_and(|length| length >= 21 && length / 4 <= probe.length)
+}
+
 /// A version that exists, and the start of a zlib stream.
 pub(super) fn swf_zlib(probe: &Probe) -> bool {
     let stream = be16(&mut from(probe, 8));

@@ -18,7 +18,9 @@ pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
     for row in MAGICS.iter().filter(|row| row.holds(probe)) {
         let wanted = match row.rank {
             Rank::Alone => kinds.is_empty(),
-            Rank::Behind => !kinds.iter().any(|kind| kind.built),
+            Rank::Behind => !kinds
+                .iter()
+                .any(|kind| kind.built && !OPEN.contains(&kind.name)),
             Rank::Start => true,
             Rank::Text => {
                 !kinds.iter().any(|kind| is_mail(kind)) && (kinds.is_empty() || is_text(probe))
@@ -67,6 +69,9 @@ fn is_text(probe: &Probe) -> bool {
     let head = probe.head.get(..4096).unwrap_or(&probe.head);
     memchr::memchr(0, head).is_none()
 }
+
+/// Kinds whose readers do not ask what the file ends with, so that it can be something else as well.
+const OPEN: [&str; 5] = ["ole2", "rtf", "swf", "onenote", "pdf"];
 
 impl Magic {
     fn holds(&self, probe: &Probe) -> bool {
@@ -153,7 +158,8 @@ static MAGICS: &[Magic] = &[
     checked(0, b"hsqs", "squashfs", checks::squashfs_little),
     checked(0, b"sqsh", "squashfs", checks::squashfs_big),
     magic(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
-    magic(0, b"{\\rtf", "rtf"),
+    magic(0, b"{\\rt", "rtf"),
+    structure("rtf", checks::rtf),
     magic(0, b"\x78\x9f\x3e\x22", "TNEF"),
     checked(0, b"ITSF", "chm", checks::chm),
     checked(0, b"xar!", "xar", checks::xar),
@@ -178,6 +184,7 @@ static MAGICS: &[Magic] = &[
     magic(0, b"\x7a\x1a\x20\x10", "sis"),
     magic(0, b"MSWIM\0\0\0", "wim"),
     magic(0, b"WLPWM\0\0\0", "wim"),
+    checked(0, b"FWS", "swf", checks::swf),
     checked(0, b"CWS", "swf", checks::swf_zlib),
     checked(0, b"ZWS", "swf", checks::swf_lzma),
     magic(

@@ -188,6 +188,8 @@ fn every_row_of_the_table_is_met() {
         ("pdf", b"%PDF-x".to_vec()),
         ("pdf", at(900, b"%PDF-1.4\n")),
         ("rtf", b"{\\rtf1".to_vec()),
+        ("rtf", b"{\\rt\x80".to_vec()),
+        ("rtf", b"\r\n {\\rtf1".to_vec()),
         ("TNEF", b"\x78\x9f\x3e\x22..".to_vec()),
         (
             "Hqx8",
@@ -264,6 +266,7 @@ fn every_row_of_the_table_is_met() {
         ("sis", at(4, b"\x12\x3a\0\x10\x19\x04\0\x10")),
         ("sis", b"\x7a\x1a\x20\x10".to_vec()),
         ("wim", b"MSWIM\0\0\0".to_vec()),
+        ("swf", b"FWS\x0a\x16\0\0\0..............".to_vec()),
         ("swf", b"CWS\x0a....\x78\xda".to_vec()),
         ("swf", b"ZWS\x0d........\x5d".to_vec()),
         (
