@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::io::Read;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -346,6 +347,7 @@ impl<'a> Walk<'a> {
             told: 0,
             folders: false,
             any: false,
+            words: Arc::clone(&viewed.spot.words),
         };
         let done = members.child(name.as_bytes(), Content::Object(object));
         viewed.any |= members.any;
