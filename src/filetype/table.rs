@@ -110,6 +110,8 @@ pub static TYPES: &[FileType] = &[
     row("RPM package", "", 0, &[Kind("rpm")]),
     row("Nullsoft installer data", "", 0, &[Kind("nsis")]),
     row("Inno Setup data", "", 0, &[Kind("inno")]),
+    row("InstallShield data", "", 0, &[Kind("installshield")]),
+    row("Symbian installation file", "CL_TYPE_SIS", 0, &[Kind("sis")]),
     row("compiled AutoIt script", "", 0, &[Kind("autoit")]),
     row("Squashfs filesystem", "", 0, &[Kind("squashfs")]),
     row("Transport Neutral Encapsulation Format", "CL_TYPE_TNEF", 0, &[Kind("TNEF")]),
