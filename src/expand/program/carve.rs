@@ -195,7 +195,7 @@ pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
             found.left = Some("too much to decode in looking for ends".to_owned());
             break;
         }
-        let Some(row) = ROWS.iter().nth(hit.row) else {
+        let Some(row) = ROWS.get(hit.row) else {
             continue;
         };
         if (place.others.iter()).any(|other| row.magic.starts_with(other)) {
