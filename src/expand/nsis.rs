@@ -445,13 +445,21 @@ impl Names {
         let texts = Texts::of(texts);
         let mut names = BTreeMap::new();
         let mut folder = Vec::new();
+        let mut base = Vec::new();
         for row in rows {
             let mut words = [0; WORDS];
             for (word, bytes) in words.iter_mut().zip(row.as_chunks::<4>().0) {
                 *word = u32::from_le_bytes(*bytes);
             }
             match words {
-                [FOLDER, path, 1, ..] => folder = texts.text(path),
+                [FOLDER, path, 1, ..] => {
+                    folder = texts.text(path);
+                    // The folder before, which scripts save when they go into those below it.
+                    match folder.strip_prefix(b"$_OUTDIR") {
+                        Some(below) => folder = [&base, below].concat(),
+                        None => base.clone_from(&folder),
+                    }
+                }
                 [EXTRACT, _, name, at, ..] => {
                     let name = texts.text(name);
                     let mut path = folder.clone();

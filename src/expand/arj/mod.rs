@@ -170,20 +170,6 @@ impl Header {
     }
 }
 
-/// Where an archive that begins at the first byte ends; nothing if its first header is not sound.
-pub(super) fn extent(object: &Object) -> io::Result<Option<u64>> {
-    let mut at = 0;
-    loop {
-        match Header::at(object, at)? {
-            Found::Header(header) if at == 0 && header.kind == COMMENT => at = header.end,
-            Found::Header(header) if at > 0 => at = header.end.saturating_add(header.packed),
-            Found::End(end) if at > 0 => return Ok(Some(end)),
-            Found::Damage(_) if at > 0 => return Ok(Some(at)),
-            Found::Header(_) | Found::End(_) | Found::Damage(_) => return Ok(None),
-        }
-    }
-}
-
 /// The cursor.
 struct Archive<'a> {
     object: &'a Object,

@@ -94,21 +94,17 @@ static ROWS: &[Row] = &[
     row(b"hsqs", sound::squashfs),
     row(b"**ACE**", sound::ace),
     row(b"-lh", sound::lha),
-    row(b"\x60\xea", sound::arj),
     row(b"ISc(", sound::install_shield),
     row(b"InstallShield\0", sound::install_shield_list),
     row(b"Inno Setup Setup Data (", sound::inno),
     row(b"AU3!EA0", sound::autoit),
 ];
 
-/// The rows of two bytes are too many for a place that is not an end of a program: they are asked by [`at`] alone.
-const SHORT: usize = 2;
-
 fn automaton() -> Option<&'static AhoCorasick> {
     static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     AUTOMATON
         .get_or_init(|| {
-            let magics = long().map(|row| row.magic);
+            let magics = ROWS.iter().map(|row| row.magic);
             // The kind for which the crate looks for the first bytes of all magics at once.
             AhoCorasickBuilder::new()
                 .match_kind(MatchKind::LeftmostFirst)
@@ -116,10 +112,6 @@ fn automaton() -> Option<&'static AhoCorasick> {
                 .ok()
         })
         .as_ref()
-}
-
-fn long() -> impl Iterator<Item = &'static Row> {
-    ROWS.iter().filter(|row| row.magic.len() > SHORT)
 }
 
 /// What the questions look at.
@@ -135,7 +127,7 @@ pub(super) struct Look<'a> {
 impl Look<'_> {
     /// The places behind `from` at which this magic stands.
     pub(super) fn places(&self, magic: &[u8], from: u64) -> impl Iterator<Item = u64> {
-        let row = long().position(|row| row.magic == magic);
+        let row = ROWS.iter().position(|row| row.magic == magic);
         let rest = self.hits.partition_point(|hit| hit.at < from);
         self.hits
             .get(rest..)
@@ -203,7 +195,7 @@ pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
             found.left = Some("too much to decode in looking for ends".to_owned());
             break;
         }
-        let Some(row) = long().nth(hit.row) else {
+        let Some(row) = ROWS.get(hit.row) else {
             continue;
         };
         if (place.others.iter()).any(|other| row.magic.starts_with(other)) {
@@ -269,7 +261,11 @@ pub(super) fn border(at: u64, length: u64, borders: &[u64]) -> u64 {
 
 /// All hits outside of what is covered, and whether those are all that there are.
 fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)> {
-    let longest = long().map(|row| row.magic.len()).max().unwrap_or_default();
+    let longest = ROWS
+        .iter()
+        .map(|row| row.magic.len())
+        .max()
+        .unwrap_or_default();
     let mut found = Vec::new();
     let Some(automaton) = automaton() else {
         return Ok((found, true));

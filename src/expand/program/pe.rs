@@ -188,6 +188,8 @@ impl Image {
         for (place, byte) in memory.iter_mut().zip(head) {
             *place = *byte;
         }
+        let saved = self.saved(&mut memory, entry);
+        let sections = saved.as_deref().unwrap_or(&self.sections);
         let mut put = |at: u64, value: u32| {
             let at = usize::try_from(at).unwrap_or(usize::MAX);
             let place = memory.get_mut(at..).and_then(|rest| rest.get_mut(..4));
@@ -196,13 +198,37 @@ impl Image {
             }
         };
         put(self.at + FILE_HEADER + 16, entry);
-        for section in &self.sections {
+        for section in sections {
             let addresses = section.addresses();
             let length = u32::try_from(addresses.end - addresses.start).unwrap_or(u32::MAX);
             put(section.header + 16, length);
             put(section.header + 20, section.address);
         }
         memory
+    }
+
+    /// Puts the headers back that a stub has kept in memory, those that say the same entry, and gives their sections.
+    fn saved(&self, memory: &mut [u8], entry: u32) -> Option<Vec<Section>> {
+        let headers = self.headers as usize;
+        let kept = memory.get(headers..)?;
+        let found = memchr::memmem::find_iter(kept, b"PE\0\0\x4c\x01").find_map(|found| {
+            let bytes = kept.get(found..)?;
+            let (image, count, optional) = Self::parse(bytes, self.at)?;
+            let length = 24 + usize::from(optional) + usize::from(count) * SECTION_HEADER;
+            let bytes = bytes.get(..length)?;
+            (image.entry == entry && entry > 0 && count > 0).then(|| (bytes.to_vec(), optional))
+        });
+        let (bytes, optional) = found?;
+        let at = usize::try_from(self.at).ok()?;
+        let place = memory.get_mut(at..headers)?.get_mut(..bytes.len())?;
+        place.copy_from_slice(&bytes);
+        let table = 24 + usize::from(optional);
+        let (rows, _) = bytes.get(table..)?.as_chunks::<SECTION_HEADER>();
+        let rows = rows.iter().enumerate().filter_map(|(number, row)| {
+            let header = self.at + (table + number * SECTION_HEADER) as u64;
+            section(row, header, 0)
+        });
+        Some(rows.collect())
     }
 
     /// It is for the processor that the emulator knows.

@@ -7,8 +7,7 @@ use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
 use crate::expand::{
-    arj as arj_format, gzip as gzip_format, lha as lha_format, nsis as nsis_format,
-    rar as rar_format,
+    gzip as gzip_format, lha as lha_format, nsis as nsis_format, rar as rar_format,
 };
 use crate::expand::{recognise, stream};
 use crate::object::{Object, Probe};
@@ -382,10 +381,6 @@ pub(super) fn lha(look: &mut Look<'_>, at: u64) -> Answer {
         back: 2,
         ..Extent::exactly(length)
     }))
-}
-
-pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
-    Ok(arj_format::extent(&rest(look, at))?.map(Extent::exactly))
 }
 
 /// A cabinet: a version that exists, and the place of the list of files that all have, or none in one of contents alone.
