@@ -72,6 +72,7 @@ fn compare_run(run: &Run, known: Known) -> usize {
             writeln!(text, "{}", one.shown(run)).unwrap();
         }
     }
+    eprintln!("{text}");
     let smaller = smaller(run, first, known);
     writeln!(text, "\nThe first one made smaller:").unwrap();
     for (name, lines) in &smaller.sources {
@@ -155,7 +156,7 @@ fn smaller(run: &Run, difference: &Difference, known: Known) -> Run {
             (&other.signature, &other.file, other.by_us)
                 == (&difference.signature, &difference.file, difference.by_us)
         };
-        tries > 0 && differences(run, known).1.iter().any(same)
+        tries > 0 && !run.sources.is_empty() && differences(run, known).1.iter().any(same)
     };
     let with = |lines: &[(String, String)], content: &[u8]| {
         let of = |name: &String| {
@@ -199,7 +200,7 @@ fn smaller(run: &Run, difference: &Difference, known: Known) -> Run {
     }
     let mut share = content.len() / 2;
     while share > 0 {
-        let shorter = &content[..content.len() - share];
+        let shorter = &content[..content.len().saturating_sub(share)];
         match stays(&with(&lines, shorter)) {
             true => content.truncate(shorter.len()),
             false => share /= 2,

@@ -70,6 +70,10 @@ fn names(database: &Database, content: &[u8]) -> BTreeSet<String> {
     let file_type = filetype::recognise(&object.probe().unwrap());
     let mut names = found(database, Form::Content, file_type, content);
     for (form, bytes) in normal_forms(content) {
+        // A page without scripts has no such form.
+        if bytes.is_empty() {
+            continue;
+        }
         names.extend(found(database, form, file_type, &bytes));
     }
     names
