@@ -313,7 +313,7 @@ fn scripts_are_given_as_they_are_read() {
         let got = run(&document(&[object.as_bytes().to_vec()]));
         assert_eq!(content(&got, "1-0.js"), script);
     }
-    let inner = format!("7 0 8 5  (a) {SCRIPT}");
+    let inner = format!("7 0 8 4  (a) {SCRIPT}");
     let object = stream(
         "/Type/ObjStm/N 2/First 9/Filter/FlateDecode",
         &deflated(inner.as_bytes()),
@@ -363,7 +363,7 @@ fn odd_and_hostile_files() {
 /// A file may lack what comes behind its last mark of an end.
 #[test]
 fn no_damage_panics() {
-    let inner = format!("7 0 8 5  (a) {SCRIPT}");
+    let inner = format!("7 0 8 4  (a) {SCRIPT}");
     let lzw = b"\x80\x0b\x60\x50\x22\x0c\x0c\x85\x01";
     let sample = with_streams(&[
         stream("/Filter/FlateDecode", &deflated(b"content, content")),
