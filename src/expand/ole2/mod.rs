@@ -243,13 +243,12 @@ impl<'a> Compound<'a> {
             let content = Content::Stream(&mut Source::new(&stream));
             return children.child(name.as_bytes(), content);
         }
-        let mut number = 1;
-        for at in vba::containers(&stream, &self.modules) {
+        let found = vba::containers(&stream, &self.modules);
+        for (number, at) in (1..).zip(found) {
             let name = match number {
                 1 => format!("{path}.bas"),
                 number => format!("{path}-{number}.bas"),
             };
-            number += 1;
             let mut source = Source::new(stream.get(at..).unwrap_or_default());
             children.child(name.as_bytes(), Content::Stream(&mut source))?;
         }

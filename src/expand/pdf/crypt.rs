@@ -318,7 +318,7 @@ impl Opened {
         };
         match method {
             Method::None => None,
-            Method::Rc4 => Some(Cipher::Rc4(Rc4::new(&key(b"")))),
+            Method::Rc4 => Some(Cipher::Rc4(Box::new(Rc4::new(&key(b""))))),
             Method::Aes128 => {
                 let mut key = key(b"sAlT");
                 key.resize(BLOCK, 0);
@@ -338,7 +338,7 @@ pub(super) enum AnyAes {
 
 /// Decrypts as the content goes by.
 pub(super) enum Cipher {
-    Rc4(Rc4),
+    Rc4(Box<Rc4>),
     Aes {
         cipher: Box<AnyAes>,
         before: Option<[u8; BLOCK]>,
