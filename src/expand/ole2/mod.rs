@@ -243,8 +243,8 @@ impl<'a> Compound<'a> {
             let content = Content::Stream(&mut Source::new(&stream));
             return children.child(name.as_bytes(), content);
         }
-        let sources = vba::containers(&stream, &self.modules);
-        for (number, at) in (1..).zip(sources) {
+        let found = vba::containers(&stream, &self.modules);
+        for (number, at) in (1..).zip(found) {
             let name = match number {
                 1 => format!("{path}.bas"),
                 number => format!("{path}-{number}.bas"),

@@ -224,7 +224,6 @@ fn filters_in_all_their_spellings() {
     let png = "/Filter/FlateDecode/DecodeParms<</Predictor 15/Columns 3>>";
     let tiff = "/Filter/Fl/DecodeParms[<</Predictor 2/Colors 1/Columns 3>>]";
     let tiff_rows = deflated(b"a\x01\x01x\x01\x01");
-    /// Dictionary, stored, content, gaps.
     type Row<'a> = (&'a str, &'a [u8], &'a [u8], &'a [&'a str]);
     let tables: [Row<'_>; 11] = [
         ("/Filter/FlateDecode", &packed, b"content", &[]),
