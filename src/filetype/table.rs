@@ -119,8 +119,6 @@ pub static TYPES: &[FileType] = &[
     row("xar archive", "CL_TYPE_XAR", 0, &[Kind("xar")]),
     row("ARJ archive data", "CL_TYPE_ARJ", 0, &[Kind("arj")]),
     row("LHa archive data", "CL_TYPE_LHA_LZH", 0, &[Kind("lha")]),
-    row("InstallShield data", "CL_TYPE_ISHIELD_MSI", 0, &[Kind("installshield")]),
-    row("Symbian installation file", "CL_TYPE_SIS", 0, &[Kind("sis")]),
     row("Zoo archive data", "", 0, &[Kind("zoo")]),
     row("ACE archive data", "", 0, &[Kind("ace")]),
     row("MS Compress archive data", "CL_TYPE_MSSZDD", 0, &[Kind("szdd")]),
