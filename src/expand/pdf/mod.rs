@@ -796,7 +796,7 @@ fn objects<'b>(dictionary: &Value, bytes: &'b [u8]) -> Vec<&'b [u8]> {
         .and_then(|first| usize::try_from(first).ok())
         .unwrap_or(0);
     // A number ends where something follows.
-    let header = [bytes.get(..first).unwrap_or_default(), b" ."].concat();
+    let header = [bytes.get(..first).unwrap_or_default(), b" . ."].concat();
     let mut header = Parser::new(&header);
     let mut starts = Vec::new();
     loop {
