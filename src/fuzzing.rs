@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
@@ -16,14 +16,17 @@ use crate::budget::{Limits, MIB};
 use crate::database::Live;
 use crate::database::sources::Sources;
 use crate::engine::Database;
-use crate::event::{Epoch, Event};
+use crate::event::{Epoch, Event, NoteKind, Reason};
+use crate::expand::{self, Children, Container, Content, EXPANDERS, Halt};
 use crate::gateway::svsp::reply::{self, Reply};
 use crate::gateway::{Channel, GATEWAYS, Hello, Protocol, Step};
+use crate::kind;
+use crate::object::Object;
 use crate::path::ObjectPath;
 use crate::request::{Options, Request};
 use crate::scan::{Job, Setup, scan};
 use crate::signature::{Batch, FORMATS};
-use crate::stop::Cancel;
+use crate::stop::{Cancel, Stop};
 use crate::verdict::{JobId, Report, Summary};
 
 /// A peer that sends these bytes, in pieces whose length is the first byte: every line of ours is a reply, and every
@@ -110,10 +113,8 @@ pub fn yara(data: &[u8]) {
 
     use crate::engine::{Compiler, Match, Matcher, Subject};
     use crate::filetype::UNKNOWN;
-    use crate::object::Object;
     use crate::signature::Format;
     use crate::signature::yara::Yara;
-    use crate::stop::Stop;
 
     let mut parts = data.splitn(2, |byte| *byte == 0);
     let mut text = parts.next().unwrap_or_default();
@@ -168,6 +169,62 @@ pub fn signature(data: &[u8]) {
     let count = signatures.len();
     let database = Database::compile(signatures);
     assert!(database.is_ok_and(|database| database.count() == count));
+}
+
+/// The name of a kind, a zero, and a content that its expander opens, whether it is recognised as such or not: it comes to
+/// an end. Without such a name the first byte picks a row of the table.
+pub fn expander(data: &[u8]) {
+    let mut parts = data.splitn(2, |byte| *byte == 0);
+    let (name, content) = (parts.next().unwrap_or_default(), parts.next());
+    let row = |byte: &u8| EXPANDERS.get(usize::from(*byte) % EXPANDERS.len().max(1));
+    let named = kind::by_name(name).and_then(expand::expander);
+    let Some(expander) = named.or_else(|| name.first().and_then(row).copied()) else {
+        return;
+    };
+    let object = Object::memory(content.unwrap_or_default().to_vec().into(), Stop::never());
+    let container = Container {
+        object: &object,
+        name: b"fuzz",
+        passwords: &[b"secret".to_vec()],
+        memory: 64 * MIB,
+    };
+    let mut taker = Taker { left: 16 * MIB };
+    // What is wrong with it is what it says.
+    let _ = expander.expand(&container, &mut taker);
+}
+
+/// Reads members up to so many bytes, of which each thing that is said takes some.
+struct Taker {
+    left: u64,
+}
+
+impl Taker {
+    fn take(&mut self, bytes: u64) -> Result<(), Halt> {
+        self.left = self.left.checked_sub(bytes).ok_or(Halt::Item)?;
+        Ok(())
+    }
+}
+
+impl Children for Taker {
+    fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
+        let read = |stream: &mut dyn Read| {
+            std::io::copy(&mut stream.take(self.left + 1), &mut std::io::sink())
+        };
+        // Of a damaged one as much was read as there is.
+        let count = match content {
+            Content::Object(object) => read(&mut object.reader()),
+            Content::Stream(stream) => read(stream),
+        };
+        self.take(count.unwrap_or(0).saturating_add(name.len() as u64 + 512))
+    }
+
+    fn gap(&mut self, _: Option<&[u8]>, _: Reason, detail: String) -> Result<(), Halt> {
+        self.take(detail.len() as u64 + 512)
+    }
+
+    fn note(&mut self, _: NoteKind, detail: String) -> Result<(), Halt> {
+        self.take(detail.len() as u64 + 512)
+    }
 }
 
 /// A text: its views are made, and are the same however it is cut.

@@ -1,23 +1,35 @@
 //! The corpus of the fuzz targets, replayed: as it is, and each input with seeded changes.
 
 use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::noise;
 
-fn replay(target: &str, run: fn(&[u8])) {
+/// The files of a target's corpus, by name.
+fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("fuzz/corpus")
         .join(target);
-    let mut inputs = 0;
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let input = std::fs::read(entry.unwrap().path()).unwrap();
+    let mut all: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read(entry.path()).unwrap())
+        })
+        .collect();
+    all.sort();
+    assert!(all.len() >= 3, "{} inputs for {target}", all.len());
+    all
+}
+
+fn replay(target: &str, run: fn(&[u8])) {
+    for (_, input) in inputs(target) {
         run(&input);
         for seed in 0..40 {
             run(&changed(&input, seed));
         }
-        inputs += 1;
     }
-    assert!(inputs >= 3, "{inputs} inputs for {target}");
 }
 
 /// A few bytes other, or gone.
@@ -54,6 +66,69 @@ fn any_text_has_its_views() {
 #[test]
 fn any_content_is_matched_or_said_not_to_be() {
     replay("content", vfind::fuzzing::content);
+}
+
+#[test]
+fn any_content_is_opened_to_an_end() {
+    replay("expander", vfind::fuzzing::expander);
+    let named = |kind: &str| {
+        inputs("expander").into_iter().any(|(_, input)| {
+            let name = input.split(|byte| *byte == 0).next().unwrap();
+            name == kind.as_bytes()
+        })
+    };
+    let missing: Vec<_> = vfind::kind::KINDS
+        .iter()
+        .filter(|kind| kind.built && kind.name != "HTML" && !named(kind.name))
+        .map(|kind| kind.name)
+        .collect();
+    assert!(missing.is_empty(), "no input for {missing:?}");
+}
+
+/// All targets in turn for `VFIND_FUZZ_SECONDS` (`.ci/run`: 90), from another seed each day.
+#[test]
+fn for_a_while_other_inputs() {
+    let Ok(seconds) = std::env::var("VFIND_FUZZ_SECONDS") else {
+        return;
+    };
+    let length = Duration::from_secs(seconds.parse().unwrap());
+    let day = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap()
+        .as_secs()
+        / 86_400;
+    let seed = std::env::var("VFIND_FUZZ_SEED").map_or(day, |seed| seed.parse().unwrap());
+    println!("VFIND_FUZZ_SEED={seed}");
+    let targets: &[(&str, fn(&[u8]))] = &[
+        ("expander", vfind::fuzzing::expander),
+        ("gateway", vfind::fuzzing::gateway),
+        ("expander", vfind::fuzzing::expander),
+        ("signature", vfind::fuzzing::signature),
+        ("expander", vfind::fuzzing::expander),
+        ("view", vfind::fuzzing::view),
+        ("expander", vfind::fuzzing::expander),
+        ("content", vfind::fuzzing::content),
+        #[cfg(feature = "yara")]
+        ("yara", vfind::fuzzing::yara),
+    ];
+    let all: Vec<_> = targets.iter().map(|(name, _)| inputs(name)).collect();
+    let begun = Instant::now();
+    for round in 0_u64.. {
+        for ((name, run), inputs) in targets.iter().zip(&all) {
+            for (file, input) in inputs {
+                if begun.elapsed() > length {
+                    println!("{round} rounds");
+                    return;
+                }
+                let bytes = changed(input, seed.wrapping_mul(1_000_003).wrapping_add(round));
+                let done = std::panic::catch_unwind(|| run(&bytes));
+                assert!(
+                    done.is_ok(),
+                    "{name}: {file}, VFIND_FUZZ_SEED={seed}, round {round}"
+                );
+            }
+        }
+    }
 }
 
 #[cfg(feature = "yara")]

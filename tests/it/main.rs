@@ -43,6 +43,7 @@ mod prints;
 mod reload;
 mod reloads;
 mod sources;
+mod testfiles;
 mod transcripts;
 mod tree;
 mod updates;

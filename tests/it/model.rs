@@ -93,6 +93,7 @@ pub struct Options {
     /// Nobody has said anything about single kinds yet.
     is_default_set: bool,
     pub recurse: Recurse,
+    pub html: u8,
     pub original: bool,
     pub coverage: bool,
 }
@@ -109,6 +110,7 @@ pub fn read(stream: &[u8], ended: bool) -> Vec<Command> {
             expand: KindSet::usual(),
             is_default_set: true,
             recurse: Recurse::Unlimited,
+            html: 0,
             original: false,
             coverage: false,
         },
@@ -319,8 +321,8 @@ impl Reader<'_> {
             b"ORIGINAL" => options.original = on,
             b"COVERAGE" => options.coverage = on,
             b"HTML" if !matches!(value, b"" | b"1" | b"2" | b"3") => return "EINVAL",
-            b"HTML" if on => return "ENOTSUP",
-            b"HTML" => {}
+            b"HTML" if on => options.html = number(value).map_or(1, |level| level as u8),
+            b"HTML" => options.html = 0,
             _ => return "EINVAL",
         }
         if option == b"EXPAND" {

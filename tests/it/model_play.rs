@@ -189,6 +189,7 @@ impl<'a> Play<'a> {
         assert_eq!(request.details, options.coverage, "COVERAGE");
         assert_eq!(request.options.original, options.original, "ORIGINAL");
         assert_eq!(request.options.recurse, options.recurse, "RECURSE");
+        assert_eq!(request.options.html, options.html, "HTML");
         assert_eq!(request.options.expand, options.expand, "EXPAND");
         for name in IGNORABLE {
             let signature = SignatureName::new(EngineWord::Cvdl, name);

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::io::Read;
 
 use crate::event::{NoteKind, Reason};
-use crate::expand::{Children, Content, Halt};
+use crate::expand::{Children, Content, Halt, is_damage};
 
 /// Words that are offered.
 const WORDS: usize = 1_000;
@@ -142,7 +142,7 @@ impl Children for Collector {
         };
         // Damage is said when the part is given.
         if let Err(error) = read
-            && !super::super::is_damage(&error)
+            && !is_damage(&error)
         {
             return Err(error.into());
         }
