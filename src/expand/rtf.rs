@@ -7,15 +7,12 @@
 use std::cell::Cell;
 use std::io::{self, Read};
 
-use bytes::Bytes;
-
 use super::{
     Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage, ole1,
     recognise,
 };
 use crate::event::{NoteKind, Reason};
 use crate::object::{CHUNK, Object};
-use crate::stop::Stop;
 
 const MAGIC: &[u8] = b"{\\rt";
 
@@ -460,9 +457,8 @@ impl<'a> Text<'a> {
             ),
         };
         let header = head.get(..usize::try_from(start).unwrap_or_default());
-        let header = Bytes::copy_from_slice(header.unwrap_or(head));
-        let header = Object::memory(header, Stop::never());
-        children.child(name.as_bytes(), Content::Object(header))?;
+        let mut header = header.unwrap_or(head);
+        children.child(name.as_bytes(), Content::Stream(&mut header))?;
         // It was there a moment ago.
         io::copy(&mut data.by_ref().take(start), &mut io::sink())?;
         let mut counted = Counted {

@@ -12,8 +12,6 @@ mod vba;
 
 use std::io::{self, BufReader, Read};
 
-use bytes::Bytes;
-
 use self::directory::{Directory, Entry};
 use self::sectors::{Area, Chain, Header, Sectors};
 use self::vba::Source;
@@ -24,7 +22,6 @@ use super::{
 use crate::bytes::Reader;
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
-use crate::stop::Stop;
 
 const MAGIC: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
@@ -205,9 +202,8 @@ impl<'a> Compound<'a> {
             return Ok(false);
         };
         let header = head.get(..usize::try_from(start).unwrap_or_default());
-        let header = Bytes::copy_from_slice(header.unwrap_or(&head));
-        let header = Object::memory(header, Stop::never());
-        children.child(path.as_bytes(), Content::Object(header))?;
+        let mut header = header.unwrap_or(&head);
+        children.child(path.as_bytes(), Content::Stream(&mut header))?;
         let mut data = chain.clone();
         if let Err(error) = data.skip(start) {
             return broken(&name, error, children).map(|()| true);

@@ -11,15 +11,12 @@ mod syntax;
 
 use std::io::{self, BufReader, Read};
 
-use bytes::Bytes;
-
 use self::crypt::{Handler, Opened, What};
 use self::filters::{CHAIN, Filter, Made};
 use self::syntax::{Parser, Value, Wrong};
 use super::{Children, Container, Content, Expander, Halt, behind, is_damage, recognise};
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
-use crate::stop::Stop;
 
 /// Bytes in which an object's dictionary is looked for, first and at most.
 const FIRST: usize = 2048;
@@ -783,9 +780,8 @@ impl<'a> File<'a> {
             _ => None,
         };
         let script = readable(plain.as_deref().unwrap_or(text));
-        let script = Object::memory(Bytes::from(script), Stop::never());
         let name = format!("{name}.js");
-        children.child(name.as_bytes(), Content::Object(script))
+        children.child(name.as_bytes(), Content::Stream(&mut script.as_slice()))
     }
 }
 
