@@ -99,7 +99,8 @@ fn for_a_while_other_inputs() {
         / 86_400;
     let seed = std::env::var("VFIND_FUZZ_SEED").map_or(day, |seed| seed.parse().unwrap());
     println!("VFIND_FUZZ_SEED={seed}");
-    let targets: &[(&str, fn(&[u8]))] = &[
+    type Target = (&'static str, fn(&[u8]));
+    let targets: &[Target] = &[
         ("expander", vfind::fuzzing::expander),
         ("gateway", vfind::fuzzing::gateway),
         ("expander", vfind::fuzzing::expander),

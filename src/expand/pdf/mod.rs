@@ -781,7 +781,7 @@ impl<'a> File<'a> {
         };
         let script = readable(plain.as_deref().unwrap_or(text));
         let name = format!("{name}.js");
-        children.child(name.as_bytes(), Content::Stream(&mut &*script))
+        children.child(name.as_bytes(), Content::Stream(&mut script.as_slice()))
     }
 }
 
