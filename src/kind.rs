@@ -42,7 +42,7 @@ pub static KINDS: &[Kind] = &[
     expanded("tar", "tape archive"),
     expanded("Z", "Unix compress"),
     expanded("gz", "gzip"),
-    recognised("text", "mail and encoded text, all of them"),
+    expanded("text", "mail and encoded text, all of them"),
     Kind {
         name: "HTML",
         title: "HTML as text",
@@ -99,6 +99,9 @@ pub static KINDS: &[Kind] = &[
     expanded("zstd", "Zstandard"),
 ];
 
+/// The kinds that the paper's `text` stands for: whoever chooses it chooses them, and base64 in other texts.
+const TEXT: [&str; 4] = ["mbox", "mime", "uu", "yenc"];
+
 /// What people call a kind that the paper calls otherwise.
 const ALIASES: [(&str, &str); 6] = [
     ("binhex", "Hqx8"),
@@ -140,18 +143,28 @@ impl KindSet {
 
     /// Puts a kind in.
     pub fn insert(&mut self, kind: &Kind) {
-        self.0 |= bit(kind);
+        self.0 |= bits(kind);
     }
 
     /// Takes a kind out.
     pub fn remove(&mut self, kind: &Kind) {
-        self.0 &= !bit(kind);
+        self.0 &= !bits(kind);
     }
 
     /// Tells whether a kind is in.
     pub fn contains(self, kind: &Kind) -> bool {
         self.0 & bit(kind) != 0
     }
+}
+
+/// Of a kind and of those that it stands for.
+fn bits(kind: &Kind) -> u128 {
+    let mut bits = bit(kind);
+    if kind.name == "text" {
+        let parts = KINDS.iter().filter(|part| TEXT.contains(&part.name));
+        bits |= parts.fold(0, |all, part| all | bit(part));
+    }
+    bits
 }
 
 fn bit(kind: &Kind) -> u128 {
@@ -173,6 +186,21 @@ mod tests {
                 Some(kind.name)
             );
         }
+    }
+
+    #[test]
+    fn text_stands_for_mail_and_encoded_text() {
+        let kind = |name: &str| by_name(name.as_bytes()).unwrap();
+        let mut set = KindSet::NONE;
+        set.insert(kind("text"));
+        for name in TEXT {
+            assert!(set.contains(kind(name)), "{name}");
+        }
+        assert!(!set.contains(kind("zip")));
+        set.remove(kind("mime"));
+        assert!(set.contains(kind("text")) && !set.contains(kind("mime")));
+        set.remove(kind("text"));
+        assert_eq!(set, KindSet::NONE);
     }
 
     #[test]

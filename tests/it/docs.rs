@@ -249,9 +249,15 @@ fn every_option_of_the_programs_is_one_that_they_have() {
 #[test]
 fn every_kind_of_container_is_named_where_expand_is_explained() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(root.join("docs/protocols/svsp.md")).unwrap();
-    for kind in vfind::kind::KINDS {
-        assert!(text.contains(&format!("`{}`", kind.name)), "{}", kind.name);
+    for page in ["docs/protocols/svsp.md", "docs/formats.md"] {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for kind in vfind::kind::KINDS {
+            assert!(
+                text.contains(&format!("`{}`", kind.name)),
+                "{page}: {}",
+                kind.name
+            );
+        }
     }
 }
 

@@ -1,8 +1,17 @@
-//! Workers that end, hang or eat memory because of what they look at: only with the feature `test-faults`.
+//! Workers that end, hang or eat memory because of what they look at. Only a daemon that was built with the feature
+//! `test-faults` does so: `VFIND_FAULTY` is the path of one, and without it these tests are skipped.
 
 use rustix::process::{Pid, Signal};
 
 use crate::support::Daemon;
+
+fn start(options: &[&str]) -> Option<Daemon> {
+    let Some(program) = std::env::var_os("VFIND_FAULTY") else {
+        println!("skipped: VFIND_FAULTY names no daemon");
+        return None;
+    };
+    Some(Daemon::of(&program, options))
+}
 
 fn faulty(daemon: &Daemon, fault: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
@@ -25,7 +34,9 @@ fn still_works(daemon: &Daemon) {
 
 #[test]
 fn a_process_that_crashes_or_eats_memory_is_a_gap_and_not_the_end() {
-    let daemon = Daemon::start(&["--isolation=process", "--threads=1"]);
+    let Some(daemon) = start(&["--isolation=process", "--threads=1"]) else {
+        return;
+    };
     for fault in ["ABORT", "MEMORY"] {
         let answer = faulty(&daemon, fault);
         assert!(
@@ -44,7 +55,10 @@ fn a_process_that_crashes_or_eats_memory_is_a_gap_and_not_the_end() {
 
 #[test]
 fn a_process_that_hangs_is_killed_at_the_deadline() {
-    let daemon = Daemon::start(&["--isolation=process", "--threads=1", "--limit-deadline=0.5"]);
+    let Some(daemon) = start(&["--isolation=process", "--threads=1", "--limit-deadline=0.5"])
+    else {
+        return;
+    };
     let answer = faulty(&daemon, "HANG");
     assert!(
         answer.contains("SKIPPED deadline : \"file\" : killed after 0.5 s"),
@@ -60,7 +74,9 @@ fn a_thread_that_hangs_does_not_keep_a_daemon_that_was_told_to_end() {
     let (hangs, pid_file) = (folder.path().join("hangs"), folder.path().join("pid"));
     std::fs::write(&hangs, "VFIND-FAULT-HANG").unwrap();
     let option = format!("--pidfile={}", pid_file.display());
-    let mut daemon = Daemon::start(&["--isolation=thread", "--threads=2", &option]);
+    let Some(mut daemon) = start(&["--isolation=thread", "--threads=2", &option]) else {
+        return;
+    };
     let mut talk = daemon.connect();
     talk.send(format!("SCAN/FILE {}\n", hangs.display()));
     assert_eq!(talk.text(), "QUEUED");
@@ -75,7 +91,9 @@ fn a_thread_that_hangs_does_not_keep_a_daemon_that_was_told_to_end() {
 #[test]
 fn a_panic_is_a_gap_in_both_forms() {
     for isolation in ["--isolation=thread", "--isolation=process"] {
-        let daemon = Daemon::start(&[isolation, "--threads=1"]);
+        let Some(daemon) = start(&[isolation, "--threads=1"]) else {
+            return;
+        };
         let answer = faulty(&daemon, "PANIC");
         assert!(answer.contains("SKIPPED crashed : \"file\" : "), "{answer}");
         assert!(answer.ends_with("EFAULT \"file\""), "{answer}");
@@ -85,7 +103,9 @@ fn a_panic_is_a_gap_in_both_forms() {
 
 #[test]
 fn a_process_killed_from_outside_is_replaced() {
-    let daemon = Daemon::start(&["--isolation=process", "--threads=1"]);
+    let Some(daemon) = start(&["--isolation=process", "--threads=1"]) else {
+        return;
+    };
     still_works(&daemon);
     let children = format!("/proc/{0}/task", daemon.pid());
     let tasks = std::fs::read_dir(children).unwrap();

@@ -26,7 +26,6 @@ mod docs;
 mod ends;
 mod examples;
 mod explain;
-#[cfg(feature = "test-faults")]
 mod faults;
 mod fuzz_corpus;
 mod gaps;

@@ -1,5 +1,6 @@
 //! A daemon of one's own, somebody to talk to it, and content that is made by code.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -23,8 +24,13 @@ pub struct Daemon {
 impl Daemon {
     /// Starts one with these options, at a free port if they name no address.
     pub fn start(options: &[&str]) -> Self {
+        Self::of(env!("CARGO_BIN_EXE_vfindd").as_ref(), options)
+    }
+
+    /// As [`Daemon::start`], of this program.
+    pub fn of(program: &OsStr, options: &[&str]) -> Self {
         let is_placed = options.iter().any(|option| option.starts_with("--listen="));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_vfindd"))
+        let mut child = Command::new(program)
             .args((!is_placed).then_some("--svsp-port=0"))
             .args(options)
             .env_remove("RUST_LOG")
