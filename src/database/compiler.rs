@@ -88,7 +88,7 @@ impl Pace {
         match self {
             Self::Full | Self::Low => None,
             Self::Lowest => Some(Breaks::new(
-                Duration::from_millis(1),
+                Duration::from_micros(500),
                 Duration::from_millis(4),
             )),
         }
