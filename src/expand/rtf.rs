@@ -11,7 +11,7 @@ use super::{
     Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage, ole1,
     recognise,
 };
-use crate::event::{NoteKind, Reason};
+use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
 
 const MAGIC: &[u8] = b"{\\rt";
@@ -56,6 +56,10 @@ impl Expander for Rtf {
             count: 0,
         };
         let end = text.expand(children)?;
+        if effort.get() == 0 {
+            let detail = "more is nested than is followed".to_owned();
+            children.gap(None, Reason::Limit(Limit::Memory), detail)?;
+        }
         match end {
             Some(end) => appended(object, end, children),
             None => {

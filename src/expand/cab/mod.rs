@@ -11,7 +11,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use self::folder::{Folder, Method};
 use super::{Children, Container, Content, Expander, Halt, Member, behind, trailing};
 use crate::bytes::Reader;
-use crate::event::Reason;
+use crate::event::{Limit, Reason};
 use crate::object::{Object, ObjectReader};
 
 const MAGIC: &[u8] = b"MSCF\0\0\0\0";
@@ -209,7 +209,7 @@ impl<'a> Cabinet<'a> {
             let same = open.as_ref().is_some_and(|open| open.number == number);
             if same && self.again == 0 {
                 let detail = "too many files that overlap".to_owned();
-                return children.gap(name, Reason::Corrupt, detail);
+                return children.gap(name, Reason::Limit(Limit::Expanded), detail);
             }
             self.again -= u32::from(same);
             let before = open.take();

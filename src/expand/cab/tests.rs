@@ -108,6 +108,11 @@ fn files_that_overlap_are_given_up_to_a_limit() {
     let files: Vec<_> = (0..200).map(|_| ("a", 0, 6, 0)).collect();
     let got = run(&cabinet(0, 0, &[(b"onetwo", 6)], &files));
     assert_eq!(got.children.len(), 1 + AGAIN as usize);
+    assert!(
+        got.reasons()
+            .iter()
+            .all(|reason| *reason == "limit/expanded")
+    );
     assert_eq!(got.gaps.len(), 200 - got.children.len());
 }
 

@@ -13,7 +13,7 @@ use self::section::{Compressed, Piece};
 use super::extents::Guard;
 use super::{Children, Container, Content, Expander, Halt, is_damage, trailing};
 use crate::bytes::Reader;
-use crate::event::Reason;
+use crate::event::{Limit, Reason};
 use crate::object::Object;
 
 const MAGIC: &[u8] = b"ITSF";
@@ -267,7 +267,13 @@ impl Help<'_> {
                 None => {}
             }
         }
-        Ok(())
+        match &opened {
+            Some(Ok(content)) if content.is_spent() => {
+                let detail = "too many files that overlap".to_owned();
+                children.gap(None, Reason::Limit(Limit::Expanded), detail)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The names of the sections, by number.

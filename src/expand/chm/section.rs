@@ -101,6 +101,11 @@ impl Compressed {
         place.ok_or_else(|| cut_short("the table of frames is cut"))
     }
 
+    /// As many frames were decoded again as may be.
+    pub(super) fn is_spent(&self) -> bool {
+        self.budget == 0
+    }
+
     /// Decodes up to the end of this frame, and gives it.
     fn frame(&mut self, number: u64) -> io::Result<&[u8]> {
         if self.next == number + 1 {

@@ -535,12 +535,16 @@ impl<'a> Parts<'a> {
         if recognise(&slice.probe()?)
             .iter()
             .any(|kind| is_mail(kind.name))
-            || body.depth >= DEPTH
         {
             return Ok(());
         }
         let header = header::read(&self.object.slice(0, body.to), body.from)?;
         if header.readings.iter().any(Reading::describes) {
+            if body.depth >= DEPTH {
+                let detail = format!("messages more than {DEPTH} deep");
+                let reason = Reason::Limit(Limit::Depth);
+                return self.children.gap(None, reason, detail);
+            }
             let mut inner = body.clone();
             inner.depth += 1;
             inner.number = format!("{} message", body.label());

@@ -40,6 +40,9 @@ const OBJECTS: u64 = 4 << 20;
 /// Different dictionaries of encryption that are tried.
 const HANDLERS: usize = 8;
 
+/// Said of a document that has no dictionary of encryption to try, though it speaks of one.
+const UNTRIED: &str = "how it is encrypted is not found, or said in too many ways";
+
 /// The expander of PDF.
 pub(super) struct Pdf;
 
@@ -56,6 +59,10 @@ impl Expander for Pdf {
         }
         file.unlock(container.passwords, children)?;
         file.give_all(children)?;
+        if file.patience == 0 || file.effort == 0 {
+            let detail = "more references, or objects in texts, than are followed".to_owned();
+            children.gap(None, Reason::Limit(Limit::Memory), detail)?;
+        }
         let last = file.places.last().map_or(0, |place| place.at);
         if file.end <= last {
             let detail = "there is no end of the file behind the last object".to_owned();
@@ -353,10 +360,11 @@ impl<'a> File<'a> {
     /// Finds out whether and how the document is encrypted, and opens it.
     fn unlock(&mut self, passwords: &[Vec<u8>], children: &mut dyn Children) -> Result<(), Halt> {
         let mut found: Vec<(Value, Vec<u8>)> = Vec::new();
+        let (mut refused, mut untried) = (None, false);
         let trailers = std::mem::take(&mut self.trailers);
         for at in trailers {
             if let Some((value, _)) = self.parse(at)? {
-                self.take_handler(&value, &mut found)?;
+                untried |= !self.take_handler(&value, &mut found)?;
             }
         }
         for index in 0..self.places.len() {
@@ -376,10 +384,9 @@ impl<'a> File<'a> {
             if let Some((value, Some(_))) = self.parse(at)?
                 && value.is_type(b"XRef")
             {
-                self.take_handler(&value, &mut found)?;
+                untried |= !self.take_handler(&value, &mut found)?;
             }
         }
-        let mut refused = None;
         for (dictionary, id) in found.iter().rev() {
             let handler = match Handler::new(dictionary, id) {
                 Ok(handler) => handler,
@@ -405,21 +412,24 @@ impl<'a> File<'a> {
         if let Some(detail) = refused {
             self.lock = Lock::Shut;
             children.gap(None, Reason::Encrypted, detail)?;
+        } else if untried {
+            // To a reader that ignores it the streams are what they are.
+            children.gap(None, Reason::Encrypted, UNTRIED.to_owned())?;
         }
         Ok(())
     }
 
-    /// Keeps the dictionary of encryption of a trailer.
+    /// Keeps the dictionary of encryption of a trailer. False when it has one that is not found, or one too many.
     fn take_handler(
         &mut self,
         trailer: &Value,
         found: &mut Vec<(Value, Vec<u8>)>,
-    ) -> io::Result<()> {
+    ) -> io::Result<bool> {
         let Some(encrypt) = trailer.get(b"Encrypt") else {
-            return Ok(());
+            return Ok(true);
         };
         let Some(mut encrypt) = self.resolve(encrypt)? else {
-            return Ok(());
+            return Ok(false);
         };
         // Its own values may stand elsewhere, too.
         if let Value::Dictionary(entries) = &mut encrypt {
@@ -438,11 +448,14 @@ impl<'a> File<'a> {
             _ => b"",
         };
         let one = (encrypt, id.to_vec());
-        if matches!(one.0, Value::Dictionary(_)) && found.len() < HANDLERS && !found.contains(&one)
-        {
+        if !matches!(one.0, Value::Dictionary(_)) || found.contains(&one) {
+            return Ok(true);
+        }
+        let has_room = found.len() < HANDLERS;
+        if has_room {
             found.push(one);
         }
-        Ok(())
+        Ok(has_room)
     }
 
     fn give_all(&mut self, children: &mut dyn Children) -> Result<(), Halt> {

@@ -363,6 +363,21 @@ fn odd_and_hostile_files() {
     assert_eq!(run(&behind).names(), ["1-0.js", "(behind the end)"]);
 }
 
+/// Readers that pass over what they do not find show the streams, others show nothing.
+#[test]
+fn encryption_that_is_not_found_is_said_and_the_streams_are_given() {
+    let mut bytes = with_streams(&[stream("", b"content")]);
+    bytes.extend_from_slice(b"\ntrailer<</Encrypt 99 0 R>>\n%%EOF\n");
+    let got = run(&bytes);
+    assert_eq!(got.reasons(), ["encrypted"]);
+    assert_eq!(content(&got, "4-0"), b"content");
+    let many: String = (0..=HANDLERS)
+        .map(|number| format!("\ntrailer<</Encrypt<</Filter/Standard/V {number}/R 9>>>>"))
+        .collect();
+    let bytes = [&*bytes, many.as_bytes(), b"\n%%EOF\n"].concat();
+    assert!(run(&bytes).reasons().contains(&"encrypted"));
+}
+
 /// A file may lack what comes behind its last mark of an end.
 #[test]
 fn no_damage_panics() {

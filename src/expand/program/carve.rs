@@ -268,7 +268,7 @@ fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)>
         .unwrap_or_default();
     let mut found = Vec::new();
     let Some(automaton) = automaton() else {
-        return Ok((found, true));
+        return Ok((found, false));
     };
     let mut buffer = vec![0; CHUNK + longest];
     let (mut base, mut kept) = (0_u64, 0_usize);

@@ -204,7 +204,11 @@ impl<'a> Walk<'a> {
             let text = String::from_utf8_lossy(&page);
             self.form(viewed, Form::Reading, html::html(&text, level).into_bytes());
         }
-        Ok(())
+        // What was stopped on the way is said here, for all of it.
+        match self.stop.check() {
+            Ok(()) => Ok(()),
+            Err(stopped) => self.stopped(&viewed.spot.path, stopped),
+        }
     }
 
     /// `EXPAND HTML` alone asks for the text.
