@@ -222,27 +222,50 @@ fn is_any_gap(line: &str, by_us: bool) -> bool {
 
 /// Behind a border in the middle of a body clamscan asks for the rest only as far as the content goes.
 fn ends_early(line: &str, content: &[u8], by_us: bool) -> bool {
-    let holds = |line: &str, content: &[u8]| {
-        let sources = [("a.ndb".to_owned(), line.to_owned())];
+    let Some((_, body)) = line
+        .rsplit_once(':')
+        .filter(|_| !by_us && !line.contains(';'))
+    else {
+        return false;
+    };
+    let holds = |body: &str, content: &[u8]| {
+        let line = format!("S:0:*:{body}");
+        let sources = [("a.ndb".to_owned(), line.clone())];
         let files = [("f".to_owned(), content.to_vec())];
-        ours::loads("ndb", line) && !ours::scan(&ours::compile(&sources), &files).is_empty()
+        ours::loads("ndb", &line) && !ours::scan(&ours::compile(&sources), &files).is_empty()
     };
     // The start of the body ends with the content: one byte more is there only if the content is longer.
-    let longer = [content, b"\0"].concat();
+    let forms = ours::normal_forms(content)
+        .into_iter()
+        .map(|(_, form)| form);
+    let forms: Vec<Vec<u8>> = forms.chain([content.to_vec()]).collect();
     let at_end = |start: &str| {
-        let line = format!("{start}??");
-        holds(&line, &longer) && !holds(&line, content)
+        let start = format!("{start}??");
+        let mut tails = forms
+            .iter()
+            .flat_map(|form| (0..form.len()).rev().take(80).map(|at| &form[at..]));
+        tails.any(|tail| holds(&start, &[tail, b"~"].concat()) && !holds(&start, tail))
     };
     let behind = ["(B)", "(L)", "(W)"]
         .iter()
-        .flat_map(|border| line.match_indices(border))
+        .flat_map(|border| body.match_indices(border))
         .map(|(at, border)| at + border.len());
+    // Between bytes, and not within alternatives or an edge.
+    let is_whole = |part: &str| {
+        let part = ["!", "(B)", "(L)", "(W)"]
+            .iter()
+            .fold(part.to_owned(), |part, edge| part.replace(edge, ""));
+        let digits = part.bytes().filter(|byte| !b"(|)".contains(byte)).count();
+        let is_part = |byte: u8| byte.is_ascii_hexdigit() || b"?(|)".contains(&byte);
+        part.bytes().all(is_part)
+            && digits % 2 == 0
+            && part.matches('(').count() == part.matches(')').count()
+    };
     let mut ends = behind.flat_map(|at| {
-        let is_byte = |byte: &u8| byte.is_ascii_hexdigit() || *byte == b'?';
-        let length = line[at..].bytes().take_while(is_byte).count();
-        (at..=at + length).step_by(2)
+        (at..=body.len())
+            .filter(move |end| !body[..*end].ends_with('!') && is_whole(&body[at..*end]))
     });
-    !by_us && !line.contains(';') && ends.any(|end| at_end(&line[..end]))
+    ends.any(|end| at_end(&body[..end]))
 }
 
 fn nothing(_line: &str, _content: &[u8], _by_us: bool) -> bool {

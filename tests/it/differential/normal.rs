@@ -141,8 +141,9 @@ fn compare_forms(seed: u64, make: fn(&mut Random) -> Vec<u8>, option: &str, name
     }
     let mut random = Random::new(seed);
     let mut unlike = Vec::new();
-    let count = std::env::var("VFIND_PAIRS").map_or(300, |count| count.parse().unwrap());
-    for _ in 0..count {
+    let pairs = std::env::var("VFIND_PAIRS").map_or(5000, |count| count.parse().unwrap());
+    // Each is a run of sigtool.
+    for _ in 0..pairs / 20 {
         let content = make(&mut random);
         let theirs = sigtool(option, &content, names);
         let ours: Vec<_> = ours::normal_forms(&content)
