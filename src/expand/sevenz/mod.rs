@@ -1,7 +1,8 @@
 //! 7z, as 7zFormat.txt of its author has it. The crate sevenz-rust2 reads headers and decodes blocks.
 //!
 //! What the crate does not bound is bounded here, before it is asked: how long the headers become when they are decompressed,
-//! and the dictionaries of the decoders. PPMd, which takes the memory that the archive says, and Zstandard, which would bring a
+//! and the dictionaries of the decoders. Lengths and checksums of files are compared here: the crate takes a stream that ends
+//! early for whole, and drops what it read last when a checksum is wrong. PPMd, which takes the memory that the archive says, and Zstandard, which would bring a
 //! decoder in C, are not decoded.
 #![forbid(unsafe_code)]
 
@@ -14,13 +15,16 @@ use sevenz_rust2::{Archive, ArchiveEntry, Block, BlockDecoder, EncoderMethod, Er
 use self::headers::{Ends, Size};
 use super::{Children, Container, Content, Expander, Halt, Member, trailing};
 use crate::event::{Limit, Reason};
-use crate::object::ObjectReader;
+use crate::object::{Object, ObjectReader};
 
 /// The part of the memory that the headers may have in bytes: a file of few bytes in them takes many in memory.
 const HEADERS: u64 = 16;
 
-/// What a decoder that fails can lose, in bytes: it does not say what it had before.
-const STEP: usize = 64;
+/// The most bytes that are asked of a decoder at once. One that fails loses them; they are fetched again, one by one.
+const STEP: usize = 64 * 1024;
+
+/// The length of an archive without files.
+const EMPTY: u64 = 32;
 
 /// The expander of 7z.
 pub(super) struct SevenZ;
@@ -54,7 +58,7 @@ impl Expander for SevenZ {
                 return children.gap(None, reason, detail);
             }
         }
-        open(container, children)?;
+        open(container, &ends, children)?;
         match ends.end {
             Some(end) if end < object.length() => trailing(object, end, children),
             _ => Ok(()),
@@ -103,7 +107,7 @@ impl Failure {
 
 type Input = BufReader<ObjectReader>;
 
-fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+fn open(container: &Container<'_>, ends: &Ends, children: &mut dyn Children) -> Result<(), Halt> {
     let mut input = container.object.reader();
     let passwords: Vec<Password> = (container.passwords.iter())
         .filter_map(|password| str::from_utf8(password).ok())
@@ -112,15 +116,23 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
         .collect();
     let mut headers = Archive::read(&mut input, &Password::empty());
     let locked = matches!(headers, Err(Error::PasswordRequired));
+    // What a wrong password makes of headers may be the end of them.
+    let has_files = |archive: &Archive| !archive.files.is_empty();
     if locked {
         for password in &passwords {
             headers = Archive::read(&mut input, password);
-            if headers.is_ok() {
+            if headers.as_ref().is_ok_and(has_files) {
                 break;
             }
         }
     }
-    let archive = match headers {
+    let mut archive = match headers {
+        Ok(archive) if !has_files(&archive) && locked => {
+            return children.gap(None, Reason::Encrypted, "headers, AES-256".to_owned());
+        }
+        Ok(archive) if !has_files(&archive) && ends.end.is_none_or(|end| end > EMPTY) => {
+            return Err(Halt::Broken("headers without any file".to_owned()));
+        }
         Ok(archive) => archive,
         Err(error) => {
             return match Failure::of(error) {
@@ -133,8 +145,11 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
             };
         }
     };
+    let checksums = take_checksums(&mut archive);
     let mut members = Members {
         archive: &archive,
+        checksums,
+        object: container.object,
         input,
         passwords,
         memory: container.memory,
@@ -175,12 +190,27 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
     Ok(())
 }
 
+/// The checksums of all files, which the crate then compares no more.
+fn take_checksums(archive: &mut Archive) -> Vec<Option<u32>> {
+    for block in &mut archive.blocks {
+        block.has_crc = false;
+    }
+    let take = |entry: &mut ArchiveEntry| {
+        let is_there = std::mem::take(&mut entry.has_crc);
+        u32::try_from(entry.crc).ok().filter(|_| is_there)
+    };
+    archive.files.iter_mut().map(take).collect()
+}
+
 fn is_file(entry: &ArchiveEntry) -> bool {
     !entry.is_directory() && !entry.is_anti_item()
 }
 
 struct Members<'a> {
     archive: &'a Archive,
+    /// Of each of its files.
+    checksums: Vec<Option<u32>>,
+    object: &'a Object,
     input: Input,
     passwords: Vec<Password>,
     memory: u64,
@@ -200,8 +230,14 @@ impl Members<'_> {
             return self.give(number, &no_password, children);
         } else {
             for password in self.passwords.clone() {
-                if self.opens(number, &password)? {
-                    return self.give(number, &password, children);
+                match self.opens(number, &password)? {
+                    Fits::No => {}
+                    Fits::Yes => return self.give(number, &password, children),
+                    Fits::Untold => {
+                        let detail = "no checksum tells whether the password is right".to_owned();
+                        children.gap(None, Reason::Encrypted, detail)?;
+                        return self.give(number, &password, children);
+                    }
                 }
             }
             (Reason::Encrypted, "AES-256".to_owned())
@@ -217,16 +253,20 @@ impl Members<'_> {
     }
 
     /// Whether a password fits, which the checksum of the first file tells.
-    fn opens(&mut self, number: usize, password: &Password) -> io::Result<bool> {
-        let mut fits = false;
+    fn opens(&mut self, number: usize, password: &Password) -> io::Result<Fits> {
+        let mut fits = Fits::No;
         let mut failure = None;
+        let mut checksums = self.of_block(number);
         let mut first = |entry: &ArchiveEntry, content: &mut dyn Read| {
+            let checksum = checksums.next().flatten();
             if entry.size() == 0 {
                 return Ok(true);
             }
-            match io::copy(content, &mut io::sink()) {
-                Ok(_) => fits = true,
-                Err(error) => failure = Some(error),
+            let mut checked = Checked::new(content, entry.size(), checksum);
+            match (io::copy(&mut checked, &mut io::sink()), checksum) {
+                (Ok(_), Some(_)) => fits = Fits::Yes,
+                (Ok(_), None) => fits = Fits::Untold,
+                (Err(error), _) => failure = Some(error),
             }
             Ok(false)
         };
@@ -239,15 +279,49 @@ impl Members<'_> {
         }
     }
 
+    /// The checksums of the files from the first one of a block on.
+    fn of_block(&self, number: usize) -> impl Iterator<Item = Option<u32>> + use<> {
+        let first = self.archive.stream_map.block_first_file_index.get(number);
+        let checksums = first.and_then(|first| self.checksums.get(*first..));
+        checksums.unwrap_or_default().to_vec().into_iter()
+    }
+
+    /// What a decoder has behind place `from` of a file before it fails, at most a step: asked for byte by byte, so that nothing
+    /// is lost. The file is that of the given number among those of the block.
+    fn tail(&self, block: usize, password: &Password, file: usize, from: u64) -> Vec<u8> {
+        let mut tail = Vec::new();
+        let mut number = 0;
+        let mut each = |_: &ArchiveEntry, content: &mut dyn Read| {
+            if number < file {
+                number += 1;
+                return Ok(true);
+            }
+            let before = io::copy(&mut content.take(from), &mut io::sink());
+            let mut byte = [0];
+            while before.is_ok() && tail.len() < STEP && matches!(content.read(&mut byte), Ok(1)) {
+                tail.extend_from_slice(&byte);
+            }
+            Ok(false)
+        };
+        let mut input = self.object.reader();
+        // It fails as it did before.
+        let _ = BlockDecoder::new(1, block, self.archive, password, &mut input)
+            .for_each_entries(&mut each);
+        tail
+    }
+
     fn give(
-        &mut self,
+        &self,
         number: usize,
         password: &Password,
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
         let mut given = 0_usize;
         let mut halt = None;
+        let mut checksums = self.of_block(number).enumerate();
+        let mut input = self.object.reader();
         let mut each = |entry: &ArchiveEntry, content: &mut dyn Read| {
+            let (file, checksum) = checksums.next().unwrap_or_default();
             given += usize::from(entry.has_stream());
             if entry.is_anti_item() || (entry.is_directory() && !entry.has_stream()) {
                 return Ok(true);
@@ -256,21 +330,23 @@ impl Members<'_> {
                 // Given with all of its kind, at the end.
                 return Ok(true);
             }
-            let mut content = Careful {
-                inner: content,
-                failed: false,
+            let tail = |from| self.tail(number, password, file, from);
+            let mut content = Whole {
+                content: Checked::new(content, entry.size(), checksum),
+                tail: &tail,
+                rest: None,
             };
             let name = entry.name().as_bytes();
             let result = children.child(name, Content::Stream(&mut content));
             // A decoder that failed is never asked again: that of bzip2 aborts the process.
-            let goes_on = !content.failed;
+            let goes_on = !content.content.failed;
             if let Err(error) = result {
                 halt = Some(error);
                 return Ok(false);
             }
             Ok(goes_on)
         };
-        let decoder = BlockDecoder::new(1, number, self.archive, password, &mut self.input);
+        let decoder = BlockDecoder::new(1, number, self.archive, password, &mut input);
         let done = decoder.for_each_entries(&mut each);
         if let Some(halt) = halt {
             return Err(halt);
@@ -295,26 +371,103 @@ impl Members<'_> {
     }
 }
 
-/// Reads in small steps, and remembers that it failed.
-struct Careful<'a> {
+/// Whether a password is that of a block.
+enum Fits {
+    No,
+    Yes,
+    /// It decodes, and no checksum says what should have come out.
+    Untold,
+}
+
+/// A file, and whether it is as long as its archive says and has the right checksum.
+struct Checked<'a> {
     inner: &'a mut dyn Read,
+    size: u64,
+    done: u64,
+    checksum: Option<u32>,
+    hasher: crc32fast::Hasher,
     failed: bool,
 }
 
-impl Read for Careful<'_> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.failed {
-            return Err(super::damaged("damaged compressed data"));
+impl<'a> Checked<'a> {
+    fn new(inner: &'a mut dyn Read, size: u64, checksum: Option<u32>) -> Self {
+        Self {
+            inner,
+            size,
+            done: 0,
+            checksum,
+            hasher: crc32fast::Hasher::new(),
+            failed: false,
         }
+    }
+
+    /// Nothing more came, or all that should.
+    fn at_end(&self) -> io::Result<usize> {
+        let sum = self.hasher.clone().finalize();
+        if self.done < self.size {
+            let (done, size) = (self.done, self.size);
+            return Err(super::damaged(format!("{done} bytes instead of {size}")));
+        }
+        match self.checksum.is_none_or(|checksum| checksum == sum) {
+            true => Ok(0),
+            false => Err(super::damaged("wrong checksum")),
+        }
+    }
+}
+
+impl Read for Checked<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let most = out.len().min(STEP);
-        let result = self.inner.read(out.get_mut(..most).unwrap_or_default());
-        result.map_err(|error| {
-            self.failed = true;
-            match Failure::of_io(error) {
-                Failure::Io(error) => error,
-                Failure::Said(_, detail) => super::damaged(detail),
+        if most == 0 {
+            return Ok(0);
+        }
+        let out = out.get_mut(..most).unwrap_or_default();
+        let count = match self.done < self.size {
+            true => self.inner.read(out).inspect_err(|_| self.failed = true)?,
+            false => 0,
+        };
+        self.done += count as u64;
+        self.hasher.update(out.get(..count).unwrap_or_default());
+        match count {
+            0 => self.at_end(),
+            count => Ok(count),
+        }
+    }
+}
+
+/// A file, with what its decoder had before it failed.
+struct Whole<'a> {
+    content: Checked<'a>,
+    tail: &'a dyn Fn(u64) -> Vec<u8>,
+    /// After it failed: what is left of the tail, and why it failed.
+    rest: Option<(io::Cursor<Vec<u8>>, String)>,
+}
+
+impl Read for Whole<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if let Some((tail, why)) = &mut self.rest {
+            return match tail.read(out)? {
+                0 if !out.is_empty() => Err(super::damaged(why.clone())),
+                count => Ok(count),
+            };
+        }
+        let error = match self.content.read(out) {
+            Ok(count) => return Ok(count),
+            Err(error) => error,
+        };
+        let why = match Failure::of_io(error) {
+            Failure::Io(error) => {
+                self.rest = Some((io::Cursor::default(), error.to_string()));
+                return Err(error);
             }
-        })
+            Failure::Said(_, why) => why,
+        };
+        let tail = match self.content.failed {
+            true => (self.tail)(self.content.done),
+            false => vec![],
+        };
+        self.rest = Some((io::Cursor::new(tail), why));
+        self.read(out)
     }
 }
 

@@ -107,6 +107,68 @@ fn damage_leaves_what_is_before_it() {
     assert_eq!(got.reasons(), ["corrupt"]);
 }
 
+/// Of 7z with its own checksum of the headers made right again.
+fn with_headers(mut bytes: Vec<u8>, change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let start =
+        32 + usize::try_from(u64::from_le_bytes(bytes[12..20].try_into().unwrap())).unwrap();
+    change(&mut bytes[start..]);
+    let headers = crc32fast::hash(&bytes[start..]);
+    bytes[28..32].copy_from_slice(&headers.to_le_bytes());
+    let first = crc32fast::hash(&bytes[12..32]);
+    bytes[8..12].copy_from_slice(&first.to_le_bytes());
+    bytes
+}
+
+#[test]
+fn a_wrong_checksum_is_said_and_all_bytes_are_given() {
+    let Some(folder) = tool("7z") else { return };
+    let (a, b) = (b"some content ".repeat(20), b"more".to_vec());
+    folder.write("a", &a);
+    folder.write("b", &b);
+    folder.run("7z", &["a", "-bd", "-mhc=off", "out.7z", "a", "b"]);
+    let sum = crc32fast::hash(&a).to_le_bytes();
+    let bytes = with_headers(folder.read("out.7z"), |headers| {
+        let at = headers.array_windows().position(|four| *four == sum);
+        headers[at.unwrap()] ^= 1;
+    });
+    let got = run(&bytes);
+    assert_eq!(got.children, [(b"a".to_vec(), a), (b"b".to_vec(), b)]);
+    assert_eq!(got.gaps, [said(Some(b"a"), "corrupt", "wrong checksum")]);
+}
+
+#[test]
+fn a_stream_that_ends_early_is_said() {
+    let Some(folder) = tool("7z") else { return };
+    folder.write("a", &b"some content ".repeat(20));
+    folder.run("7z", &["a", "-bd", "-m0=LZMA2", "out.7z", "a"]);
+    let mut bytes = folder.read("out.7z");
+    // The first byte of LZMA2: its end.
+    bytes[32] = 0;
+    let got = run(&bytes);
+    assert_eq!(
+        got.gaps,
+        [said(Some(b"a"), "corrupt", "0 bytes instead of 260")]
+    );
+}
+
+/// One wrong password in 256 makes the first byte an end of LZMA2.
+#[test]
+fn no_wrong_password_stands_for_the_right_one() {
+    let Some(folder) = tool("7z") else { return };
+    folder.write("a", &b"some content ".repeat(20));
+    folder.run("7z", &["a", "-bd", "-psecret", "-mhc=off", "out.7z", "a"]);
+    let bytes = with_headers(folder.read("out.7z"), |headers| {
+        let aes = [0x06, 0xf1, 0x07, 0x01];
+        let at = headers.array_windows().position(|four| *four == aes);
+        // Behind the length of the properties: keys that cost nothing.
+        headers[at.unwrap() + 5] &= 0xc0;
+    });
+    let wrong: Vec<String> = (0..2000).map(|number| number.to_string()).collect();
+    let wrong: Vec<&str> = wrong.iter().map(String::as_str).collect();
+    let got = expand_with(&SevenZ, &bytes, b"x.7z", &wrong);
+    assert_eq!((got.reasons(), got.children.len()), (vec!["encrypted"], 0));
+}
+
 #[test]
 fn headers_that_are_too_long_are_said() {
     let Some(folder) = tool("7z") else { return };
