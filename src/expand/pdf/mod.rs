@@ -2,7 +2,8 @@
 //!
 //! A carver rather than a reader: objects are found by their words (`12 0 obj`) wherever they stand, and never by the
 //! table of references, which is wrong in every other file that is made to be opened by some viewers only. What an older
-//! revision had is found like this, too. The length of a stream is a claim, which holds if `endstream` follows.
+//! revision had is found like this, too. The length of a stream is a claim, which holds if `endstream` follows. Streams that no
+//! object leads to, as this reads them, are found by their word and decoded by what stands before it.
 #![forbid(unsafe_code)]
 
 mod crypt;
@@ -13,7 +14,7 @@ use std::io::{self, BufReader, Read};
 
 use self::crypt::{Handler, Opened, What};
 use self::filters::{CHAIN, Filter, Made};
-use self::syntax::{Parser, Value, Wrong};
+use self::syntax::{Parser, Text, Value, Wrong, scattered};
 use super::{Children, Container, Content, Expander, Halt, behind, is_damage, recognise};
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
@@ -21,6 +22,9 @@ use crate::object::{CHUNK, Object};
 /// Bytes in which an object's dictionary is looked for, first and at most.
 const FIRST: usize = 2048;
 const MOST: usize = 1 << 20;
+
+/// Bytes from [`STREAM`] to what follows it, at most.
+const LINE: u64 = (STREAM.len() + AFTER + 2) as u64;
 
 /// Bytes between a stream and the word that ends it: a line break, and what careless writers add.
 const AFTER: usize = 32;
@@ -36,6 +40,12 @@ const EFFORT: u64 = 16;
 
 /// Bytes of an object stream that are looked through for scripts, at most.
 const OBJECTS: u64 = 4 << 20;
+
+/// Streams without an object that are given.
+const STRAYS: usize = 4096;
+
+/// Shorter texts are not given: they say nothing, and there are many.
+const TEXT: usize = 8;
 
 /// Different dictionaries of encryption that are tried.
 const HANDLERS: usize = 8;
@@ -59,6 +69,7 @@ impl Expander for Pdf {
         }
         file.unlock(container.passwords, children)?;
         file.give_all(children)?;
+        file.give_strays(children)?;
         if file.patience == 0 || file.effort == 0 {
             let detail = "more references, or objects in texts, than are followed".to_owned();
             children.gap(None, Reason::Limit(Limit::Memory), detail)?;
@@ -120,6 +131,8 @@ struct File<'a> {
     patience: u32,
     /// Bytes that may still be read behind references.
     effort: u64,
+    /// Where streams lie that were given, in the order of the file.
+    given: Vec<(u64, u64)>,
 }
 
 enum Lock {
@@ -186,6 +199,20 @@ fn each_word(
     }
 }
 
+/// The word in front of the bytes of a stream.
+const STREAM: &[u8] = b"stream";
+
+/// The end of the line behind [`STREAM`], before which some writers put blanks.
+fn line_end(data: &[u8]) -> usize {
+    let is_blank = |byte: &&u8| matches!(byte, b' ' | b'\t');
+    let blanks = data.iter().take(AFTER).take_while(is_blank).count();
+    match data.get(blanks..).unwrap_or_default() {
+        [b'\r', b'\n', ..] => blanks + 2,
+        [b'\r' | b'\n', ..] => blanks + 1,
+        _ => 0,
+    }
+}
+
 /// The number and the generation in front of `obj`.
 fn numbers(before: &[u8]) -> Option<(u32, u16)> {
     let space = |byte: &u8| matches!(byte, 0 | b'\t' | b'\n' | 0x0c | b'\r' | b' ');
@@ -238,6 +265,7 @@ impl<'a> File<'a> {
             lock: Lock::None,
             patience: PATIENCE,
             effort: container.object.length().saturating_mul(EFFORT) + (MOST as u64),
+            given: Vec::new(),
         }
     }
 
@@ -307,16 +335,10 @@ impl<'a> File<'a> {
                 most = MOST;
                 continue;
             };
-            let data = parser.rest().strip_prefix(b"stream").map(|data| {
-                let line = match data {
-                    [b'\r', b'\n', ..] => 2,
-                    [b'\r' | b'\n', ..] => 1,
-                    [b' ', b'\r', b'\n', ..] => 3,
-                    [b' ', b'\n', ..] => 2,
-                    _ => 0,
-                };
-                at + (parser.at + b"stream".len() + line) as u64
-            });
+            let data = parser
+                .rest()
+                .strip_prefix(STREAM)
+                .map(|data| at + (parser.at + STREAM.len() + line_end(data)) as u64);
             return Ok(Some((value, data)));
         }
     }
@@ -328,6 +350,9 @@ impl<'a> File<'a> {
             let Value::Reference(number) = value else {
                 return Ok(Some(value));
             };
+            if self.effort == 0 {
+                return Ok(None);
+            }
             let places = &self.places;
             let place = |index: &u32| {
                 usize::try_from(*index)
@@ -349,9 +374,6 @@ impl<'a> File<'a> {
             };
             let cost = self.window.bytes.len() as u64;
             self.effort = self.effort.saturating_sub(cost);
-            if self.effort == 0 {
-                return Ok(None);
-            }
             value = found;
         }
         Ok(None)
@@ -474,11 +496,78 @@ impl<'a> File<'a> {
                 children.gap(Some(name.as_bytes()), Reason::Corrupt, detail)?;
                 continue;
             };
-            self.scripts(&value, Some(place), &name, children)?;
+            self.texts(&value, Some(place), &name, children)?;
             if let Some(data) = data {
+                let value = match value {
+                    Value::Dictionary(_) => value,
+                    _ => self.scattered(place.at, data)?,
+                };
                 let stream = self.extent(&value, data)?;
+                self.given.push((data, data + stream.length));
                 skip = self.give(place, &name, &value, &stream, children)?;
+                self.given.extend((skip > data).then_some((data, skip)));
             }
+        }
+        Ok(())
+    }
+
+    /// What stands in front of a stream without a dictionary that can be read.
+    fn scattered(&self, from: u64, data: u64) -> io::Result<Value> {
+        let length = usize::try_from(data - from).unwrap_or(FIRST).min(FIRST);
+        let before = self.object.bytes_at(data - length as u64, length)?;
+        let names: [&[u8]; 5] = [b"Filter", b"DecodeParms", b"DP", b"Length", b"Type"];
+        Ok(scattered(&before, &names))
+    }
+
+    /// Gives the streams that no object led to.
+    fn give_strays(&mut self, children: &mut dyn Children) -> Result<(), Halt> {
+        let mut given = std::mem::take(&mut self.given);
+        given.sort_unstable();
+        let mut strays = Vec::new();
+        let mut place = 0;
+        let mut end = 0;
+        each_word(self.object, &[STREAM], |_, at, before| {
+            let is_end = before.ends_with(b"end");
+            while let Some((_, to)) = given.get(place).filter(|(from, _)| *from <= at + LINE) {
+                end = end.max(*to);
+                place += 1;
+            }
+            if at >= end && !is_end {
+                strays.push(at);
+            }
+            strays.len() <= STRAYS
+        })?;
+        if strays.len() > STRAYS {
+            let detail = format!("more than {STRAYS} streams without an object");
+            children.gap(None, Reason::Limit(Limit::Members), detail)?;
+        }
+        let mut end = 0;
+        for at in strays.into_iter().take(STRAYS).filter(|at| *at > 0) {
+            let data = self.object.bytes_at(at + STREAM.len() as u64, AFTER + 2)?;
+            let line = line_end(&data);
+            if line == 0 || at < end {
+                continue;
+            }
+            let data = at + (STREAM.len() + line) as u64;
+            let value = self.scattered(at.saturating_sub(FIRST as u64), data)?;
+            let stream = self.extent(&value, data)?;
+            // Nothing says that the word is meant, and nothing ends it.
+            if stream.cut && value.get(b"Length").is_none() {
+                continue;
+            }
+            end = data + stream.length;
+            let place = Place {
+                at,
+                number: u32::MAX,
+                generation: 0,
+            };
+            let name = format!("(stream at {at})");
+            if matches!(self.lock, Lock::Open(_) | Lock::Shut) {
+                let detail = "a stream of which the object is not known".to_owned();
+                children.gap(Some(name.as_bytes()), Reason::Encrypted, detail)?;
+                continue;
+            }
+            self.give(place, &name, &value, &stream, children)?;
         }
         Ok(())
     }
@@ -721,7 +810,7 @@ impl<'a> File<'a> {
         Ok(Decoded { reader, unknown })
     }
 
-    /// The scripts in an object stream (§7.5.7), whose objects stand nowhere else.
+    /// The texts in an object stream (§7.5.7), whose objects stand nowhere else.
     fn inner(
         &mut self,
         place: Place,
@@ -746,55 +835,62 @@ impl<'a> File<'a> {
         }
         for object in objects(dictionary, &bytes) {
             if let Ok(value) = Parser::new(object).value() {
-                self.scripts(&value, None, name, children)?;
+                self.texts(&value, None, name, children)?;
             }
         }
         Ok(())
     }
 
-    /// Gives the scripts that stand in an object as text.
-    fn scripts(
+    /// Gives the scripts that stand in an object, and together the other texts that do not stand in the file as they are meant.
+    fn texts(
         &self,
         value: &Value,
         place: Option<Place>,
         name: &str,
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
-        let mut open = vec![value];
-        while let Some(value) = open.pop() {
+        if place.is_some() && matches!(self.lock, Lock::Shut) {
+            return Ok(());
+        }
+        let read = |text: &Text| match (&self.lock, place) {
+            (Lock::Open(opened), Some(place)) => {
+                let cipher = opened.cipher(What::Text, place.number, place.generation);
+                let plain = cipher.map(|cipher| cipher.text(&text.bytes));
+                readable(plain.as_deref().unwrap_or(&text.bytes))
+            }
+            _ => readable(&text.bytes),
+        };
+        let mut others = Vec::new();
+        // A text that is an object of its own may be meant by any script.
+        let is_long = value.text().is_some_and(|text| text.len() >= TEXT);
+        let mut open = vec![(value, is_long)];
+        while let Some((value, is_script)) = open.pop() {
             match value {
-                Value::List(values) => open.extend(values),
+                Value::List(values) => open.extend(values.iter().map(|value| (value, false))),
                 Value::Dictionary(entries) => {
-                    for (key, value) in entries {
-                        if let (b"JS", Value::Text(text)) = (key.as_slice(), value) {
-                            self.script(text, place, name, children)?;
-                        }
-                        open.push(value);
+                    let values = entries.iter();
+                    open.extend(values.map(|(key, value)| (value, key == b"JS")));
+                }
+                Value::Text(text) if is_script => {
+                    let name = format!("{name}.js");
+                    let script = read(text);
+                    children.child(name.as_bytes(), Content::Stream(&mut script.as_slice()))?;
+                }
+                Value::Text(text) if text.bytes.len() >= TEXT => {
+                    let text_as_read = read(text);
+                    if !text.plain || text_as_read != text.bytes {
+                        others.extend(text_as_read);
+                        others.push(b'\n');
                     }
                 }
                 _ => {}
             }
         }
-        Ok(())
-    }
-
-    fn script(
-        &self,
-        text: &[u8],
-        place: Option<Place>,
-        name: &str,
-        children: &mut dyn Children,
-    ) -> Result<(), Halt> {
-        let plain = match (&self.lock, place) {
-            (Lock::Shut, Some(_)) => return Ok(()),
-            (Lock::Open(opened), Some(place)) => opened
-                .cipher(What::Text, place.number, place.generation)
-                .map(|cipher| cipher.text(text)),
-            _ => None,
-        };
-        let script = readable(plain.as_deref().unwrap_or(text));
-        let name = format!("{name}.js");
-        children.child(name.as_bytes(), Content::Stream(&mut script.as_slice()))
+        if others.is_empty() {
+            return Ok(());
+        }
+        let name = format!("{name}.txt");
+        children.child(name.as_bytes(), Content::Stream(&mut others.as_slice()))
     }
 }
 

@@ -13,11 +13,19 @@ pub(super) enum Value {
     /// Whole numbers; of the others the whole part.
     Number(i64),
     Name(Vec<u8>),
-    Text(Vec<u8>),
+    Text(Text),
     List(Vec<Value>),
     Dictionary(Vec<(Vec<u8>, Value)>),
     /// An object by its number.
     Reference(u32),
+}
+
+/// A string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Text {
+    pub(super) bytes: Vec<u8>,
+    /// It stands in the file as it is, without escapes.
+    pub(super) plain: bool,
 }
 
 impl Value {
@@ -49,7 +57,7 @@ impl Value {
 
     pub(super) fn text(&self) -> Option<&[u8]> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) => Some(&text.bytes),
             _ => None,
         }
     }
@@ -213,10 +221,10 @@ impl<'a> Parser<'a> {
         Ok(Value::Number(number))
     }
 
-    fn literal(&mut self) -> Result<Vec<u8>, Wrong> {
+    fn literal(&mut self) -> Result<Text, Wrong> {
         self.next()?;
         let mut text = Vec::new();
-        let mut open = 1_u32;
+        let (mut open, mut plain) = (1_u32, true);
         loop {
             match self.next()? {
                 b'(' => {
@@ -226,11 +234,14 @@ impl<'a> Parser<'a> {
                 b')' => {
                     open -= 1;
                     if open == 0 {
-                        return Ok(text);
+                        return Ok(Text { bytes: text, plain });
                     }
                     text.push(b')');
                 }
-                b'\\' => self.escape(&mut text)?,
+                b'\\' => {
+                    plain = false;
+                    self.escape(&mut text)?;
+                }
                 byte => text.push(byte),
             }
         }
@@ -266,7 +277,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn hexadecimal(&mut self) -> Result<Vec<u8>, Wrong> {
+    fn hexadecimal(&mut self) -> Result<Text, Wrong> {
         self.next()?;
         let mut text = Vec::new();
         let mut high = None;
@@ -274,7 +285,10 @@ impl<'a> Parser<'a> {
             let byte = self.next()?;
             if byte == b'>' {
                 text.extend(high.map(|high: u8| high << 4));
-                return Ok(text);
+                return Ok(Text {
+                    bytes: text,
+                    plain: false,
+                });
             }
             match (hex(byte), high) {
                 (Some(digit), None) => high = Some(digit),
@@ -336,6 +350,21 @@ impl<'a> Parser<'a> {
     }
 }
 
+/// The entries of these names wherever they stand: what some reader makes of brackets that do not fit.
+pub(super) fn scattered(bytes: &[u8], names: &[&[u8]]) -> Value {
+    let mut entries = Vec::new();
+    for at in memchr::memchr_iter(b'/', bytes) {
+        let mut parser = Parser { bytes, at };
+        if let Ok(name) = parser.name()
+            && names.contains(&name.as_slice())
+            && let Ok(value) = parser.value()
+        {
+            entries.push((name, value));
+        }
+    }
+    Value::Dictionary(entries)
+}
+
 /// The whole part of a number; what is too large is the largest.
 fn whole(word: &[u8]) -> i64 {
     let negative = word.starts_with(b"-");
@@ -364,7 +393,10 @@ mod tests {
             Value::Number(1),
             Value::Number(-2),
             Value::Reference(3),
-            Value::Text(b"A\x40".to_vec()),
+            Value::Text(Text {
+                bytes: b"A\x40".to_vec(),
+                plain: false,
+            }),
         ]);
         assert_eq!(value.get(b"L"), Some(&list));
         assert_eq!(value.get(b"E").unwrap().name(), Some(&b"N"[..]));

@@ -327,6 +327,82 @@ fn scripts_are_given_as_they_are_read() {
 }
 
 #[test]
+fn a_script_may_be_an_object_of_its_own() {
+    let objects = [
+        b"<</S/JavaScript/JS 2 0 R>>".to_vec(),
+        b"(app.alert\\050'hi'\\051)".to_vec(),
+    ];
+    assert_eq!(
+        content(&run(&document(&objects)), "2-0.js"),
+        b"app.alert('hi')"
+    );
+}
+
+/// Scripts keep code in titles and comments.
+#[test]
+fn texts_that_stand_there_in_another_form_are_given_together() {
+    let object = b"<</Title <736f6d6520636f646520696e206120746974 6c65>/A(a\\040text with an escape)/B(a text as it is)/C<414243>>>";
+    let got = run(&document(&[object.to_vec()]));
+    assert_eq!(got.names(), ["1-0.txt"]);
+    let mut lines: Vec<_> = content(&got, "1-0.txt")
+        .split(|byte| *byte == b'\n')
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [&b""[..], b"a text with an escape", b"some code in a title"]
+    );
+}
+
+/// What readers are not stopped by.
+#[test]
+fn streams_without_an_object_that_is_understood_are_given() {
+    let text = b"this is what the stream says";
+    let rows = [
+        ("4 %x\n 0 %y\n obj <<", "(stream at"),
+        ("4 -0 obj <<", "(stream at"),
+        ("4 0 obj <<endobj ", "(stream at"),
+        ("4 0 obj <</Length>> 140", "(stream at"),
+        ("4 0 obj <<endstream ", "(stream at"),
+        ("4 0 obj [", "4-0"),
+    ];
+    for (start, name) in rows {
+        let data = deflated(text);
+        let middle = format!(
+            "\n{start}/Filter/FlateDecode/Length {}>>stream \t\r\n",
+            data.len()
+        );
+        let end = b"\nendstream\nendobj\n%%EOF\n";
+        let bytes = [
+            &with_streams(&[stream("", b"first")]),
+            middle.as_bytes(),
+            &data,
+            end,
+        ]
+        .concat();
+        let got = run(&bytes);
+        let found = got.children.iter().find(|(_, content)| content == text);
+        let found = found.unwrap_or_else(|| panic!("{start}: {:?}", got.names()));
+        assert!(
+            found.0.starts_with(name.as_bytes()),
+            "{start}: {:?}",
+            got.names()
+        );
+        assert_eq!(got.children.len(), 3, "{start}: {:?}", got.names());
+    }
+}
+
+#[test]
+fn many_streams_may_share_a_long_list() {
+    let mut bytes = b"%PDF-1.4\n1 0 obj[".to_vec();
+    bytes.extend(b"/FlateDecode ".repeat(20_000));
+    bytes.extend(b"] endobj\n");
+    bytes.extend(b"3 0 obj<</Length 5/Filter 1 0 R>>stream\nx\nendstream endobj\n".repeat(3000));
+    // Within the time of a test at all.
+    assert!(run(&bytes).reasons().contains(&"limit/memory"));
+}
+
+#[test]
 fn a_document_in_a_document_is_left_to_itself() {
     let inner = with_streams(&[stream("", b"inner")]);
     let got = run(&with_streams(&[stream("", &inner), stream("", b"outer")]));

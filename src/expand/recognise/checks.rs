@@ -359,13 +359,45 @@ pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
     is_program && ends()
 }
 
-/// Readers take a header anywhere in the first 1,024 bytes; with a version behind it, it is not just a text about PDF.
+/// Readers take a header anywhere in the first 1,024 bytes, and some of them any header, or none: they look for objects. With
+/// a version behind it, or an object and an end, it is not just a text about PDF.
 pub(super) fn pdf(probe: &Probe) -> bool {
     let head = probe.head.get(..1024).unwrap_or(&probe.head);
-    memchr::memmem::find_iter(head, b"%PDF-").any(|at| {
+    let mut headers = memchr::memmem::find_iter(head, b"%PDF-");
+    headers.any(|at| {
         let version = head.get(at + 5..at + 8);
         matches!(version, Some([major, b'.', minor])
             if digits(&[*major, *minor], 10).is_some_and(|version| (10..=20).contains(&version)))
+    }) || has_pdf_ends(probe) && has_pdf_object(&probe.head)
+}
+
+/// The end of a document is in sight.
+fn has_pdf_ends(probe: &Probe) -> bool {
+    let tail = match probe.tail.is_empty() {
+        true => &probe.head,
+        false => &probe.tail,
+    };
+    let tail = tail.get(tail.len().saturating_sub(1024)..).unwrap_or(tail);
+    [&b"%%EOF"[..], b"startxref", b"trailer"]
+        .iter()
+        .any(|word| memchr::memmem::find(tail, word).is_some())
+}
+
+/// `1 0 obj` at the start of a line, and a dictionary behind it.
+fn has_pdf_object(head: &[u8]) -> bool {
+    memchr::memmem::find_iter(head, b" obj").any(|at| {
+        let (before, after) = head.split_at(at);
+        let line = before.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
+        let mut numbers = line.unwrap_or(before).split(|byte| *byte == b' ');
+        let is_number = |word: Option<&[u8]>| {
+            word.is_some_and(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit))
+        };
+        let (number, generation) = (numbers.next(), numbers.next());
+        let value = after.get(4..).unwrap_or_default().trim_ascii_start();
+        is_number(number)
+            && is_number(generation)
+            && numbers.next().is_none()
+            && value.starts_with(b"<<")
     })
 }
 

@@ -187,6 +187,11 @@ fn every_row_of_the_table_is_met() {
         ("program", padded(b"MZ\x90\0\x01\0\0\0\x02\0")),
         ("pdf", b"%PDF-x".to_vec()),
         ("pdf", at(900, b"%PDF-1.4\n")),
+        (
+            "pdf",
+            b"%FDF-1.2\n1 0 obj\n<</A 1>>\nendobj\ntrailer <<>>\n%%EOF".to_vec(),
+        ),
+        ("pdf", b"1 0 obj <</A 1>> endobj\r\n%%EOF\r\n".to_vec()),
         ("rtf", b"{\\rtf1".to_vec()),
         ("rtf", b"{\\rt\x80".to_vec()),
         ("rtf", b"\r\n {\\rtf1".to_vec()),
