@@ -55,7 +55,7 @@ mod zip;
 
 use crate::event::{NoteKind, Reason};
 use crate::kind::Kind;
-use crate::object::{CHUNK, Object};
+use crate::object::{CHUNK, Object, Probe};
 
 pub use recognise::recognise;
 
@@ -214,6 +214,11 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &yenc::YEnc,
     &zip::Zip,
 ];
+
+/// What looks for archives in a content that is told to be nothing else; none for text.
+pub fn carver(probe: &Probe) -> Option<&'static dyn Expander> {
+    program::may_hide(probe).then_some(&program::Carver)
+}
 
 /// The expander of a kind, if this build has one.
 pub fn expander(kind: &Kind) -> Option<&'static dyn Expander> {

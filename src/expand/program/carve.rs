@@ -98,13 +98,25 @@ static ROWS: &[Row] = &[
     row(b"InstallShield\0", sound::install_shield_list),
     row(b"Inno Setup Setup Data (", sound::inno),
     row(b"AU3!EA0", sound::autoit),
+    row(b"MSWIM\0\0\0\xd0\0\0\0", sound::wim),
+    row(b"ITSF\x03\0\0\0", sound::chm),
+    row(b"\x89LZO\0\r\n\x1a\n", sound::lzop),
+    row(b"\x04\x22\x4d\x18", sound::lz4),
+    row(ARJ, sound::arj),
 ];
+
+/// Two bytes are everywhere: these are looked for alone, and only where something is likely to be appended.
+const ARJ: &[u8] = b"\x60\xea";
+
+/// Bytes behind the end of a program, or from the start of what is none, in which [`ARJ`] is looked for.
+const NEAR: usize = 1 << 20;
 
 fn automaton() -> Option<&'static AhoCorasick> {
     static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     AUTOMATON
         .get_or_init(|| {
             let magics = ROWS.iter().map(|row| row.magic);
+            let magics = magics.filter(|magic| *magic != ARJ);
             // The kind for which the crate looks for the first bytes of all magics at once.
             AhoCorasickBuilder::new()
                 .match_kind(MatchKind::LeftmostFirst)
@@ -165,6 +177,8 @@ pub(super) struct Place<'a> {
     pub(super) covered: &'a [Range<u64>],
     /// Where its parts begin and end, in order: there ends what has no end of its own.
     pub(super) borders: &'a [u64],
+    /// Where what is appended begins.
+    pub(super) end: u64,
     /// The beginnings of magics that are somebody else's.
     pub(super) others: Vec<&'static [u8]>,
     pub(super) memory: u64,
@@ -173,7 +187,9 @@ pub(super) struct Place<'a> {
 /// All that begins in a place with a sound header.
 pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
     let (object, borders) = (place.object, place.borders);
-    let (hits, all) = hits(object, place.covered)?;
+    let (mut hits, all) = hits(object, place.covered)?;
+    hits.extend(near(object, place.end)?);
+    hits.sort_unstable_by_key(|hit| hit.at);
     let mut found = Found::default();
     if !all {
         found.left = Some(format!("more than {HITS} places where something may begin"));
@@ -304,6 +320,20 @@ fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)>
         buffer.copy_within(start..filled, 0);
         base = base.saturating_add(start as u64);
     }
+}
+
+/// The places of [`ARJ`].
+fn near(object: &Object, end: u64) -> io::Result<Vec<Hit>> {
+    let Some(row) = ROWS.iter().position(|row| row.magic == ARJ) else {
+        return Ok(Vec::new());
+    };
+    let bytes = object.bytes_at(end, NEAR)?;
+    let places = memchr::memmem::find_iter(&bytes, ARJ);
+    let hits = places.map(|at| Hit {
+        at: end + at as u64,
+        row,
+    });
+    Ok(hits.take(HITS).collect())
 }
 
 /// The extent of what stands at `at` itself, by the rules of its format.

@@ -1,7 +1,8 @@
 //! Programs (PE, DOS, ELF, Mach-O): what is appended to them, what lies in their resources, and what stands anywhere else in
 //! them and begins with a sound header.
 //!
-//! The bytes of a program are matched as they are; members are what its bytes hide: archives, installers, other programs.
+//! The bytes of a program are matched as they are; members are what its bytes hide: archives, installers, other programs. What
+//! is told to be nothing else is looked through like a program: a script, a picture or any bytes may have an archive behind them.
 #![forbid(unsafe_code)]
 
 mod carve;
@@ -28,7 +29,10 @@ const OVERLAY: &[u8] = b"(overlay)";
 const UNPACKED: &[u8] = b"(unpacked)";
 
 /// Smaller resources hold nothing that could be opened.
-const RESOURCE: u64 = 256;
+const RESOURCE: u64 = 32;
+
+/// Zeros behind a program, before what is appended.
+const PADDING: usize = 64 * 1024;
 
 /// The expander of programs.
 pub(super) struct Program;
@@ -65,10 +69,34 @@ impl Expander for Program {
     }
 }
 
+/// Looks through what no row of the table knows. Not in the table: nothing is recognised, and what is not found is not missed.
+pub(super) struct Carver;
+
+impl Expander for Carver {
+    fn kind(&self) -> &'static str {
+        "program"
+    }
+
+    fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+        let mut parts = Parts {
+            ends: vec![0],
+            borders: Vec::new(),
+            given: Vec::new(),
+        };
+        parts.carve(container, children)
+    }
+}
+
+/// Tells whether something may lie in a content that is told to be nothing else: bytes that are no text.
+pub(super) fn may_hide(probe: &Probe) -> bool {
+    let is_binary = |byte: &u8| *byte < b'\t' || (14..27).contains(byte);
+    probe.tail.iter().any(is_binary) || probe.head.iter().any(is_binary)
+}
+
 /// What is known of a program, and what of it was given.
 struct Parts {
-    /// The first byte behind the program, if it can be told.
-    end: Option<u64>,
+    /// The first byte behind the program, if it can be told, and other places where what is appended may begin.
+    ends: Vec<u64>,
     /// Where its parts begin and end.
     borders: Vec<u64>,
     /// What was given as members.
@@ -93,8 +121,15 @@ impl Parts {
         };
         borders.extend(end);
         borders.sort_unstable();
+        let mut ends: Vec<u64> = end.into_iter().collect();
+        ends.extend(image.and_then(|image| image.symbols));
+        for at in ends.clone() {
+            let bytes = object.bytes_at(at, PADDING)?;
+            let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
+            ends.push(at + zeros as u64);
+        }
         Ok(Self {
-            end,
+            ends,
             borders,
             given: Vec::new(),
         })
@@ -134,20 +169,19 @@ impl Parts {
         children: &mut dyn Children,
     ) -> Result<(), Halt> {
         let object = container.object;
-        let Some(end) = self.end.filter(|end| *end < object.length()) else {
-            return Ok(());
-        };
-        if carve::at(object, end, container.memory)?.is_some() {
-            return Ok(());
+        for end in self.ends.clone() {
+            if end >= object.length() || carve::at(object, end, container.memory)?.is_some() {
+                continue;
+            }
+            let border = carve::border(end, object.length(), &self.borders);
+            let rest = object.slice(end, border - end);
+            // Programs are found by what they are.
+            if Image::of(&rest)?.is_none() && is_container(&rest)? {
+                self.given.push(end..border);
+                return children.child(OVERLAY, Content::Object(rest));
+            }
         }
-        let border = carve::border(end, object.length(), &self.borders);
-        let rest = object.slice(end, border - end);
-        // Programs are found by what they are.
-        if Image::of(&rest)?.is_some() || !is_container(&rest)? {
-            return Ok(());
-        }
-        self.given.push(end..border);
-        children.child(OVERLAY, Content::Object(rest))
+        Ok(())
     }
 
     /// Gives what begins anywhere else.
@@ -162,6 +196,7 @@ impl Parts {
             object,
             covered: &self.given,
             borders: &self.borders,
+            end: self.ends.first().copied().unwrap_or(object.length()),
             others: opened_by_others(&object.probe()?),
             memory: container.memory,
         })?;

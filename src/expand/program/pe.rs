@@ -68,6 +68,22 @@ pub(super) struct Image {
     pub(super) headers: u32,
     pub(super) directories: Vec<(u32, u32)>,
     pub(super) sections: Vec<Section>,
+    /// The first byte behind the symbols of a linker that left them, and their names.
+    pub(super) symbols: Option<u64>,
+}
+
+/// Where the symbols of the program with this second header end, and the names behind them, which say how long they are.
+fn symbols(object: &Object, at: u64) -> io::Result<Option<u64>> {
+    const SYMBOL: u64 = 18;
+    let fields = object.bytes_at(at + 12, 8)?;
+    let mut reader = Reader::new(&fields);
+    let (Some(start @ 1..), Some(count)) = (reader.u32_le(), reader.u32_le()) else {
+        return Ok(None);
+    };
+    let names = u64::from(start) + u64::from(count) * SYMBOL;
+    let length = object.bytes_at(names, 4)?;
+    let length = Reader::new(&length).u32_le().map_or(0, u64::from);
+    Ok(Some(names + length).filter(|end| *end <= object.length()))
 }
 
 impl Image {
@@ -86,6 +102,7 @@ impl Image {
         let Some((mut image, count, optional)) = Self::parse(&bytes, at) else {
             return Ok(None);
         };
+        image.symbols = symbols(object, at)?;
         let table_at = at + FILE_HEADER + u64::from(optional);
         let table = object.bytes_at(table_at, usize::from(count) * SECTION_HEADER)?;
         let (rows, _) = table.as_chunks::<SECTION_HEADER>();
@@ -135,6 +152,7 @@ impl Image {
             headers,
             directories,
             sections: Vec::new(),
+            symbols: None,
         };
         Some((image, count, optional))
     }

@@ -396,9 +396,50 @@ pub(super) fn install_shield(look: &mut Look<'_>, at: u64) -> Answer {
     Ok(sound.filter(|sound| *sound).map(|_| with_part(20)))
 }
 
-/// A list of files, behind what a linker leaves.
+/// A list of files, behind what a linker leaves, with room for all of them and a first name that has an extension.
 pub(super) fn install_shield_list(look: &mut Look<'_>, at: u64) -> Answer {
-    Ok(is_kind(look, at, "installshield")?.then_some(with_part(46)))
+    /// The header, and of each file what stands before its content.
+    const HEADER: u64 = 46;
+    const FILE: u64 = 312;
+    let count = look.object.bytes_at(at.saturating_add(14), 2)?;
+    let count = Reader::new(&count).u16_le().map_or(0, u64::from);
+    let least = HEADER + count * FILE;
+    let has_room = least <= look.object.length().saturating_sub(at);
+    let name = look.object.bytes_at(at.saturating_add(HEADER), 64)?;
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    let is_name = name.len() > 3 && name.contains(&b'.') && name.iter().all(|byte| *byte >= b' ');
+    let is_list = has_room && is_name && is_kind(look, at, "installshield")?;
+    Ok(is_list.then_some(with_part(HEADER)))
+}
+
+/// The magics that are strong and followed by what the recogniser asks for.
+fn recognised(look: &Look<'_>, at: u64, kind: &str, least: u64) -> Answer {
+    Ok(is_kind(look, at, kind)?.then_some(with_part(least)))
+}
+
+pub(super) fn wim(look: &mut Look<'_>, at: u64) -> Answer {
+    recognised(look, at, "wim", 208)
+}
+
+pub(super) fn chm(look: &mut Look<'_>, at: u64) -> Answer {
+    recognised(look, at, "chm", 88)
+}
+
+/// All of it can be decoded.
+pub(super) fn lzop(look: &mut Look<'_>, at: u64) -> Answer {
+    let extent = stream::extent(&stream::LZOP, &rest(look, at), look.memory)?;
+    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
+}
+
+/// The header has a checksum.
+pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
+    recognised(look, at, "arj", 34)
+}
+
+/// All of it can be decoded.
+pub(super) fn lz4(look: &mut Look<'_>, at: u64) -> Answer {
+    let extent = stream::extent(&stream::LZ4, &rest(look, at), look.memory)?;
+    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
 }
 
 pub(super) fn inno(look: &mut Look<'_>, at: u64) -> Answer {

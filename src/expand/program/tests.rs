@@ -103,7 +103,8 @@ fn what_is_in_a_program_is_given_whole_and_once() {
 fn a_magic_without_a_sound_header_is_nobodys_archive() {
     let magics = b"7z\xbc\xaf\x27\x1c Rar!\x1a\x07\0 Rar!\x1a\x07\x01\0 RE\x7e\x5e MSCF\0\0\0\0 PK\x03\x04 PK\x05\x06 \
         \x1f\x8b\x08\0 \xfd7zXZ\0 BZh9 BZh91AY&SY \x28\xb5\x2f\xfd LZIP\x01 \xef\xbe\xad\xdeNullsoftInst \
-        \xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 PE\0\0\x4c\x01 \x7fELF\x02\x01\x01 hsqs **ACE** -lh5- ISc( Inno Setup Setup Data ( AU3!EA06";
+        \xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 PE\0\0\x4c\x01 \x7fELF\x02\x01\x01 hsqs **ACE** -lh5- ISc( Inno Setup Setup Data ( AU3!EA06 \
+        MSWIM\0\0\0 ITSF\x03\0\0\0 \x89LZO\0\r\n\x1a\n \x04\x22\x4d\x18 \x60\xea InstallShield\0\x01";
     let mut random = Random::new(11);
     for _ in 0..300 {
         let mut content = Vec::new();
@@ -115,6 +116,54 @@ fn a_magic_without_a_sound_header_is_nobodys_archive() {
         let got = run(&pe(&content, b""));
         assert_eq!((got.names(), got.gaps), (vec![], vec![]));
     }
+}
+
+/// The first header of an archive of ARJ.
+fn arj() -> Vec<u8> {
+    let header = [34; 34];
+    let sum = crc32fast::hash(&header).to_le_bytes();
+    [&[0x60, 0xea, 34, 0][..], &header, &sum, b"\0\0"].concat()
+}
+
+#[test]
+fn zeros_or_symbols_may_lie_between_a_program_and_what_is_appended() {
+    let zlib = {
+        let mut writer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        writer.write_all(&b"text ".repeat(100)).unwrap();
+        writer.finish().unwrap()
+    };
+    let mut with_symbols = pe(b"", b"");
+    let end = u32::try_from(with_symbols.len()).unwrap();
+    with_symbols[0x8c..0x90].copy_from_slice(&end.to_le_bytes());
+    with_symbols[0x90] = 2;
+    with_symbols.extend([7; 36]);
+    with_symbols.extend(8_u32.to_le_bytes());
+    with_symbols.extend(b"abc\0");
+    for archive in [&arj(), &zlib] {
+        for before in [pe(b"", b""), pe(b"", &[0; 700]), with_symbols.clone()] {
+            let got = run(&[&before, &archive[..]].concat());
+            assert_eq!(got.children.len(), 1, "{} bytes", before.len());
+            assert_eq!(got.children[0].1, *archive);
+        }
+    }
+}
+
+/// A script with an archive behind it, or a picture.
+#[test]
+fn what_is_told_to_be_nothing_else_is_looked_through() {
+    let script = b"#!/bin/sh\ntail -c +40 $0 | gunzip\nexit\n";
+    for archive in [gzipped(b"abc"), arj()] {
+        let bytes = [&script[..], &archive].concat();
+        let probe = crate::expand::testing::object(&bytes).probe().unwrap();
+        assert!(recognise(&probe).is_empty() && may_hide(&probe));
+        let got = expand(&Carver, &bytes, b"x.run");
+        assert_eq!(
+            got.children,
+            [(format!("(at {:#x})", script.len()).into_bytes(), archive)]
+        );
+    }
+    let probe = crate::expand::testing::object(script).probe().unwrap();
+    assert!(!may_hide(&probe));
 }
 
 #[test]

@@ -30,7 +30,7 @@ use crate::event::{Description, Event, Exclusion, NoteKind, Place, Reason, Signa
 use crate::executable::{self, Layout};
 use crate::expand::{self, Container, Expander, Halt, Member};
 use crate::filetype::{self, FileType};
-use crate::kind::Kind;
+use crate::kind::{self, Kind};
 use crate::object::{CHUNK, Object, Probe};
 use crate::path::ObjectPath;
 use crate::stop::{Stop, Stopped};
@@ -113,6 +113,7 @@ struct Matched {
     matches: Matches,
     file_type: &'static FileType,
     announced: bool,
+    carver: Option<&'static dyn Expander>,
 }
 
 impl<'a> Walk<'a> {
@@ -184,7 +185,7 @@ impl<'a> Walk<'a> {
             Ok(probe) => probe,
             Err(error) => return self.failed(&spot.path, &error),
         };
-        let plan = self.plan(spot, &probe)?;
+        let (plan, carver) = self.plan(spot, &probe)?;
         let announced = self.announce_early(spot, &plan)?;
         let file_type = filetype::recognise(&probe);
         let layout = self.layout(spot, object)?;
@@ -218,6 +219,7 @@ impl<'a> Walk<'a> {
             matches,
             file_type,
             announced,
+            carver,
         };
         self.conclude(spot, plan, Some(object), matched, found)
     }
@@ -286,13 +288,14 @@ impl<'a> Walk<'a> {
             self.report(spot, matches, &Names::new(), found)?;
             return Err(halt);
         }
-        let plan = self.plan(spot, probe)?;
+        let (plan, carver) = self.plan(spot, probe)?;
         self.describe(spot, file_type, probe.length, &plan)?;
         let announced = self.announce_early(spot, &plan)?;
         let matched = Matched {
             matches: matcher.finish(&subject),
             file_type,
             announced,
+            carver,
         };
         match object {
             Ok(object) => self.conclude(spot, plan, Some(object), matched, found),
@@ -373,16 +376,27 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Decides how an object is opened, and says why it is not, where it is recognised and left closed.
-    fn plan(&mut self, spot: &Spot, probe: &Probe) -> Result<Plan, Halt> {
+    /// Decides how an object is opened, and says why it is not, where it is recognised and left closed. What is not recognised may
+    /// be looked through.
+    fn plan(
+        &mut self,
+        spot: &Spot,
+        probe: &Probe,
+    ) -> Result<(Plan, Option<&'static dyn Expander>), Halt> {
         let mut plan = Plan::new();
-        for kind in expand::recognise(probe) {
+        let kinds = expand::recognise(probe);
+        let is_leaf = kinds.is_empty();
+        for kind in kinds {
             match self.refusal(spot, kind) {
                 Ok(expander) => plan.push(expander),
                 Err((reason, detail)) => self.gap(&spot.path, reason, detail)?,
             }
         }
-        Ok(plan)
+        let carver = expand::carver(probe).filter(|carver| {
+            let kind = kind::by_name(carver.kind().as_bytes());
+            is_leaf && kind.is_some_and(|kind| self.refusal(spot, kind).is_ok())
+        });
+        Ok((plan, carver))
     }
 
     fn refusal(
@@ -452,7 +466,7 @@ impl<'a> Walk<'a> {
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
-        for expander in plan {
+        for expander in plan.into_iter().chain(matched.carver) {
             let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
             };
