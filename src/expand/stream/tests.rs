@@ -39,6 +39,13 @@ static MADE: &[Made] = &[
         &["--check=crc32", "--delta=dist=4", "--lzma2"],
         ".xz",
     ),
+    made(&XZ, "xz", &["--x86", "--delta", "--lzma2"], ".xz"),
+    made(
+        &XZ,
+        "xz",
+        &["--delta=dist=1", "--delta=dist=4", "--arm64", "--lzma2"],
+        ".xz",
+    ),
     made(&XZ, "xz", &["-T2", "--block-size=10000"], ".xz"),
     made(&LZMA, "xz", &["--format=lzma"], ".lzma"),
     made(&LZIP, "lzip", &["-0"], ".lz"),
@@ -513,4 +520,60 @@ fn zlib_streams_are_told_from_what_only_begins_like_them() {
     let got = expand(&ZLIB, &wrong, b"x");
     let differs = "checksum of the zlib stream differs";
     assert_eq!(got.gaps, [said(Some(b"data"), "corrupt", differs)]);
+}
+
+#[test]
+fn behind_a_damaged_piece_the_next_is_found() {
+    let rows = [
+        ("bzip2", &BZIP2, ".bz2"),
+        ("xz", &XZ, ".xz"),
+        ("lzip", &LZIP, ".lz"),
+        ("zstd", &ZSTD, ".zst"),
+        ("lz4", &LZ4, ".lz4"),
+        ("lzop", &LZOP, ".lzo"),
+    ];
+    for (program, format, suffix) in rows {
+        let Some(folder) = tool(program) else {
+            continue;
+        };
+        let arguments: &[&str] = match program {
+            "lz4" => &["-q", "-m"],
+            "zstd" => &["-q", "--check"],
+            _ => &[],
+        };
+        let row = Made {
+            format,
+            program,
+            arguments,
+            suffix,
+        };
+        let first = make(&folder, &row, &Random::new(1).bytes(3000));
+        let second = make(&folder, &row, b"the second");
+        for at in [first.len() / 2, first.len() - 9] {
+            let mut damaged = first.clone();
+            damaged[at] ^= 0x55;
+            let got = expand(format, &[damaged, second.clone()].concat(), b"x");
+            let has_second = got.children.iter().any(|child| child.1 == b"the second");
+            assert!(has_second, "{program}, damaged at {at}: {:?}", got.gaps);
+            assert_eq!(got.reasons(), ["corrupt"], "{program}, damaged at {at}");
+        }
+    }
+}
+
+#[test]
+fn damage_behind_a_chain_of_filters_is_said() {
+    let Some(folder) = tool("xz") else { return };
+    let content = b"some content ".repeat(20);
+    let filtered = Made {
+        arguments: &["--x86", "--delta", "--lzma2"],
+        ..made(&XZ, "xz", &[], ".xz")
+    };
+    let filtered = make(&folder, &filtered, &content);
+    let got = expand(&XZ, &filtered, b"x.xz");
+    assert_eq!((got.children[0].1 == content, got.gaps), (true, vec![]));
+    let mut wrong = filtered.clone();
+    let at = wrong.len() / 2;
+    wrong[at] ^= 0x10;
+    assert_eq!(expand(&XZ, &wrong, b"x.xz").reasons(), ["corrupt"]);
+    withstand(&XZ, &filtered, b"x.xz");
 }
