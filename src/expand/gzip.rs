@@ -89,6 +89,11 @@ fn content(
         // Where a damaged member ends nobody knows: another may begin anywhere behind its own header.
         return Ok(next_header(object, start.saturating_add(FIXED))?);
     }
+    if let Some(start) = members.doubtful
+        && let Some(next) = next_header(object, start.saturating_add(FIXED))?
+    {
+        return Ok(Some(next));
+    }
     let junk = members.junk(object.length())?;
     if junk == 0 {
         return Ok(None);
@@ -165,6 +170,8 @@ struct Members {
     size: u32,
     /// What is wrong with a member that was decoded to its end.
     damage: Option<String>,
+    /// Where the last member begins, if something is wrong with it: it may be another's bytes that were decoded.
+    doubtful: Option<u64>,
     /// Where the member at hand begins.
     start: u64,
     state: State,
@@ -187,6 +194,7 @@ impl Members {
             sum: Hasher::new(),
             size: 0,
             damage: None,
+            doubtful: None,
             start: 0,
             state: State::Data,
         }
@@ -220,7 +228,9 @@ impl Members {
         let input = self.inflate.input();
         let sum = u32::from_le_bytes(array(input)?);
         let size = u32::from_le_bytes(array(input)?);
-        if (sum, size) != (self.sum.clone().finalize(), self.size) {
+        let differs = (sum, size) != (self.sum.clone().finalize(), self.size);
+        self.doubtful = Some(self.start).filter(|_| differs);
+        if differs {
             // Readers complain and go on, and so does the content.
             let start = self.start;
             self.damage.get_or_insert_with(|| {

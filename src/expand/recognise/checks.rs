@@ -419,7 +419,7 @@ pub(super) fn rzip(probe: &Probe) -> bool {
 /// The first block's length: one that can be.
 pub(super) fn lzfse(probe: &Probe) -> bool {
     let kind = matches!(byte(probe, 3), Some(b'1' | b'2' | b'n' | b'-'));
-    kind && within(from(probe, 4).u32_le(), 1..=1 << 30)
+    kind && within(from(probe, 4).u32_le(), 1..=1 << 28)
 }
 
 /// The length of the first header, and the name of its first field: three letters and a type.
