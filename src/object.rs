@@ -14,8 +14,8 @@ use bytes::Bytes;
 
 use crate::stop::Stop;
 
-/// Bytes of the start that recognition may look at: enough for the volume descriptor of ISO 9660 at 32,769.
-pub const HEAD: usize = 36 * 1024;
+/// Bytes of the start that recognition may look at: enough for the superblock of Btrfs, whose mark is at 65,600.
+pub const HEAD: usize = 66 * 1024;
 
 /// Bytes of the end that recognition may look at: a zip end record with the longest comment, and its locator.
 pub const TAIL: usize = 66 * 1024;

@@ -1,4 +1,5 @@
-//! ar: the Unix archive, as ar(5) has it in its System V and BSD forms; a Debian package (deb(5)) is one.
+//! ar: the Unix archive, as ar(5) has it in its System V and BSD forms; a Debian package (deb(5)) is one. One of before 1995
+//! (deb-old(5)) is two archives behind two lines of text.
 #![forbid(unsafe_code)]
 
 use super::number::digits;
@@ -34,6 +35,9 @@ impl Expander for Ar {
         let object = container.object;
         let magic = object.bytes_at(0, MAGIC.len())?;
         let thin = magic == THIN;
+        if magic.starts_with(OLD_PACKAGE) {
+            return give_old_package(object, children);
+        }
         if !thin && magic != MAGIC {
             return Err(Halt::Unlike);
         }
@@ -51,6 +55,43 @@ impl Expander for Ar {
         while archive.entry(container.memory, children)? {}
         Ok(())
     }
+}
+
+/// The start of the version of an old package.
+const OLD_PACKAGE: &[u8] = b"0.93";
+
+/// Of an old Debian package: where its control archive begins, and how long that is.
+pub(super) fn old_package(head: &[u8]) -> Option<(u64, u64)> {
+    /// A version and a length are far shorter.
+    const LINE: usize = 20;
+    let mut lines = head
+        .get(..2 * LINE)
+        .unwrap_or(head)
+        .splitn(3, |byte| *byte == b'\n');
+    let (version, length, _) = (lines.next()?, lines.next()?, lines.next()?);
+    let minor = version.strip_prefix(OLD_PACKAGE)?;
+    let start = version.len() + length.len() + 2;
+    let is_version = minor.len() < LINE && minor.iter().all(u8::is_ascii_digit);
+    let length = digits(length.trim_ascii(), 10).filter(|_| is_version)?;
+    Some((start as u64, length))
+}
+
+fn give_old_package(object: &Object, children: &mut dyn Children) -> Result<(), Halt> {
+    let head = object.bytes_at(0, HEADER)?;
+    let (start, length) = old_package(&head).ok_or(Halt::Unlike)?;
+    let control = object.slice(start, length);
+    let there = control.length();
+    children.child(b"control.tar.gz", Content::Object(control))?;
+    if there < length {
+        let detail = format!("{there} of {length} bytes are there");
+        return children.gap(Some(b"control.tar.gz"), Reason::Corrupt, detail);
+    }
+    let data = object.slice(start.saturating_add(length), u64::MAX);
+    if data.length() == 0 {
+        let detail = "nothing behind the control archive".to_owned();
+        return children.gap(None, Reason::Corrupt, detail);
+    }
+    children.child(b"data.tar.gz", Content::Object(data))
 }
 
 /// The cursor.
@@ -73,10 +114,33 @@ impl Header {
         let name = bytes.get(..16)?;
         let size = bytes.get(48..58)?.trim_ascii_end();
         let size = digits(size.trim_ascii_start(), 10)?;
-        (bytes.get(58..60)? == MARK).then(|| Self {
+        bytes.get(58..60)?;
+        Some(Self {
             name: name.trim_ascii_end().to_vec(),
             size,
         })
+    }
+
+    /// With the mark at its end.
+    fn marked(bytes: &[u8]) -> Option<Self> {
+        Self::read(bytes).filter(|_| bytes.get(58..60) == Some(MARK))
+    }
+
+    /// Without its mark it is a header for some readers: all fields are text, and what it describes is there and followed by a
+    /// header or the end.
+    fn unmarked(object: &Object, at: u64) -> Result<Option<Self>, Halt> {
+        let bytes = object.bytes_at(at, HEADER)?;
+        let is_text = |byte: &u8| matches!(byte, b' '..=b'~');
+        let fields = bytes
+            .get(..58)
+            .is_some_and(|fields| fields.iter().all(is_text));
+        let Some(header) = Self::read(&bytes).filter(|_| fields) else {
+            return Ok(None);
+        };
+        let end = at.saturating_add(HEADER as u64).saturating_add(header.size);
+        let next = object.bytes_at(end.saturating_add(end & 1), HEADER)?;
+        let fits = end <= object.length() && (next.is_empty() || Self::read(&next).is_some());
+        Ok(Some(header).filter(|_| fits))
     }
 }
 
@@ -87,8 +151,16 @@ impl Archive<'_> {
         if bytes.is_empty() || bytes == b"\n" {
             return Ok(false);
         }
-        let Some(header) = Header::read(&bytes) else {
-            return self.lost(children);
+        let header = match Header::marked(&bytes) {
+            Some(header) => header,
+            None => match Header::unmarked(self.object, self.at)? {
+                Some(header) => {
+                    let detail = format!("a header without its mark at byte {}", self.at);
+                    children.gap(None, Reason::Corrupt, detail)?;
+                    header
+                }
+                None => return self.lost(children),
+            },
         };
         let start = self.at.saturating_add(HEADER as u64);
         let stored = self.object.slice(start, header.size);
@@ -202,7 +274,7 @@ impl Archive<'_> {
         let rest = self.object.bytes_at(self.at, SEARCH)?;
         let next = memchr::memmem::find_iter(&rest, MARK).find_map(|mark| {
             let start = mark.checked_sub(HEADER - MARK.len())?;
-            Header::read(rest.get(start..)?)?;
+            Header::marked(rest.get(start..)?)?;
             Some(start)
         });
         let from = self.at;
@@ -294,12 +366,71 @@ mod tests {
     #[test]
     fn behind_a_damaged_header_the_next_one_is_found() {
         let mut bad = entry("b/", b"lost");
-        bad[58] = b'x';
+        bad[50] = b'x';
         let got = run(&[&entry("a/", b"1"), &bad, &entry("c/", b"3")]);
         assert_eq!(got.names(), ["a", "c"]);
         assert_eq!(got.reasons(), ["corrupt"]);
         let got = run(&[&entry("a/", b"12"), b"junk"]);
         assert_eq!((got.names().len(), got.reasons()), (1, vec!["corrupt"]));
+    }
+
+    #[test]
+    fn a_header_without_its_mark_is_followed_and_said() {
+        let mut bad = entry("b/", b"content");
+        bad[58..60].copy_from_slice(b"x\0");
+        for rest in [entry("c/", b"3"), Vec::new()] {
+            let got = run(&[&entry("a/", b"1"), &bad, &rest]);
+            assert_eq!(got.children[1], (b"b".to_vec(), b"content".to_vec()));
+            assert_eq!(got.reasons(), ["corrupt"]);
+        }
+    }
+
+    #[test]
+    fn old_packages_are_two_archives() {
+        let got = expand(&Ar, b"0.939000\n7\ncontroldata", b"x.deb");
+        let children = [
+            (b"control.tar.gz".to_vec(), b"control".to_vec()),
+            (b"data.tar.gz".to_vec(), b"data".to_vec()),
+        ];
+        assert_eq!((&got.children[..], &got.gaps[..]), (&children[..], &[][..]));
+        for bytes in ["0.939000\n70\ncontroldata", "0.93\n7\ncontrol"] {
+            assert_eq!(expand(&Ar, bytes.as_bytes(), b"x").reasons(), ["corrupt"]);
+        }
+        for bytes in [
+            "0.939000\n",
+            "0.93x\n7\ncontrol",
+            "0.93\n-7\ncontrol",
+            "0.93",
+        ] {
+            assert!(expand(&Ar, bytes.as_bytes(), b"x").unlike, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_dpkg_makes_in_the_old_form_is_read() {
+        let Some(folder) = tool("dpkg-deb") else {
+            return;
+        };
+        folder.write("p/etc/file", b"content of the package");
+        folder.write(
+            "p/DEBIAN/control",
+            b"Package: a\nVersion: 1\nArchitecture: all\nMaintainer: a\nDescription: a\n",
+        );
+        folder.run(
+            "dpkg-deb",
+            &["--deb-format=0.939000", "-Zgzip", "-b", "p", "x.deb"],
+        );
+        let bytes = folder.read("x.deb");
+        let kinds =
+            crate::expand::recognise(&crate::expand::testing::object(&bytes).probe().unwrap());
+        assert_eq!(kinds.first().map(|kind| kind.name), Some("ar"));
+        let got = expand(&Ar, &bytes, b"x.deb");
+        assert_eq!((got.names().len(), got.gaps), (2, vec![]));
+        assert!(
+            got.children
+                .iter()
+                .all(|(_, content)| content.starts_with(b"\x1f\x8b"))
+        );
     }
 
     #[test]

@@ -11,6 +11,13 @@ use crate::object::Object;
 /// A sector of a compact disc with all that it has: synchronisation, header, user data, error correction (ECMA-130 §14).
 const RAW: u64 = 2352;
 
+/// The same with its subchannels, and without what tells the drive where it is.
+const WITH_SUBCHANNELS: u64 = 2448;
+const WITHOUT_SYNC: u64 = 2336;
+
+/// Where the first volume descriptor of ISO 9660 has its mark.
+const MARK: u64 = 16 * SECTOR + 1;
+
 /// Its first bytes.
 const SYNC: &[u8] = b"\0\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\0";
 
@@ -21,17 +28,26 @@ pub(super) const SECTOR: u64 = 2048;
 #[derive(Debug, Clone)]
 pub(super) struct Image {
     object: Object,
-    /// Where the user data of a raw sector begin.
-    raw: Option<u64>,
+    /// The length of a raw sector, and where its user data begin.
+    raw: Option<(u64, u64)>,
 }
 
 impl Image {
     pub(super) fn new(object: &Object) -> io::Result<Self> {
         let head = object.bytes_at(0, 16)?;
         // The header's last byte is the mode; in the second, 8 bytes of it stand before the data.
+        let has_sync = |at| Ok::<_, io::Error>(object.bytes_at(at, SYNC.len())? == SYNC);
+        let has_mark = |at| Ok::<_, io::Error>(object.bytes_at(at, 5)? == b"CD001");
+        let length = match has_sync(WITH_SUBCHANNELS)? && !has_sync(RAW)? {
+            true => WITH_SUBCHANNELS,
+            false => RAW,
+        };
         let raw = match head.get(15) {
-            Some(1) if head.starts_with(SYNC) => Some(16),
-            Some(2) if head.starts_with(SYNC) => Some(24),
+            Some(1) if head.starts_with(SYNC) => Some((length, 16)),
+            Some(2) if head.starts_with(SYNC) => Some((length, 24)),
+            _ if has_mark(16 * WITHOUT_SYNC + 8 + 1)? && !has_mark(MARK)? => {
+                Some((WITHOUT_SYNC, 8))
+            }
             _ => None,
         };
         Ok(Self {
@@ -48,7 +64,7 @@ impl Image {
     pub(super) fn place(&self, at: u64) -> (&Object, u64) {
         let place = match self.raw {
             None => at,
-            Some(_) => at.div_ceil(SECTOR).saturating_mul(RAW),
+            Some((raw, _)) => at.div_ceil(SECTOR).saturating_mul(raw),
         };
         (&self.object, place)
     }
@@ -56,18 +72,18 @@ impl Image {
     pub(super) fn length(&self) -> u64 {
         match self.raw {
             None => self.object.length(),
-            Some(_) => self.object.length() / RAW * SECTOR,
+            Some((raw, _)) => self.object.length() / raw * SECTOR,
         }
     }
 
     fn read_at(&self, out: &mut [u8], at: u64) -> io::Result<usize> {
-        let Some(data) = self.raw else {
+        let Some((raw, data)) = self.raw else {
             return self.object.read_at(out, at);
         };
         let within = at % SECTOR;
         let left = usize::try_from(SECTOR - within).unwrap_or_default();
         let most = out.len().min(left);
-        let start = (at / SECTOR).saturating_mul(RAW);
+        let start = (at / SECTOR).saturating_mul(raw);
         let from = start.saturating_add(data + within);
         self.object
             .read_at(out.get_mut(..most).unwrap_or_default(), from)

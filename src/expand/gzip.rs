@@ -20,6 +20,10 @@ const MAGICS: [[u8; 2]; 2] = [[0x1f, 0x8b], [0x1f, 0x9e]];
 
 /// The only compression method that there is (RFC 1952 §2.3.1). Below it are those that were reserved for what never came.
 const DEFLATE: u8 = 8;
+
+/// Bytes of a header without its optional parts.
+const FIXED: u64 = 10;
+
 const FHCRC: u8 = 2;
 const FEXTRA: u8 = 4;
 const FNAME: u8 = 8;
@@ -78,6 +82,18 @@ fn content(
     };
     let name = member_name(&stored, name, &[(".gz", ""), (".tgz", ".tar")]);
     children.child(&name, Content::Stream(&mut members))?;
+    if let Some(detail) = members.damage.take() {
+        children.gap(Some(&name), Reason::Corrupt, detail)?;
+    }
+    if let State::Broken { start } = members.state {
+        // Where a damaged member ends nobody knows: another may begin anywhere behind its own header.
+        return Ok(next_header(object, start.saturating_add(FIXED))?);
+    }
+    if let Some(start) = members.doubtful
+        && let Some(next) = next_header(object, start.saturating_add(FIXED))?
+    {
+        return Ok(Some(next));
+    }
     let junk = members.junk(object.length())?;
     if junk == 0 {
         return Ok(None);
@@ -110,7 +126,7 @@ pub(super) fn extent(object: &Object) -> io::Result<Option<Extent>> {
     Ok(Some(Extent {
         length,
         decoded,
-        whole,
+        whole: whole && members.damage.is_none(),
     }))
 }
 
@@ -152,12 +168,21 @@ struct Members {
     inflate: Inflate<BufReader<ObjectReader>>,
     sum: Hasher,
     size: u32,
+    /// What is wrong with a member that was decoded to its end.
+    damage: Option<String>,
+    /// Where the last member begins, if something is wrong with it: it may be another's bytes that were decoded.
+    doubtful: Option<u64>,
+    /// Where the member at hand begins.
+    start: u64,
     state: State,
 }
 
+#[derive(Clone, Copy)]
 enum State {
     /// Inside the compressed data of a member.
     Data,
+    /// In a damaged member, which begins here.
+    Broken { start: u64 },
     /// After the last member.
     Done,
 }
@@ -168,6 +193,9 @@ impl Members {
             inflate: Inflate::new(input),
             sum: Hasher::new(),
             size: 0,
+            damage: None,
+            doubtful: None,
+            start: 0,
             state: State::Data,
         }
     }
@@ -175,6 +203,7 @@ impl Members {
     /// Reads a member's header (RFC 1952 §2.3) and gives the file name in it, or nothing.
     fn header(&mut self) -> io::Result<Vec<u8>> {
         let input = self.inflate.input();
+        self.start = input.stream_position()?;
         let fixed: [u8; 10] = array(input)?;
         let [.., flags, _, _, _, _, _, _] = fixed;
         if flags & FEXTRA != 0 {
@@ -199,8 +228,14 @@ impl Members {
         let input = self.inflate.input();
         let sum = u32::from_le_bytes(array(input)?);
         let size = u32::from_le_bytes(array(input)?);
-        if (sum, size) != (self.sum.clone().finalize(), self.size) {
-            return Err(damaged("checksum or size of the gzip member differs"));
+        let differs = (sum, size) != (self.sum.clone().finalize(), self.size);
+        self.doubtful = Some(self.start).filter(|_| differs);
+        if differs {
+            // Readers complain and go on, and so does the content.
+            let start = self.start;
+            self.damage.get_or_insert_with(|| {
+                format!("checksum or size of the gzip member at byte {start} differs")
+            });
         }
         skip_zeros(input)?;
         if !at_header(input)? {
@@ -212,6 +247,14 @@ impl Members {
         self.sum.reset();
         self.size = 0;
         Ok(())
+    }
+
+    /// Remembers where the damage is.
+    fn broken<T>(&mut self, error: io::Error) -> io::Result<T> {
+        if is_damage(&error) {
+            self.state = State::Broken { start: self.start };
+        }
+        Err(error)
     }
 
     /// Bytes after the last member and its padding. Nothing is said about a content that was not read to its end.
@@ -227,7 +270,8 @@ impl Members {
 impl Read for Members {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while !out.is_empty() && matches!(self.state, State::Data) {
-            let count = self.inflate.read(out)?;
+            let result = self.inflate.read(out);
+            let count = result.or_else(|error| self.broken(error))?;
             if count > 0 {
                 self.sum.update(out.get(..count).unwrap_or_default());
                 self.size = self
@@ -235,9 +279,13 @@ impl Read for Members {
                     .wrapping_add(u32::try_from(count).unwrap_or_default());
                 return Ok(count);
             }
-            self.next_member()?;
+            let next = self.next_member();
+            next.or_else(|error| self.broken(error))?;
         }
-        Ok(0)
+        match self.state {
+            State::Broken { .. } if !out.is_empty() => Err(damaged("damaged gzip member")),
+            _ => Ok(0),
+        }
     }
 }
 
@@ -436,6 +484,31 @@ mod tests {
         let got = expand(&Gzip, &bytes, b"x.gz");
         assert_eq!(got.children, [(b"x".to_vec(), b"content".to_vec())]);
         assert_eq!(got.gaps.len(), 1);
+    }
+
+    #[test]
+    fn a_damaged_member_hides_none_behind_it() {
+        let first = member(&b"content, content, content".repeat(20));
+        for at in [first.len() - 6, first.len() - 1] {
+            let mut wrong = first.clone();
+            wrong[at] ^= 1;
+            let got = expand(&Gzip, &[&wrong[..], &member(b"second")].concat(), b"x.gz");
+            // As gzip itself goes on with the same content.
+            assert_eq!(got.children.len(), 1);
+            assert!(got.children[0].1.ends_with(b"second"));
+            assert_eq!(got.reasons(), ["corrupt"]);
+        }
+        for at in 10..first.len() - 8 {
+            let mut wrong = first.clone();
+            wrong[at] ^= 0x11;
+            let got = expand(&Gzip, &[&wrong[..], &member(b"second")].concat(), b"x.gz");
+            assert!(!got.gaps.is_empty(), "damaged at {at}");
+            let found = got
+                .children
+                .iter()
+                .any(|child| child.1.ends_with(b"second"));
+            assert!(found, "damaged at {at}");
+        }
     }
 
     #[test]

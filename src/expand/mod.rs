@@ -32,6 +32,7 @@ mod ole2;
 mod onenote;
 mod pdf;
 mod program;
+mod pyinstaller;
 mod rar;
 mod recognise;
 mod rpm;
@@ -187,6 +188,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &onenote::OneNote,
     &pdf::Pdf,
     &program::Program,
+    &pyinstaller::PyInstaller,
     &rar::Rar,
     &rpm::Rpm,
     &rtf::Rtf,
@@ -233,14 +235,33 @@ const BEHIND: &[u8] = b"(behind the end)";
 
 /// Says what follows the end of an archive, and gives it if it is a container. Zeros are padding.
 fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
-    let rest = object.slice(from, u64::MAX);
-    let head = rest.bytes_at(0, CHUNK)?;
-    if head.iter().all(|byte| *byte == 0) && head.len() as u64 == rest.length() {
+    let Some(first) = behind_zeros(object, from)? else {
         return Ok(());
-    }
-    let detail = format!("{} bytes after the archive", rest.length());
+    };
+    let detail = format!("{} bytes after the archive", object.length() - from);
     children.gap(None, Reason::Corrupt, detail)?;
-    behind(object, from, children)
+    let padded = object.slice(from, u64::MAX).probe()?;
+    let at = if recognise(&padded).is_empty() {
+        first
+    } else {
+        from
+    };
+    behind(object, at, children)
+}
+
+/// The first byte from `from` on that is not zero.
+fn behind_zeros(object: &Object, from: u64) -> io::Result<Option<u64>> {
+    let mut at = from;
+    loop {
+        let bytes = object.bytes_at(at, CHUNK)?;
+        if let Some(place) = bytes.iter().position(|byte| *byte != 0) {
+            return Ok(Some(at.saturating_add(place as u64)));
+        }
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        at = at.saturating_add(bytes.len() as u64);
+    }
 }
 
 /// Gives what begins at `from`, behind the end of the container, if it is a container in its turn: tapes and blocks are

@@ -102,6 +102,19 @@ fn a_folder_and_its_files() {
         .collect();
     assert_eq!(run(&raw).children, got.children);
     assert_eq!(run(&raw).gaps, []);
+    let with_subchannels = (raw.chunks(2352)).flat_map(|sector| [sector, &[7; 96]].concat());
+    let without_sync = bytes
+        .chunks(2048)
+        .flat_map(|sector| [&[0; 8], sector, &[7; 280]].concat());
+    for image in [
+        with_subchannels.collect::<Vec<u8>>(),
+        without_sync.collect(),
+    ] {
+        assert_eq!(run(&image).children, got.children);
+        assert_eq!(run(&image).gaps, []);
+    }
+    // Writers pad what is burned.
+    assert_eq!(run(&[&bytes[..], &vec![0; 500_000]].concat()).gaps, []);
     let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
     let got = run(&[&bytes[..], &zip].concat());
     assert_eq!(got.names().last().unwrap(), "(behind the end)");

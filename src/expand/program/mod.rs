@@ -175,8 +175,10 @@ impl Parts {
             }
             let border = carve::border(end, object.length(), &self.borders);
             let rest = object.slice(end, border - end);
-            // Programs are found by what they are.
-            if Image::of(&rest)?.is_none() && is_container(&rest)? {
+            // Programs are found by what they are, and what PyInstaller appends by the end of the whole.
+            let kinds = recognise(&rest.probe()?);
+            let is_other = kinds.iter().any(|kind| kind.name != "pyinstaller");
+            if Image::of(&rest)?.is_none() && is_other {
                 self.given.push(end..border);
                 return children.child(OVERLAY, Content::Object(rest));
             }

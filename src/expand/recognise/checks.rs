@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use crate::bytes::Reader;
+use crate::expand::ar::old_package as old_deb;
 use crate::expand::number::digits;
+use crate::expand::pyinstaller::Package;
 use crate::expand::tar::Header;
-use crate::expand::{gzip as gz, nsis as installer, zip};
+use crate::expand::{gzip as gz, nsis as installer, stream, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
@@ -104,19 +106,24 @@ pub(super) fn lzip(probe: &Probe) -> bool {
     within(byte(probe, 4), 0..=1) && within(byte(probe, 5).map(|size| size & 0x1f), 12..=29)
 }
 
-/// Properties 3/0/2, a dictionary that encoders use, a size that can be, and a range coder that begins with zero.
+/// Properties that exist, a dictionary that encoders use, a size that can be, and a range coder that begins with zero. Those
+/// properties that all encoders choose by themselves (3/0/2) are enough; with others, it has to decode as well.
 pub(super) fn lzma(probe: &Probe) -> bool {
+    const USUAL: u8 = 0x5d;
     let mut reader = from(probe, 1);
     let (Some(dictionary), Some(size)) = (reader.u32_le(), reader.u64_le()) else {
         return false;
     };
+    let properties = byte(probe, 0).unwrap_or(u8::MAX);
     let usual = dictionary == u32::MAX
         || dictionary.is_power_of_two()
         || (dictionary % 3 == 0 && (dictionary / 3).is_power_of_two());
     usual
+        && properties < 225
         && dictionary >= 1 << 12
         && (size == u64::MAX || size < 1 << 40)
         && byte(probe, 13) == Some(0)
+        && (properties == USUAL || stream::is_lzma(probe))
 }
 
 /// Flags: 9 to 16 bits, reserved ones zero. The first code has 9 bits and is a literal.
@@ -179,10 +186,12 @@ pub(super) fn squashfs_big(probe: &Probe) -> bool {
     within(be16(&mut from(probe, 28)), 1..=4)
 }
 
-/// A compact disc with all bytes of its sectors: the first is in minute 0, second 2, and the next one follows it.
+/// A compact disc with all bytes of its sectors: the first is in minute 0, second 2, and the next one follows it, perhaps
+/// behind 96 bytes of subchannels.
 pub(super) fn raw_sectors(probe: &Probe) -> bool {
-    let second = from(probe, 2352).take(12);
-    matches!(from(probe, 12).array(), Some([0, 2, 0, 1 | 2])) && second == probe.head.get(..12)
+    let sync = probe.head.get(..12);
+    let follows = |at: usize| from(probe, at).take(12) == sync;
+    matches!(from(probe, 12).array(), Some([0, 2, 0, 1 | 2])) && (follows(2352) || follows(2448))
 }
 
 pub(super) fn chm(probe: &Probe) -> bool {
@@ -265,13 +274,21 @@ pub(super) fn swf_lzma(probe: &Probe) -> bool {
     within(byte(probe, 3), 13..=60) && byte(probe, 12) == Some(0x5d)
 }
 
-/// The first header's checksum holds, which is all that tar itself asks; or it is damaged, with its magic left.
+/// The first header's checksum holds, which is all that tar itself asks; or it is damaged, with its magic left; or there is a
+/// block in front of it, which readers pass over.
 pub(super) fn tar(probe: &Probe) -> bool {
-    let Some(block) = from(probe, 0).array() else {
-        return false;
-    };
-    let header = Header::new(block);
-    header.has_full_magic() || header.checksum_holds()
+    let header = |at: usize| from(probe, at).array().map(Header::new);
+    header(0).is_some_and(|header| header.has_full_magic() || header.checksum_holds())
+        || header(512).is_some_and(|header| header.is_sure())
+}
+
+/// A Debian package of before 1995: a version, the length of its control archive, and that archive, which is gzipped.
+pub(super) fn old_package(probe: &Probe) -> bool {
+    old_deb(&probe.head).is_some_and(|(start, length)| {
+        probe.length > start.saturating_add(length)
+            && usize::try_from(start)
+                .is_ok_and(|start| from(probe, start).take(2) == Some(b"\x1f\x8b"))
+    })
 }
 
 /// The trailer of an Apple disk image: its signature and the length of 512 that it says itself.
@@ -292,19 +309,210 @@ pub(super) fn disk(probe: &Probe) -> bool {
     let ext = at(1080, b"\x53\xef")
         && within(from(probe, 1048).u32_le(), 0..=6)
         && within(from(probe, 1100).u32_le(), 0..=1);
-    let hfs = at(1024, b"H+\0\x04") || at(1024, b"HX\0\x05");
+    let hfs = at(1024, b"H+\0\x04") || at(1024, b"HX\0\x05") || old_hfs(probe);
     let boot_sector = at(510, b"\x55\xaa") && matches!(byte(probe, 0), Some(0xeb | 0xe9));
     let fat = boot_sector && (at(54, b"FAT") || at(82, b"FAT32   "));
     let windows = boot_sector && (at(3, b"NTFS    ") || at(3, b"EXFAT   "));
-    let xfs = at(0, b"XFSB\0\0");
-    let apfs = at(32, b"NXSB");
+    // What is told by a mark alone: XFS, APFS, cramfs (two byte orders, also behind a boot sector), romfs, UBI and UBIFS, F2FS,
+    // Btrfs, ReiserFS, JFS, NILFS, bcachefs, and volumes of LUKS and LVM.
+    let marked = MARKS.iter().any(|(place, mark)| at(*place, mark))
+        || (at(1024, b"\xe2\xe1\xf5\xe0") && within(byte(probe, 1036), 9..=16));
     let machines = [&b"QFI\xfb\0\0\0"[..], b"KDMV", b"vhdxfile", b"conectix"];
     let machine = machines.iter().any(|magic| at(0, magic)) || at(64, b"\x7f\x10\xda\xbe");
     let last = probe.tail.len().checked_sub(512);
     let fixed = last.and_then(|last| probe.tail.get(last..));
     let fixed = fixed.is_some_and(|footer| footer.starts_with(b"conectix"));
     let partitions = at(512, b"EFI PART") || partition_table(probe);
-    ext || hfs || fat || windows || xfs || apfs || machine || fixed || partitions
+    let small = minix(probe) || jffs2(probe);
+    ext || hfs || fat || windows || marked || small || machine || fixed || partitions
+}
+
+/// Marks of file systems that are long enough alone, and where they are.
+const MARKS: [(usize, &[u8]); 20] = [
+    (0, b"XFSB\0\0"),
+    (32, b"NXSB"),
+    (16, b"Compressed ROMFS"),
+    (528, b"Compressed ROMFS"),
+    (0, b"-rom1fs-"),
+    (0, b"UBI#\x01\0\0\0"),
+    (0, b"\x31\x18\x10\x06"),
+    (1024, b"\x10\x20\xf5\xf2"),
+    (65_600, b"_BHRfS_M"),
+    (65_588, b"ReIsErFs"),
+    (65_588, b"ReIsEr2Fs"),
+    (65_588, b"ReIsEr3Fs"),
+    (8_244, b"ReIsErFs"),
+    (65_536, b"ReIsEr4\0"),
+    (32_768, b"JFS1"),
+    (4_120, b"\xc6\x85\x73\xf6\x4e\x1a\x45\xca"),
+    (4_120, b"\xc6\x85\x73\xf6\x66\xce\x90\xa9"),
+    (0, b"LUKS\xba\xbe\0"),
+    (512, b"LABELONE"),
+    (1024, b"\x02\0\0\0\0\0\x34\x34"),
+];
+
+/// Apple's file system before HFS+: a mark of two bytes, blocks of whole sectors, and a name of the volume.
+fn old_hfs(probe: &Probe) -> bool {
+    let blocks = be16(&mut from(probe, 1042));
+    let size = from(probe, 1044).array().map(u32::from_be_bytes);
+    let name = byte(probe, 1060);
+    from(probe, 1024).take(2) == Some(b"BD")
+        && within(blocks, 1..=u16::MAX)
+        && size.is_some_and(|size| size > 0 && size % 512 == 0)
+        && within(name, 1..=27)
+}
+
+/// Minix: a mark of two bytes, and maps, zones and a first zone of data that fit together.
+fn minix(probe: &Probe) -> bool {
+    let short = |at: usize| from(probe, 1024 + at).u16_le().unwrap_or_default();
+    let fits = |inodes: u64, maps: [u16; 2], first: u16, shift: u16| {
+        let [inode_map, zone_map] = maps.map(u64::from);
+        let block = 8 * 1024;
+        inodes > 0
+            && inode_map > 0
+            && zone_map > 0
+            && inodes <= inode_map * block * 4
+            && u64::from(first) > inode_map + zone_map
+            && shift <= 8
+    };
+    match (short(16), short(24)) {
+        (0x137f | 0x138f | 0x2468 | 0x2478, _) => {
+            fits(short(0).into(), [short(4), short(6)], short(8), short(10))
+        }
+        (_, 0x4d5a) => {
+            let inodes = from(probe, 1024).u32_le().unwrap_or_default();
+            let block = matches!(short(28), 1024 | 2048 | 4096);
+            block && fits(inodes.into(), [short(6), short(8)], short(10), short(12))
+        }
+        _ => false,
+    }
+}
+
+/// JFFS2, in either byte order: a node of a type that exists, with a length that can be, and the checksum of its header.
+fn jffs2(probe: &Probe) -> bool {
+    let Some(header) = from(probe, 0).array::<12>() else {
+        return false;
+    };
+    let [a, b, c, d, ..] = header;
+    let (kind, length, sum) = match (a, b) {
+        (0x85, 0x19) => ([d, c], from(probe, 4).u32_le(), from(probe, 8).u32_le()),
+        (0x19, 0x85) => (
+            [c, d],
+            from(probe, 4).array().map(u32::from_be_bytes),
+            from(probe, 8).array().map(u32::from_be_bytes),
+        ),
+        _ => return false,
+    };
+    // The kernel's sum is not inverted, neither before nor after.
+    let mut hasher = crc32fast::Hasher::new_with_initial(u32::MAX);
+    hasher.update(header.get(..8).unwrap_or_default());
+    matches!(kind, [0xe0, 1 | 2 | 8 | 9] | [0x20, 3 | 4 | 6])
+        && length.is_some_and(|length| length >= 12)
+        && sum == Some(!hasher.finalize())
+}
+
+/// Version 2 of a program that never had another.
+pub(super) fn rzip(probe: &Probe) -> bool {
+    within(byte(probe, 4), 1..=2) && within(byte(probe, 5), 0..=9)
+}
+
+/// The first block's length: one that can be.
+pub(super) fn lzfse(probe: &Probe) -> bool {
+    let kind = matches!(byte(probe, 3), Some(b'1' | b'2' | b'n' | b'-'));
+    kind && within(from(probe, 4).u32_le(), 1..=1 << 28)
+}
+
+/// The length of the first header, and the name of its first field: three letters and a type.
+pub(super) fn apple_archive(probe: &Probe) -> bool {
+    let field = from(probe, 6).take(3).unwrap_or_default();
+    within(from(probe, 4).u16_le(), 10..=u16::MAX)
+        && field.len() == 3
+        && (field.iter()).all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+}
+
+/// A method, and the size of blocks, which fits into four bytes.
+pub(super) fn pbzx(probe: &Probe) -> bool {
+    let size = from(probe, 4).array().map(u64::from_be_bytes);
+    matches!(
+        byte(probe, 3),
+        Some(b'x' | b'4' | b'e' | b'z' | b'b' | b'-')
+    ) && within(size, 1 << 10..=1 << 32)
+}
+
+/// The checksum of the header holds: that of ARC, over 50 bytes behind the mark.
+pub(super) fn dms(probe: &Probe) -> bool {
+    let sum = |sum: u16, byte: &u8| {
+        let mut sum = sum ^ u16::from(*byte);
+        for _ in 0..8 {
+            let carry = sum & 1 != 0;
+            sum >>= 1;
+            if carry {
+                sum ^= 0xa001;
+            }
+        }
+        sum
+    };
+    let header = from(probe, 4)
+        .take(50)
+        .map(|bytes| bytes.iter().fold(0, sum));
+    header.is_some() && header == be16(&mut from(probe, 54))
+}
+
+/// A version, and the end of the line.
+pub(super) fn warc(probe: &Probe) -> bool {
+    let line = from(probe, 5).take(6).unwrap_or_default();
+    matches!(
+        line,
+        [b'0'..=b'9', b'.', b'0'..=b'9', b'\r' | b'\n', ..]
+            | [
+                b'0'..=b'9',
+                b'.',
+                b'0'..=b'9',
+                b'0'..=b'9',
+                b'\r' | b'\n',
+                ..
+            ]
+    )
+}
+
+/// Lengths that lie in each other, and a text that begins with the list of files.
+pub(super) fn asar(probe: &Probe) -> bool {
+    let mut reader = from(probe, 4);
+    let lengths = (reader.u32_le(), reader.u32_le(), reader.u32_le());
+    let (Some(outer), Some(inner), Some(text)) = lengths else {
+        return false;
+    };
+    let list = from(probe, 16).take(64.min(probe.head.len().saturating_sub(16)));
+    let list = list.unwrap_or_default();
+    outer.checked_sub(4) == Some(inner)
+        && inner.checked_sub(4).is_some_and(|most| text <= most)
+        && list.starts_with(b"{")
+        && memchr::memmem::find(list, b"\"files\"").is_some()
+}
+
+/// A method that exists, a name as DOS has them, a length that is there, and behind it another header or the end.
+pub(super) fn arc(probe: &Probe) -> bool {
+    let Some(header) = from(probe, 0).array::<29>() else {
+        return false;
+    };
+    let [_, method, name @ ..] = header;
+    let name = name.get(..13).unwrap_or_default();
+    let end = name.iter().position(|byte| *byte == 0);
+    let name = end.and_then(|end| name.get(..end)).unwrap_or_default();
+    let is_name =
+        |byte: &u8| matches!(byte, b'!'..=b'~' | 0x80..) && !b"\"*+,/:;<=>?[\\]|".contains(byte);
+    let length = from(probe, 15).u32_le().map_or(u64::MAX, u64::from);
+    let size = if method == 1 { 25 } else { 29 };
+    let next = length.saturating_add(size);
+    let follows = match usize::try_from(next)
+        .ok()
+        .and_then(|at| probe.head.get(at..))
+    {
+        Some([0x1a, 0..=31, ..]) => true,
+        Some(_) => false,
+        None => next.saturating_add(2) <= probe.length,
+    };
+    matches!(method, 1..=11) && !name.is_empty() && name.iter().all(is_name) && follows
 }
 
 /// The table of partitions of the PC: four entries, each empty or within the disk.
@@ -341,6 +549,11 @@ fn partition_table(probe: &Probe) -> bool {
 /// An archive behind something else, as self-extracting programs have it.
 pub(super) fn zip_at_the_end(probe: &Probe) -> bool {
     zip::may_end(&probe.tail, probe.length)
+}
+
+/// An archive with its mark near the end, and numbers in it that can be.
+pub(super) fn pyinstaller(probe: &Probe) -> bool {
+    Package::find(&probe.tail, probe.length).is_some()
 }
 
 /// A program with the block behind it that ends an archive of RAR 3 or 5: one that unpacks itself.

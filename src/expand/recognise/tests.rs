@@ -1,5 +1,5 @@
 use super::*;
-use crate::expand::testing::{Random, object};
+use crate::expand::testing::{Random, object, tool};
 use crate::kind::KINDS;
 use std::fs;
 
@@ -57,6 +57,12 @@ fn raw_sectors() -> Vec<u8> {
     let mut sector = [&[0][..], &[0xff; 10], b"\0\0\x02\0\x01"].concat();
     sector.resize(2352, 0);
     sector.repeat(2)
+}
+
+fn with_subchannels() -> Vec<u8> {
+    let mut sectors = raw_sectors();
+    sectors.splice(2352..2352, [7; 96]);
+    sectors
 }
 
 /// A disk of 40 sectors with one partition.
@@ -250,6 +256,27 @@ fn every_row_of_the_table_is_met() {
         ("disk", at(512, b"EFI PART")),
         ("disk", partitioned(1, 20)),
         ("disk", at(1024, b"H+\0\x04")),
+        ("disk", at(65_600, b"_BHRfS_M")),
+        ("iso", at(37_385, b"CD001")),
+        ("iso", with_subchannels()),
+        (
+            "arc",
+            b"\x1a\x08a.txt\0\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\x05\0\0\0abc\x1a\0".to_vec(),
+        ),
+        ("rzip", b"RZIP\x02\x01\0\0\0\x05".to_vec()),
+        ("zchunk", b"\0ZCK1\x81".to_vec()),
+        ("snappy", b"\xff\x06\0\0sNaPpY".to_vec()),
+        ("lzfse", b"bvx-\x05\0\0\0helloBVX".to_vec()),
+        ("applearchive", b"AA01\x20\0TYP1FPATP".to_vec()),
+        ("pbzx", b"pbzx\0\0\0\0\x01\0\0\0".to_vec()),
+        ("dms", [&b"DMS!"[..], &[0; 52]].concat()),
+        ("warc", b"WARC/1.0\r\nWARC-Type: response\r\n".to_vec()),
+        (
+            "asar",
+            b"\x04\0\0\0\x18\0\0\0\x14\0\0\0\x0d\0\0\0{\"files\":{}}\0\0\0\0\0\0\0".to_vec(),
+        ),
+        ("pyinstaller", b"PYZ\0\xa7\r\r\n\0\0\0\x11".to_vec()),
+        ("ar", b"0.939000\n3\n\x1f\x8b\x08....".to_vec()),
         ("xar", b"xar!\0\x1c\0\x01".to_vec()),
         ("arj", arj()),
         ("lha", lha(0)),
@@ -333,9 +360,141 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         at(100, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         [&b"70 -lh5- is a method of LHA"[..], &[0; 100]].concat(),
         b"hsqs and sqsh are the magics of SquashFS, they say".to_vec(),
+        b"RZIP is a name".to_vec(),
+        b"bvx- is a mark of LZFSE".to_vec(),
+        b"AA01 and YAA1 are numbers".to_vec(),
+        b"pbzx is one of Apple's".to_vec(),
+        padded(b"DMS! is another"),
+        b"WARC/x is no version".to_vec(),
+        padded(b"\x04\0\0\0\x18\0\0\0\x14\0\0\0\x0d\0\0\0{\"fields\":{}}"),
+        padded(b"\x1a\x08a.txt\0\0\0\0\0\0\0\0\x03\0\0\0"),
+        b"0.9300 is a number\n3\nand nothing else".to_vec(),
+        [&b"junk"[..], &[b'j'; 508], &old_tar()].concat(),
+        at(1024, b"BD are two letters"),
+        padded(b"\0\0\x10\0\0\x05\0\0\0\0\0\0\0\0\x01\0\0\0\x02"),
+        b"hC\x0aSome text that begins like a stream, with enough of it to be decoded for a while, it is hoped.".to_vec(),
     ];
     for bytes in rows {
         assert_eq!(name(&bytes), None, "{:?}", bytes.escape_ascii().to_string());
+    }
+}
+
+#[test]
+fn lzma_with_any_parameters_is_recognised() {
+    let Some(folder) = tool("xz") else { return };
+    folder.write("a", &b"some content, again and again ".repeat(9));
+    let rows = [
+        "pb=0",
+        "lc=4",
+        "pb=4",
+        "lp=1,lc=2",
+        "lc=0,lp=4",
+        "dict=4KiB",
+        "dict=96KiB",
+        "dict=1GiB",
+    ];
+    for row in rows {
+        let option = format!("--lzma1={row}");
+        folder.run("xz", &["-kf", "--format=lzma", &option, "a"]);
+        let mut bytes = folder.read("a.lzma");
+        assert_eq!(name(&bytes), Some("lzma"), "{row}");
+        bytes[1..5].fill(0xff);
+        assert_eq!(name(&bytes), Some("lzma"), "{row}, the largest dictionary");
+    }
+}
+
+#[test]
+fn zlib_with_any_window_and_damage_at_its_end_is_recognised() {
+    use std::io::Write;
+    let level = flate2::Compression::default();
+    let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), level);
+    let mut random = Random::new(5);
+    encoder.write_all(&random.bytes(100)).unwrap();
+    encoder
+        .write_all(&b"text and more text ".repeat(8))
+        .unwrap();
+    let mut bytes = encoder.finish().unwrap();
+    for method in (0x08..=0x78).step_by(16) {
+        bytes[0] = method;
+        bytes[1] = (1..=31_u8)
+            .find(|flags| (u16::from(method) << 8 | u16::from(*flags)) % 31 == 0)
+            .unwrap();
+        assert_eq!(name(&bytes), Some("zlib"), "{method:x}");
+        for left in 1..=20 {
+            let cut = &bytes[..bytes.len() - left];
+            assert_eq!(name(cut), Some("zlib"), "{method:x}, without {left} bytes");
+        }
+        let mut wrong = bytes.clone();
+        *wrong.last_mut().unwrap() ^= 1;
+        assert_eq!(name(&wrong), Some("zlib"), "{method:x}, a wrong checksum");
+    }
+}
+
+#[test]
+fn file_systems_that_real_programs_make_are_recognised() {
+    let rows: [(&str, &[&str], u64); 10] = [
+        ("mkfs.cramfs", &["fs", "image"], 0),
+        ("mkfs.erofs", &["image", "fs"], 0),
+        ("genromfs", &["-d", "fs", "-f", "image"], 0),
+        ("mkfs.jffs2", &["-r", "fs", "-o", "image"], 0),
+        ("mkfs.jffs2", &["-b", "-r", "fs", "-o", "image"], 0),
+        (
+            "mkfs.ubifs",
+            &[
+                "-r", "fs", "-m", "2048", "-e", "126976", "-c", "200", "-o", "image",
+            ],
+            0,
+        ),
+        ("hformat", &["image"], 4 << 20),
+        ("mkfs.f2fs", &["-q", "image"], 64 << 20),
+        ("mkfs.btrfs", &["-q", "image"], 120 << 20),
+        ("mkfs.minix", &["image"], 4 << 20),
+    ];
+    for (program, arguments, length) in rows {
+        let Some(folder) = tool(program) else {
+            continue;
+        };
+        folder.write("fs/file", b"content");
+        if length > 0 {
+            let image = fs::File::create(folder.path().join("image")).unwrap();
+            image.set_len(length).unwrap();
+        }
+        folder.run(program, arguments);
+        let image = folder.read("image");
+        assert_eq!(name(&image), Some("disk"), "{program} {arguments:?}");
+    }
+    let Some(folder) = tool("mkfs.minix") else {
+        return;
+    };
+    for version in ["-1", "-3"] {
+        folder.write("image", &vec![0; 4 << 20]);
+        folder.run("mkfs.minix", &[version, "image"]);
+        assert_eq!(name(&folder.read("image")), Some("disk"), "{version}");
+    }
+}
+
+#[test]
+fn what_real_programs_pack_is_recognised() {
+    let rows: [(&str, &[&str], &str, &str); 3] = [
+        ("arc", &["a", "out.arc", "a.txt"], "out.arc", "arc"),
+        ("rzip", &["-k", "-o", "out.rz", "a.txt"], "out.rz", "rzip"),
+        ("zck", &["-o", "out.zck", "a.txt"], "out.zck", "zchunk"),
+    ];
+    for (program, arguments, out, kind) in rows {
+        let Some(folder) = tool(program) else {
+            continue;
+        };
+        folder.write("a.txt", &b"some content ".repeat(90));
+        folder.run(program, arguments);
+        assert_eq!(name(&folder.read(out)), Some(kind), "{program}");
+    }
+}
+
+#[test]
+fn a_tar_behind_one_block_is_recognised() {
+    let archive = tar_of(tar::Header::new_ustar());
+    for block in [[0; 512], [b'j'; 512]] {
+        assert_eq!(name(&[&block[..], &archive].concat()), Some("tar"));
     }
 }
 

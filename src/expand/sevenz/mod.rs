@@ -42,8 +42,10 @@ impl Expander for SevenZ {
         if let Some(end) = ends.end
             && end > object.length()
         {
+            // The first part of a set is like an archive that is cut: its headers are at the end.
+            let reason = Reason::Unsupported("7z-part".to_owned());
             let detail = format!("{} of {end} bytes are there", object.length());
-            return Err(Halt::Broken(detail));
+            return children.gap(None, reason, detail);
         }
         match headers::size(object, &ends)? {
             Size::Bytes(size) if size > container.memory / HEADERS => {

@@ -22,6 +22,17 @@ enum State {
     Broken,
 }
 
+/// Tells whether these bytes begin a stream: the level, and the magic of a block or of the end.
+pub(super) fn begins(head: &[u8]) -> bool {
+    const NEXT: [&[u8]; 2] = [b"\x31\x41\x59\x26\x53\x59", b"\x17\x72\x45\x38\x50\x90"];
+    let Some([b'1'..=b'9', rest @ ..]) = head.strip_prefix(b"BZh") else {
+        return false;
+    };
+    // As far as it is there: one that is cut is a stream, too.
+    let same = |next: &&[u8]| rest.iter().zip(next.iter()).all(|(a, b)| a == b);
+    NEXT.iter().any(same)
+}
+
 pub(super) fn open(mut input: Input<'_>, _memory: u64) -> Opened<'_> {
     if !matches!(input.peek(4)?, [b'B', b'Z', b'h', b'1'..=b'9']) {
         return Err(damaged("no block size"));

@@ -10,6 +10,7 @@ use lzma_rust2::LzmaReader;
 
 use super::{Decoder, Input, Opened, too_large};
 use crate::expand::{cut_short, damaged};
+use crate::object::Probe;
 
 /// The size that says nothing: there is an end marker.
 pub(in crate::expand) const UNKNOWN: u64 = u64::MAX;
@@ -95,6 +96,33 @@ fn tell(error: io::Error) -> io::Error {
         }
         _ => error,
     }
+}
+
+/// What has to come out of the first bytes, for a header of small numbers may be anything.
+const LIKELY: usize = 1024;
+
+/// Tells whether a content with a header that can be is likely to be LZMA: what can be seen of it is decoded.
+pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
+    /// Zeros and small numbers decode as well, to few but zeros.
+    const MOST_ZEROS: usize = 15;
+    let input = Input::new(Box::new(probe.head.as_slice()));
+    let Ok(mut decoder) = open(input, LIKELY as u64 * GROWTH) else {
+        return false;
+    };
+    let mut out = vec![0; LIKELY];
+    let mut count = 0;
+    loop {
+        match decoder.read(out.get_mut(count..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(more) => count += more,
+            // Cut, with so much before the cut that it is no accident.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && count >= 64 => break,
+            Err(_) => return false,
+        }
+    }
+    let out = out.get(..count).unwrap_or_default();
+    let zeros = out.iter().filter(|byte| **byte == 0).count();
+    zeros < count && zeros * 16 <= count * MOST_ZEROS
 }
 
 struct Alone<'a>(Lzma<'a>);

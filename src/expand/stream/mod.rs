@@ -27,12 +27,12 @@ use std::{error, fmt};
 
 pub(super) use self::input::Input;
 pub(super) use self::lz4::expand as lz4_block;
-pub(super) use self::lzma::Lzma;
+pub(super) use self::lzma::{Lzma, is_likely as is_lzma};
 pub(super) use self::lzop::expand as lzo_block;
 pub(super) use self::zlib::is_likely as is_zlib;
 use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage};
 use crate::event::{Limit, Reason};
-use crate::object::Object;
+use crate::object::{CHUNK, Object};
 
 /// What a member is called when nobody says.
 const NAMELESS: &[u8] = b"data";
@@ -66,6 +66,8 @@ pub(super) struct Format {
     open: for<'a> fn(Input<'a>, u64) -> Opened<'a>,
     /// Tells whether another piece may begin with these bytes: the first of them may be all that there is.
     again: fn(&[u8]) -> bool,
+    /// With what a piece begins, for the next one behind a damaged one; nothing where that is too little to find it by.
+    mark: &'static [u8],
     /// Zeros behind a piece are padding if their count is a multiple of this; never for 0.
     padding: u64,
     /// Each piece is a file of its own.
@@ -80,6 +82,7 @@ pub(super) static Z: Format = Format {
     suffixes: &[(".z", ""), (".taz", ".tar")],
     open: compress::open,
     again: |_| false,
+    mark: b"",
     padding: 0,
     apart: false,
 };
@@ -94,7 +97,8 @@ pub(super) static BZIP2: Format = Format {
         (".tbz", ".tar"),
     ],
     open: bzip2::open,
-    again: |head| head.starts_with(b"BZh"),
+    again: bzip2::begins,
+    mark: b"BZh",
     padding: 1,
     apart: false,
 };
@@ -105,6 +109,7 @@ pub(super) static LZ4: Format = Format {
     suffixes: &[(".lz4", "")],
     open: lz4::open,
     again: lz4::begins,
+    mark: b"\x04\x22\x4d\x18",
     padding: 0,
     apart: false,
 };
@@ -115,6 +120,7 @@ pub(super) static LZIP: Format = Format {
     suffixes: &[(".lz", ""), (".tlz", ".tar")],
     open: lzip::open,
     again: |head| head.starts_with(b"LZIP"),
+    mark: b"LZIP\x01",
     padding: 1,
     apart: false,
 };
@@ -125,6 +131,7 @@ pub(super) static LZMA: Format = Format {
     suffixes: &[(".lzma", ""), (".tlz", ".tar")],
     open: lzma::open,
     again: |_| false,
+    mark: b"",
     padding: 0,
     apart: false,
 };
@@ -135,6 +142,7 @@ pub(super) static LZOP: Format = Format {
     suffixes: &[(".lzo", ""), (".tzo", ".tar")],
     open: lzop::open,
     again: |head| head.starts_with(lzop::MAGIC),
+    mark: lzop::MAGIC,
     padding: 0,
     apart: true,
 };
@@ -145,6 +153,7 @@ pub(super) static PACK: Format = Format {
     suffixes: &[(".z", "")],
     open: pack::open,
     again: |_| false,
+    mark: b"",
     padding: 0,
     apart: false,
 };
@@ -155,6 +164,7 @@ pub(super) static SZDD: Format = Format {
     suffixes: &[("_", ""), ("$", "")],
     open: szdd::open,
     again: |_| false,
+    mark: b"",
     padding: 0,
     apart: false,
 };
@@ -165,6 +175,7 @@ pub(super) static XZ: Format = Format {
     suffixes: &[(".xz", ""), (".txz", ".tar")],
     open: xz::open,
     again: |head| head.starts_with(xz::MAGIC),
+    mark: xz::MAGIC,
     padding: 4,
     apart: false,
 };
@@ -175,6 +186,7 @@ pub(super) static ZLIB: Format = Format {
     suffixes: &[(".zlib", ""), (".zz", "")],
     open: zlib::open,
     again: |_| false,
+    mark: b"",
     padding: 0,
     apart: false,
 };
@@ -185,6 +197,7 @@ pub(super) static ZSTD: Format = Format {
     suffixes: &[(".zst", ""), (".tzst", ".tar")],
     open: zstd::open,
     again: zstd::begins,
+    mark: b"\x28\xb5\x2f\xfd",
     padding: 0,
     apart: false,
 };
@@ -208,6 +221,15 @@ impl Expander for Format {
                 .name(container.name)
                 .unwrap_or_else(|| member_name(b"", container.name, self.suffixes));
             children.child(&name, Content::Stream(&mut pieces))?;
+            if let State::Broken = pieces.state {
+                // Where a damaged piece ends nobody knows: the next may begin anywhere behind its first byte.
+                let behind = from.saturating_add(pieces.began).saturating_add(1);
+                match self.next_mark(object, behind)? {
+                    Some(next) => from = next,
+                    None => return Ok(()),
+                }
+                continue;
+            }
             let Some(at) = pieces.conclude(Some(&name), children)? else {
                 return Ok(());
             };
@@ -219,6 +241,34 @@ impl Expander for Format {
             let detail = format!("{left} bytes after the compressed data");
             children.gap(None, Reason::Corrupt, detail)?;
             return behind(object, from, children);
+        }
+    }
+}
+
+impl Format {
+    /// Where the next piece may begin.
+    fn next_mark(&self, object: &Object, from: u64) -> io::Result<Option<u64>> {
+        let mut at = from;
+        loop {
+            let bytes = object.bytes_at(at, CHUNK)?;
+            let mut found = memchr::memmem::find_iter(&bytes, self.mark);
+            let last = bytes.len() < CHUNK;
+            // What lies across the border is seen whole in the next step.
+            let room = |place: &usize| last || place + HEAD <= CHUNK;
+            let is_piece = |place: &usize| {
+                let head = bytes.get(*place..).unwrap_or_default();
+                (self.again)(head.get(..HEAD).unwrap_or(head))
+            };
+            if self.mark.is_empty() {
+                return Ok(None);
+            }
+            if let Some(place) = found.find(|place| room(place) && is_piece(place)) {
+                return Ok(Some(at.saturating_add(place as u64)));
+            }
+            if last {
+                return Ok(None);
+            }
+            at = at.saturating_add((CHUNK - HEAD) as u64);
         }
     }
 }
@@ -324,6 +374,8 @@ pub(super) fn refused(
 pub(super) struct Pieces<'a> {
     format: &'a Format,
     memory: u64,
+    /// Where the piece at hand begins.
+    began: u64,
     state: State<'a>,
 }
 
@@ -349,6 +401,7 @@ impl<'a> Pieces<'a> {
         Ok(Self {
             format,
             memory,
+            began: input.position(),
             state: State::In((format.open)(input, memory)?),
         })
     }
@@ -362,6 +415,7 @@ impl<'a> Pieces<'a> {
         Self {
             format,
             memory,
+            began: 0,
             state: State::In(decoder),
         }
     }
@@ -394,7 +448,7 @@ impl<'a> Pieces<'a> {
     }
 
     /// Goes on behind a piece.
-    fn next(&self, mut input: Input<'a>) -> io::Result<State<'a>> {
+    fn next(&mut self, mut input: Input<'a>) -> io::Result<State<'a>> {
         let end = input.position();
         if self.format.padding > 0 {
             skip_zeros(&mut input)?;
@@ -412,6 +466,7 @@ impl<'a> Pieces<'a> {
         if !padded || self.format.apart || !(self.format.again)(head) {
             return Ok(State::Followed(at));
         }
+        self.began = at;
         Ok(match (self.format.open)(input, self.memory) {
             Ok(decoder) => State::In(decoder),
             Err(error) => State::Refused(Refusal::of(error)?),

@@ -65,6 +65,14 @@ static MADE: &[Made] = &[
     made(&Z, "compress", &["-f", "-b", "10"], ".Z"),
     made(&Z, "compress", &["-f", "-b", "12"], ".Z"),
     made(&Z, "compress", &["-f", "-b", "15"], ".Z"),
+    // Several filters, which are applied by another reader.
+    made(&XZ, "xz", &["--x86", "--delta", "--lzma2"], ".xz"),
+    made(
+        &XZ,
+        "xz",
+        &["--delta=dist=1", "--delta=dist=4", "--arm64", "--lzma2"],
+        ".xz",
+    ),
 ];
 
 fn contents() -> Vec<Vec<u8>> {
@@ -183,8 +191,15 @@ fn damage_is_said_and_what_comes_before_it_given() {
         let what = format!("{} {:?}", made.program, made.arguments);
         let given = got.children.first().map_or(&[][..], |(_, given)| given);
         assert!(content.starts_with(given), "{what}");
-        // Blocks that are decoded as a whole are lost as a whole: bzip2 of 900,000 bytes, lzip's last, Zstandard's of 128 KiB.
-        let whole = made.program == "bzip2" || made.arguments.contains(&"-b1");
+        // Blocks that are decoded as a whole are lost as a whole: bzip2 of 900,000 bytes, lzip's last, Zstandard's of 128 KiB, what
+        // 64 KiB of LZMA2 hold behind several filters.
+        let is_chain = made.arguments.len() > 2 && made.arguments.contains(&"--lzma2");
+        let is_chain = is_chain
+            && !made
+                .arguments
+                .iter()
+                .any(|argument| argument.contains("check"));
+        let whole = made.program == "bzip2" || made.arguments.contains(&"-b1") || is_chain;
         let least = if whole { 0 } else { content.len() / 3 };
         assert!(given.len() >= least, "{what}: {} bytes", given.len());
         // compress has no end: a file that is cut between two codes is one.
@@ -513,4 +528,60 @@ fn zlib_streams_are_told_from_what_only_begins_like_them() {
     let got = expand(&ZLIB, &wrong, b"x");
     let differs = "checksum of the zlib stream differs";
     assert_eq!(got.gaps, [said(Some(b"data"), "corrupt", differs)]);
+}
+
+#[test]
+fn behind_a_damaged_piece_the_next_is_found() {
+    let rows = [
+        ("bzip2", &BZIP2, ".bz2"),
+        ("xz", &XZ, ".xz"),
+        ("lzip", &LZIP, ".lz"),
+        ("zstd", &ZSTD, ".zst"),
+        ("lz4", &LZ4, ".lz4"),
+        ("lzop", &LZOP, ".lzo"),
+    ];
+    for (program, format, suffix) in rows {
+        let Some(folder) = tool(program) else {
+            continue;
+        };
+        let arguments: &[&str] = match program {
+            "lz4" => &["-q", "-m"],
+            "zstd" => &["-q", "--check"],
+            _ => &[],
+        };
+        let row = Made {
+            format,
+            program,
+            arguments,
+            suffix,
+        };
+        let first = make(&folder, &row, &Random::new(1).bytes(3000));
+        let second = make(&folder, &row, b"the second");
+        for at in [first.len() / 2, first.len() - 9] {
+            let mut damaged = first.clone();
+            damaged[at] ^= 0x55;
+            let got = expand(format, &[damaged, second.clone()].concat(), b"x");
+            let has_second = got.children.iter().any(|child| child.1 == b"the second");
+            assert!(has_second, "{program}, damaged at {at}: {:?}", got.gaps);
+            assert_eq!(got.reasons(), ["corrupt"], "{program}, damaged at {at}");
+        }
+    }
+}
+
+#[test]
+fn damage_behind_a_chain_of_filters_is_said() {
+    let Some(folder) = tool("xz") else { return };
+    let content = b"some content ".repeat(20);
+    let filtered = Made {
+        arguments: &["--x86", "--delta", "--lzma2"],
+        ..made(&XZ, "xz", &[], ".xz")
+    };
+    let filtered = make(&folder, &filtered, &content);
+    let got = expand(&XZ, &filtered, b"x.xz");
+    assert_eq!((got.children[0].1 == content, got.gaps), (true, vec![]));
+    let mut wrong = filtered.clone();
+    let at = wrong.len() / 2;
+    wrong[at] ^= 0x10;
+    assert_eq!(expand(&XZ, &wrong, b"x.xz").reasons(), ["corrupt"]);
+    withstand(&XZ, &filtered, b"x.xz");
 }

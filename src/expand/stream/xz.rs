@@ -3,7 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use lzma_rust2::{Action, Status, XzStream};
+use lzma_rust2::{Action, Status, XzReader, XzStream};
 
 use super::{Decoder, Input, Opened, too_large, unsupported};
 use crate::expand::{cut_short, damaged};
@@ -12,6 +12,12 @@ pub(super) const MAGIC: &[u8] = b"\xfd7zXZ\0";
 
 /// What the crate is given at a time, in bytes: what comes of a step in which it finds damage is lost.
 const STEP: usize = 64;
+
+/// Bytes of a stream header.
+const HEADER: usize = 12;
+
+/// The flags of a block in which the number of its filters stands, less one. The last is LZMA2.
+const FILTERS: u8 = 3;
 
 struct Xz<'a> {
     stream: XzStream,
@@ -23,8 +29,17 @@ struct Xz<'a> {
 }
 
 pub(super) fn open(mut input: Input<'_>, memory: u64) -> Opened<'_> {
-    header(input.peek(12)?)?;
+    header(input.peek(HEADER)?)?;
     let most = u32::try_from(memory / 1024).unwrap_or(u32::MAX);
+    if let Some([size, flags]) = input.peek(HEADER + 2)?.get(HEADER..)
+        && *size != 0
+        && flags & FILTERS > 1
+    {
+        return Ok(Box::new(Chain {
+            reader: XzReader::new_mem_limit(input, false, most),
+            memory,
+        }));
+    }
     Ok(Box::new(Xz {
         stream: XzStream::new_mem_limit(false, most),
         input,
@@ -94,10 +109,47 @@ impl Xz<'_> {
                 let needed = self.stream.memory_usage().unwrap_or_default();
                 too_large("a dictionary", u64::from(needed) * 1024)
             }
-            io::ErrorKind::Unsupported => unsupported("xz-filter", error.to_string()),
-            io::ErrorKind::UnexpectedEof => cut_short("xz data without its end"),
-            _ => damaged(format!("damaged xz data: {error}")),
+            // A block with a chain of filters, behind one without.
+            _ if error.to_string().contains(CHAIN) => unsupported("xz-filter", "several filters"),
+            _ => told(error),
         }
+    }
+}
+
+/// What the crate says of filters that it would have to apply one after the other.
+const CHAIN: &str = "multiple non-LZMA2 filters";
+
+fn told(error: &io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::Unsupported => unsupported("xz-filter", error.to_string()),
+        io::ErrorKind::UnexpectedEof => cut_short("xz data without its end"),
+        _ => damaged(format!("damaged xz data: {error}")),
+    }
+}
+
+/// A stream whose first block has several filters before LZMA2, which the crate's other reader applies.
+struct Chain<'a> {
+    reader: XzReader<Input<'a>>,
+    memory: u64,
+}
+
+impl<'a> Decoder<'a> for Chain<'a> {
+    fn finish(self: Box<Self>) -> Input<'a> {
+        self.reader.into_inner()
+    }
+}
+
+impl Read for Chain<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let most = out.len().min(STEP);
+        let result = self.reader.read(out.get_mut(..most).unwrap_or_default());
+        result.map_err(|error| match self.reader.inner().fault() {
+            Some(fault) => fault,
+            None if error.kind() == io::ErrorKind::OutOfMemory => {
+                too_large("a dictionary, more", self.memory)
+            }
+            None => told(&error),
+        })
     }
 }
 

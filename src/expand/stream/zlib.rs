@@ -14,6 +14,9 @@ const DICTIONARY: u8 = 0x20;
 /// What has to come out of the first bytes, for the two bytes of the header are also the start of texts.
 const LIKELY: usize = 1024;
 
+/// So much is no accident where the rest of the stream is damaged.
+const ENOUGH: usize = 64;
+
 /// CMF and FLG: deflate, a window that there is, and a multiple of 31.
 fn is_header(head: &[u8]) -> bool {
     matches!(head, [method @ (0x08 | 0x18 | 0x28 | 0x38 | 0x48 | 0x58 | 0x68 | 0x78), flags, ..]
@@ -23,8 +26,7 @@ fn is_header(head: &[u8]) -> bool {
 /// Tells whether a content is likely to be a zlib stream: what can be seen of it is decoded.
 pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
     let head = &probe.head;
-    // Writers use the largest window; the others are too often the start of something else.
-    if !is_header(head) || !head.starts_with(b"\x78") {
+    if !is_header(head) {
         return false;
     }
     if matches!(head.get(1), Some(flags) if flags & DICTIONARY != 0) {
@@ -38,7 +40,7 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
             Ok(0) => break,
             Ok(more) => count += more,
             // Cut, with so much before the cut that it is no accident.
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return count >= 64,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return count >= ENOUGH,
             Err(_) => return false,
         }
     }
@@ -47,7 +49,9 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
     }
     let mut sum = Adler32::default();
     sum.update(out.get(..count).unwrap_or_default());
-    inflate.input().starts_with(&sum.value().to_be_bytes())
+    let rest = inflate.input();
+    // A checksum that is cut or wrong is damage, where nothing else follows.
+    rest.starts_with(&sum.value().to_be_bytes()) || (count >= ENOUGH && rest.len() <= 4)
 }
 
 /// The checksum (RFC 1950 §8.2).

@@ -55,6 +55,8 @@ struct Archive<'a> {
     lost: Option<u64>,
     /// Where something else begins after zero blocks.
     behind: Option<u64>,
+    /// The content behind a header without a readable size was given once.
+    unsized_given: bool,
     /// What was said about the next entry.
     meta: Option<Meta>,
     global: Pax,
@@ -87,6 +89,7 @@ impl<'a> Archive<'a> {
             padded: false,
             lost: None,
             behind: None,
+            unsized_given: false,
             meta: None,
             global: Pax::default(),
         }
@@ -101,7 +104,10 @@ impl<'a> Archive<'a> {
             } else if let Some(size) = header.size().filter(|_| header.checksum_holds()) {
                 self.found_again()?;
                 self.entry(header, size)?;
-            } else if self.at == 0 && !header.has_full_magic() {
+            } else if header.checksum_holds() {
+                self.found_again()?;
+                self.without_size(&header)?;
+            } else if self.at == 0 && !header.has_full_magic() && !self.begins_late()? {
                 return Err(Halt::Unlike);
             } else if self.padded {
                 self.behind.get_or_insert(self.at);
@@ -114,6 +120,30 @@ impl<'a> Archive<'a> {
             }
             self.at = self.at.saturating_add(BLOCK as u64);
         }
+    }
+
+    /// True when a header is in the second block: most readers pass over what is no header.
+    fn begins_late(&self) -> Result<bool, Halt> {
+        let block = self.object.bytes_at(BLOCK as u64, BLOCK)?;
+        let header = <[u8; BLOCK]>::try_from(block).map(Header::new);
+        Ok(header.is_ok_and(|header| header.is_sure()))
+    }
+
+    /// A header whose size is no number, or a negative one: for some readers the rest of the archive is its content, for others
+    /// it has none.
+    fn without_size(&mut self, header: &Header) -> Result<(), Halt> {
+        self.padded = false;
+        let name = (self
+            .meta
+            .take()
+            .and_then(|meta| meta.pax.path.or(meta.name)))
+        .unwrap_or_else(|| header.name());
+        self.disagreement(&name, "a size that is no number")?;
+        if std::mem::replace(&mut self.unsized_given, true) {
+            return Ok(());
+        }
+        let content = self.object.slice(self.data_start(), u64::MAX);
+        self.children.child(&name, Content::Object(content))
     }
 
     /// Says where there was no header, now that there is one again or the end.
@@ -235,6 +265,10 @@ impl<'a> Archive<'a> {
             let content = entry.stored.slice(0, entry.size);
             self.children.child(&entry.name, Content::Object(content))?;
         }
+        if kind == b'M' {
+            let detail = "begins in another volume".to_owned();
+            self.children.gap(Some(&entry.name), part(), detail)?;
+        }
         self.missing(&entry.name, &entry.stored, entry.size)?;
         self.skip(entry.size)
     }
@@ -274,6 +308,14 @@ impl<'a> Archive<'a> {
         match Sparse::old(&entry.header, &entry.stored, entry.size) {
             Ok((mut sparse, taken)) => {
                 self.sparse(&entry.name, &mut sparse)?;
+                if !entry.header.is_gnu() {
+                    // Only where GNU's own fields are is there a map; for most readers this is a plain file.
+                    self.disagreement(&entry.name, "a sparse file in a header that is not GNU's")?;
+                    let content = entry.stored.slice(0, entry.size);
+                    self.children.child(&entry.name, Content::Object(content))?;
+                    self.missing(&entry.name, &entry.stored, entry.size)?;
+                    return self.skip(entry.size);
+                }
                 let stored = entry.stored.slice(taken, u64::MAX);
                 self.missing(&entry.name, &stored, entry.size)?;
                 self.skip(taken.saturating_add(entry.size))
@@ -322,7 +364,13 @@ impl<'a> Archive<'a> {
             return Ok(());
         }
         let detail = format!("{} of {size} bytes are there", stored.length());
-        self.children.gap(Some(name), Reason::Corrupt, detail)
+        // A volume of several ends with a whole block, and is else like an archive that is cut.
+        let reason = if self.object.length().is_multiple_of(BLOCK as u64) {
+            part()
+        } else {
+            Reason::Corrupt
+        };
+        self.children.gap(Some(name), reason, detail)
     }
 
     fn meta_entry(&mut self, header: &Header, size: u64) -> Result<(), Halt> {
@@ -391,6 +439,11 @@ impl<'a> Archive<'a> {
         self.input.seek_relative(by)?;
         Ok(())
     }
+}
+
+/// The archive is one volume of several.
+fn part() -> Reason {
+    Reason::Unsupported("tar-part".to_owned())
 }
 
 #[cfg(test)]

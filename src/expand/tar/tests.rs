@@ -539,3 +539,68 @@ fn a_tree_that_tar_packs_comes_out_as_it_was() {
         assert_holds(&expand(&Tar, &folder.read("out.tar"), b"out.tar"), &files);
     }
 }
+
+#[test]
+fn a_block_in_front_is_passed_over() {
+    let rest = [&entry(b"a", b'0', b"abc")[..], &END].concat();
+    let sure = {
+        let mut sure = rest.clone();
+        sure[..BLOCK].copy_from_slice(&header(b"a", b'0', b"00000000003", |block| {
+            block[263..265].copy_from_slice(b"00");
+        }));
+        sure
+    };
+    for (block, reasons) in [([0; BLOCK], &[][..]), ([b'j'; BLOCK], &["corrupt"])] {
+        let got = run(&[&block, &sure]);
+        assert_eq!(got.children, [child("a", b"abc")]);
+        assert_eq!(got.reasons(), reasons);
+    }
+    assert!(run(&[&[b'j'; BLOCK], b"nothing that is a header"]).unlike);
+}
+
+#[test]
+fn a_sparse_file_without_the_mark_of_gnu_is_read_both_ways() {
+    let got = run(&[&entry(b"a", b'S', b"abc"), &entry(b"b", b'0', b"x"), &END]);
+    assert_eq!(got.children.last(), Some(&child("b", b"x")));
+    assert!(got.children.contains(&child("a", b"abc")));
+    assert!(got.reasons().contains(&"unsupported/tar-disagreement"));
+}
+
+#[test]
+fn a_volume_of_several_is_said() {
+    let first = header(b"a", b'0', b"00000002000", |_| {});
+    let got = run(&[&first, &[b'x'; BLOCK]]);
+    assert_eq!(got.reasons(), ["unsupported/tar-part"]);
+    assert_eq!(got.children[0].1, [b'x'; BLOCK]);
+    let got = run(&[&entry(b"a", b'M', b"rest"), &END]);
+    assert_eq!(got.reasons(), ["unsupported/tar-part"]);
+    assert_eq!(got.children, [child("a", b"rest")]);
+}
+
+#[test]
+fn a_size_that_is_no_number_is_read_both_ways() {
+    let negative = header(
+        b"a",
+        b'0',
+        b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe\0",
+        |_| {},
+    );
+    let rest = [&entry(b"b", b'0', b"x")[..], &END].concat();
+    let got = run(&[&negative, &rest]);
+    assert_eq!(got.children, [child("a", &rest), child("b", b"x")]);
+    assert_eq!(got.reasons(), ["unsupported/tar-disagreement"]);
+    let got = run(&[&negative, &negative, &rest]);
+    assert_eq!(got.children.len(), 2);
+    assert_eq!(got.reasons(), ["unsupported/tar-disagreement"; 2]);
+}
+
+#[test]
+fn the_first_volume_that_tar_makes_is_said() {
+    let Some(folder) = tool("tar") else { return };
+    folder.write("a", &vec![7; 30_000]);
+    folder.run("tar", &["-cM", "-L", "20", "-f", "1", "-f", "2", "a"]);
+    for volume in ["1", "2"] {
+        let got = expand(&Tar, &folder.read(volume), b"x.tar");
+        assert_eq!(got.reasons(), ["unsupported/tar-part"], "{volume}");
+    }
+}

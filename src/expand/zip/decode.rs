@@ -20,6 +20,7 @@ use crate::object::Object;
 
 pub(super) const STORED: u16 = 0;
 pub(super) const DEFLATED: u16 = 8;
+const BZIP2: u16 = 12;
 const LZMA: u16 = 14;
 const OLD_ZSTD: u16 = 20;
 const ZSTD: u16 = 93;
@@ -42,6 +43,8 @@ struct Raw<'a> {
     length: u64,
     /// They lie in the archive as they are.
     object: Option<&'a Object>,
+    /// They and all that follows in the archive, for a length that is too small.
+    beyond: Option<Object>,
 }
 
 impl<'a> Raw<'a> {
@@ -50,25 +53,23 @@ impl<'a> Raw<'a> {
             reader: Box::new(object.reader()),
             length: object.length(),
             object: Some(object),
+            beyond: None,
         }
     }
 }
 
-/// Hands out the member `entry`, whose compressed bytes `raw` are, or as many of them as there are.
+/// Hands out the member `entry`, whose compressed bytes begin at byte `at` of the archive.
 pub(super) fn give(
     entry: &Entry,
-    raw: &Object,
+    at: u64,
     container: &Container<'_>,
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
+    let raw = &container.object.slice(at, entry.compressed);
     let Some(how) = entry.encryption() else {
-        return decoded(
-            entry,
-            entry.compressed,
-            Raw::plain(raw),
-            container,
-            children,
-        );
+        let mut raw = Raw::plain(raw);
+        raw.beyond = Some(container.object.slice(at, u64::MAX));
+        return decoded(entry, entry.compressed, raw, container, children);
     };
     let head = crypt::head(entry, raw)?;
     let plain = &Entry {
@@ -113,6 +114,7 @@ fn opened(
         reader,
         length,
         object: None,
+        beyond: None,
     };
     decoded(entry, claimed, decrypted, container, children)?;
     if verdict.get() == Some(false) {
@@ -172,7 +174,7 @@ fn decoded(
             let detail = format!("{} of {} bytes", method_name(entry.method), entry.size);
             children.gap(Some(&entry.name), Reason::Limit(Limit::Memory), detail)
         }
-        1..=6 | 9 | 12 => rare(entry, raw, children),
+        1..=6 | 9 => rare(entry, raw, children),
         LZMA => {
             let length = raw.length;
             let size = (entry.flags & END_MARKER == 0).then_some(entry.size);
@@ -180,11 +182,11 @@ fn decoded(
             let begun = begun.map(|lzma| Pieces::begun(&stream::LZMA, lzma, container.memory));
             streamed(entry, &stream::LZMA, length, begun, children)
         }
-        XZ | ZSTD | OLD_ZSTD => {
-            let format = if entry.method == XZ {
-                &stream::XZ
-            } else {
-                &stream::ZSTD
+        BZIP2 | XZ | ZSTD | OLD_ZSTD => {
+            let format = match entry.method {
+                BZIP2 => &stream::BZIP2,
+                XZ => &stream::XZ,
+                _ => &stream::ZSTD,
             };
             let length = raw.length;
             let begun = Pieces::open(format, Input::new(raw.reader), container.memory);
@@ -242,11 +244,35 @@ fn deflated(entry: &Entry, raw: Raw<'_>, children: &mut dyn Children) -> Result<
     let mut inflate = Inflate::new(Input::new(raw.reader));
     let mut content = Checked::new(&mut inflate, entry);
     children.child(&entry.name, Content::Stream(&mut content))?;
+    let (is_cut, given) = (content.is_cut, content.size);
+    let beyond = raw
+        .beyond
+        .filter(|beyond| is_cut && beyond.length() > raw.length);
+    if let Some(beyond) = beyond
+        && goes_on(&beyond, given, entry.size)?
+    {
+        // The length is too small: readers that do not ask for it see the whole.
+        let mut whole = Inflate::new(Input::new(Box::new(beyond.reader())));
+        let mut content = Checked::new(&mut whole, entry);
+        return children.child(&entry.name, Content::Stream(&mut content));
+    }
     let left = raw.length.saturating_sub(inflate.consumed());
     if !inflate.ended() || left == 0 {
         return Ok(());
     }
     behind(entry, left, children)
+}
+
+/// Tells whether deflated data that begin here go on to their end, whatever length the archive says: they come to the size that is
+/// said, or to so much more than was `given` that it is no accident.
+fn goes_on(object: &Object, given: u64, size: u64) -> io::Result<bool> {
+    const MORE: u64 = 64;
+    let mut inflate = Inflate::new(Input::new(Box::new(object.reader())));
+    match io::copy(&mut (&mut inflate).take(TRIAL), &mut io::sink()) {
+        Ok(count) => Ok(count == size || count >= given.saturating_add(MORE)),
+        Err(error) if is_damage(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 /// The methods that are streams by themselves.
@@ -317,6 +343,8 @@ struct Checked<'a> {
     /// The checksum, where one is kept.
     sum_said: Option<u32>,
     size_said: u64,
+    /// The compressed data ended too early.
+    is_cut: bool,
 }
 
 impl<'a> Checked<'a> {
@@ -327,13 +355,16 @@ impl<'a> Checked<'a> {
             size: 0,
             sum_said: (!entry.aes.is_some_and(|aes| aes.without_sum)).then_some(entry.sum),
             size_said: entry.size,
+            is_cut: false,
         }
     }
 }
 
 impl Read for Checked<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(out)?;
+        let count = self.inner.read(out).inspect_err(|error| {
+            self.is_cut = error.kind() == io::ErrorKind::UnexpectedEof;
+        })?;
         self.sum.update(out.get(..count).unwrap_or_default());
         self.size = self.size.saturating_add(count as u64);
         if count > 0 || out.is_empty() {

@@ -47,11 +47,14 @@ impl Expander for Zip {
             (Found::Split, first) => {
                 let reason = Reason::Unsupported("zip-split".to_owned());
                 children.gap(None, reason, "one of several parts".to_owned())?;
-                first.map_or(Ok(()), |at| streamed::walk(container, at, children))
+                first.map_or(Ok(()), |at| {
+                    streamed::walk(container, at, children).map(drop)
+                })
             }
             (_, Some(at)) => {
-                streamed::walk(container, at, children)?;
-                if at > 0 {
+                let is_cut = streamed::walk(container, at, children)?;
+                if at > 0 || is_cut {
+                    // Without the mark, a part is like an archive that is cut.
                     let reason = Reason::Unsupported("zip-split".to_owned());
                     children.gap(None, reason, "the first of several parts".to_owned())?;
                 }
@@ -166,7 +169,7 @@ fn member(
     if entry.method == decode::STORED && entry.encryption().is_none() {
         listed.add_stored(local.data_at, local.data_at.saturating_add(raw.length()));
     }
-    decode::give(entry, &raw, container, children)?;
+    decode::give(entry, local.data_at, container, children)?;
     Ok(true)
 }
 

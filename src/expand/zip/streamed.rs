@@ -17,20 +17,23 @@ const STEP: usize = 64 * 1024;
 /// Bytes that are read first: as a rule the next header is near.
 const FIRST_STEP: usize = 512;
 
-/// Gives the members from the local header at `start` on.
+/// Gives the members from the local header at `start` on. True when the last one goes on behind the end.
 pub(super) fn walk(
     container: &Container<'_>,
     start: u64,
     children: &mut dyn Children,
-) -> Result<(), Halt> {
+) -> Result<bool, Halt> {
     let mut at = Some(start);
+    let mut is_cut = false;
     while let Some(here) = at {
         let Some(local) = Local::read(container.object, here)? else {
-            return Ok(());
+            return Ok(is_cut);
         };
+        let end = local.data_at.saturating_add(local.entry.compressed);
+        is_cut = local.entry.flags & STREAMED == 0 && end > container.object.length();
         at = member(container, &local, children)?;
     }
-    Ok(())
+    Ok(is_cut)
 }
 
 /// Gives one member and the place of the next header, which is always further on.
@@ -49,8 +52,7 @@ pub(super) fn member(
     }
     if entry.flags & STREAMED == 0 {
         if !entry.is_folder() {
-            let raw = object.slice(local.data_at, entry.compressed);
-            decode::give(entry, &raw, container, children)?;
+            decode::give(entry, local.data_at, container, children)?;
         }
         return Ok(next_header(object, end_of(object, local))?);
     }

@@ -890,3 +890,73 @@ fn members_that_are_streams_by_themselves() {
         withstand(&Zip, &bytes, b"x");
     }
 }
+
+#[test]
+fn a_length_that_is_too_small_hides_nothing() {
+    let content = b"the content, which goes on, and on, and on, and on".repeat(5);
+    let whole = deflated(b"a", &content);
+    for compressed in [0, 1, whole.compressed / 2, whole.compressed - 1] {
+        let member = Member {
+            compressed,
+            ..whole.clone()
+        };
+        let got = run(&archive(&[member, stored(b"b", b"other")]));
+        assert!(
+            got.children.contains(&child(b"a", &content)),
+            "{compressed}"
+        );
+        assert!(
+            got.children.contains(&child(b"b", b"other")),
+            "{compressed}"
+        );
+        assert!(got.complained());
+    }
+    // What is cut for good stays as it is.
+    let mut cut = whole.clone();
+    cut.raw.truncate(9);
+    cut.compressed = 9;
+    let got = run(&archive(&[cut]));
+    assert_eq!(got.names(), ["a"]);
+}
+
+#[test]
+fn streams_one_after_the_other_are_one_content() {
+    use std::io::Write;
+    let packed = |content: &[u8]| {
+        let mut out = ::bzip2::write::BzEncoder::new(Vec::new(), ::bzip2::Compression::fast());
+        out.write_all(content).unwrap();
+        out.finish().unwrap()
+    };
+    let raw = [packed(b"one "), packed(b"two")].concat();
+    let member = Member {
+        method: 12,
+        compressed: u32::try_from(raw.len()).unwrap(),
+        raw,
+        ..stored(b"a", b"one two")
+    };
+    let got = run(&archive(&[member]));
+    assert_eq!(
+        (got.children, got.gaps),
+        (vec![child(b"a", b"one two")], vec![])
+    );
+}
+
+#[test]
+fn xz_with_a_chain_of_filters_is_decoded() {
+    let Some(folder) = tool("xz") else { return };
+    let content = b"the content of a member ".repeat(9);
+    folder.write("a", &content);
+    folder.run("xz", &["-k", "--x86", "--delta", "--lzma2", "a"]);
+    let raw = folder.read("a.xz");
+    let member = Member {
+        method: 95,
+        compressed: u32::try_from(raw.len()).unwrap(),
+        raw,
+        ..stored(b"a", &content)
+    };
+    let got = run(&archive(&[member]));
+    assert_eq!(
+        (got.children, got.gaps),
+        (vec![child(b"a", &content)], vec![])
+    );
+}
