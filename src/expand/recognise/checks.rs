@@ -8,11 +8,11 @@ use crate::expand::{gzip as gz, nsis as installer, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
-fn from(probe: &Probe, at: usize) -> Reader<'_> {
+pub(super) fn from(probe: &Probe, at: usize) -> Reader<'_> {
     Reader::new(probe.head.get(at..).unwrap_or_default())
 }
 
-fn byte(probe: &Probe, at: usize) -> Option<u8> {
+pub(super) fn byte(probe: &Probe, at: usize) -> Option<u8> {
     probe.head.get(at).copied()
 }
 
@@ -21,7 +21,7 @@ fn be16(reader: &mut Reader<'_>) -> Option<u16> {
 }
 
 /// Tells whether an optional number lies in a range.
-fn within<T: PartialOrd>(value: Option<T>, range: std::ops::RangeInclusive<T>) -> bool {
+pub(super) fn within<T: PartialOrd>(value: Option<T>, range: std::ops::RangeInclusive<T>) -> bool {
     value.is_some_and(|value| range.contains(&value))
 }
 

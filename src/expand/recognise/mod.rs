@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+mod closed;
 mod text;
 
 use super::{apple, installshield, mbox, stream, yenc};
@@ -168,6 +169,24 @@ static MAGICS: &[Magic] = &[
     checked(2, b"-p", "lha", checks::lha),
     magic(20, b"\xdc\xa7\xc4\xfd", "zoo"),
     magic(7, b"**ACE**", "ace"),
+    magic(7, b"-sqx-", "sqx"),
+    checked(0, b"\x1a", "arc", closed::arc),
+    magic(0, b"ALZ\x01", "alz"),
+    magic(0, b"EGGA\0\x01", "egg"),
+    magic(0, b"ArC\x01", "freearc"),
+    checked(0, b"LRZI\0", "lrzip", closed::lrzip),
+    checked(10, b"rLau", "stuffit", closed::stuffit),
+    magic(0, b"StuffIt (c)1997-", "stuffit"),
+    checked(0, b"StuffIt!", "stuffit", closed::is_binary),
+    checked(0, b"UHA", "uharc", closed::uharc),
+    magic(0, b"7kSt\xa0\x31\x83\xd3", "zpaq"),
+    checked(0, b"zPQ", "zpaq", closed::zpaq),
+    magic(0, b"age-encryption.org/v1\n", "age"),
+    magic(0, b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5", "keepass"),
+    magic(0, b"\x03\xd9\xa2\x9a\x66\xfb\x4b\xb5", "keepass"),
+    magic(0, b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5", "keepass"),
+    magic(0, b"LUKS\xba\xbe", "luks"),
+    checked(0, b"Salted__", "openssl", closed::is_binary),
     magic(0, b"SZDD\x88\xf0\x27\x33", "szdd"),
     magic(0, b"SZ\x20\x88\xf0\x27\x33\xd1", "szdd"),
     magic(0, b"KWAJ\x88\xf0\x27\xd1", "szdd"),

@@ -398,6 +398,9 @@ impl<'a> Walk<'a> {
             let detail = "deeper than the request goes".to_owned();
             return Err((Reason::Excluded(Exclusion::Recurse), detail));
         }
+        if kind.encrypted {
+            return Err((Reason::Encrypted, kind.title.to_owned()));
+        }
         let Some(expander) = expand::expander(kind) else {
             let detail = format!("{} is not opened by this version", kind.title);
             return Err((Reason::Unsupported(kind.name.to_owned()), detail));
