@@ -77,6 +77,7 @@ pub static KINDS: &[Kind] = &[
     recognised("autoit", "compiled AutoIt script"),
     expanded("bz2", "bzip2"),
     expanded("chm", "Windows help"),
+    expanded("cms", "S/MIME and CMS"),
     expanded("cpio", "cpio"),
     recognised("disk", "disk image or file system"),
     expanded("dmg", "Apple disk image"),

@@ -12,6 +12,7 @@ mod arj;
 mod binhex;
 mod cab;
 mod chm;
+mod cms;
 mod cpio;
 mod crc16;
 mod dmg;
@@ -174,6 +175,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &binhex::BinHex,
     &cab::Cab,
     &chm::Chm,
+    &cms::Cms,
     &cpio::Cpio,
     &dmg::Dmg,
     &gzip::Gzip,

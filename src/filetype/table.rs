@@ -134,6 +134,7 @@ pub static TYPES: &[FileType] = &[
     row("MS Compress archive data", "CL_TYPE_MSSZDD", 0, &[Kind("szdd")]),
     row("Windows imaging (WIM) image", "", 0, &[Kind("wim")]),
     // What is signed or encrypted.
+    row("DER Encoded PKCS#7 Data", "", 0, &[Kind("cms")]),
     row("age encrypted file", "", 0, &[Kind("age")]),
     row("Keepass password database", "", 0, &[Kind("keepass")]),
     row("LUKS encrypted file", "", 0, &[Kind("luks")]),

@@ -8,7 +8,7 @@ mod checks;
 mod closed;
 mod text;
 
-use super::{apple, installshield, mbox, stream, yenc};
+use super::{apple, cms, installshield, mbox, stream, yenc};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -181,6 +181,7 @@ static MAGICS: &[Magic] = &[
     checked(0, b"UHA", "uharc", closed::uharc),
     magic(0, b"7kSt\xa0\x31\x83\xd3", "zpaq"),
     checked(0, b"zPQ", "zpaq", closed::zpaq),
+    checked(0, b"\x30", "cms", cms::begins),
     magic(0, b"age-encryption.org/v1\n", "age"),
     magic(0, b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5", "keepass"),
     magic(0, b"\x03\xd9\xa2\x9a\x66\xfb\x4b\xb5", "keepass"),

@@ -281,6 +281,11 @@ fn every_row_of_the_table_is_met() {
         ),
         ("zpaq", b"zPQ\x01\x01\x07".to_vec()),
         (
+            "cms",
+            b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03\xa0\x80\x30\x80\x02\x01\x00\x31"
+                .to_vec(),
+        ),
+        (
             "age",
             b"age-encryption.org/v1\n-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\n"
                 .to_vec(),
