@@ -103,6 +103,7 @@ pub static KINDS: &[Kind] = &[
     encrypted("openssl", "openssl enc"),
     expanded("pack", "Unix pack or SCO compress -H"),
     expanded("pdf", "PDF"),
+    expanded("pgp", "OpenPGP message"),
     expanded("program", "what is in programs"),
     expanded("rpm", "RPM package"),
     expanded("rtf", "RTF"),

@@ -32,6 +32,7 @@ mod ole1;
 mod ole2;
 mod onenote;
 mod pdf;
+mod pgp;
 mod program;
 mod rar;
 mod recognise;
@@ -188,6 +189,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &ole2::Ole2,
     &onenote::OneNote,
     &pdf::Pdf,
+    &pgp::Pgp,
     &program::Program,
     &rar::Rar,
     &rpm::Rpm,

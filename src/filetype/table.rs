@@ -135,6 +135,7 @@ pub static TYPES: &[FileType] = &[
     row("Windows imaging (WIM) image", "", 0, &[Kind("wim")]),
     // What is signed or encrypted.
     row("DER Encoded PKCS#7 Data", "", 0, &[Kind("cms")]),
+    row("PGP message", "", 0, &[Kind("pgp")]),
     row("age encrypted file", "", 0, &[Kind("age")]),
     row("Keepass password database", "", 0, &[Kind("keepass")]),
     row("LUKS encrypted file", "", 0, &[Kind("luks")]),

@@ -8,7 +8,7 @@ mod checks;
 mod closed;
 mod text;
 
-use super::{apple, cms, installshield, mbox, stream, yenc};
+use super::{apple, cms, installshield, mbox, pgp, stream, yenc};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -72,7 +72,7 @@ fn is_text(probe: &Probe) -> bool {
 }
 
 /// Kinds whose readers do not ask what the file ends with, so that it can be something else as well.
-const OPEN: [&str; 5] = ["ole2", "rtf", "swf", "onenote", "pdf"];
+const OPEN: [&str; 6] = ["ole2", "rtf", "swf", "onenote", "pdf", "pgp"];
 
 impl Magic {
     fn holds(&self, probe: &Probe) -> bool {
@@ -182,6 +182,7 @@ static MAGICS: &[Magic] = &[
     magic(0, b"7kSt\xa0\x31\x83\xd3", "zpaq"),
     checked(0, b"zPQ", "zpaq", closed::zpaq),
     checked(0, b"\x30", "cms", cms::begins),
+    structure("pgp", pgp::begins),
     magic(0, b"age-encryption.org/v1\n", "age"),
     magic(0, b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5", "keepass"),
     magic(0, b"\x03\xd9\xa2\x9a\x66\xfb\x4b\xb5", "keepass"),

@@ -286,6 +286,10 @@ fn every_row_of_the_table_is_met() {
                 .to_vec(),
         ),
         (
+            "pgp",
+            b"\x8c\x0d\x04\x09\x03\x02\x01\x02\x03\x04\x05\x06\x07\x08\xff\xd2\x01\x01".to_vec(),
+        ),
+        (
             "age",
             b"age-encryption.org/v1\n-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\n"
                 .to_vec(),
