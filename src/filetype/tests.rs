@@ -355,6 +355,28 @@ fn each_sample_has_its_title_and_target() {
 }
 
 #[test]
+fn what_is_text_says_so() {
+    let types = [
+        "CL_TYPE_PS",
+        "CL_TYPE_SCRENC",
+        "CL_TYPE_XML_WORD",
+        "CL_TYPE_XML_XL",
+        "CL_TYPE_XDP",
+        "CL_TYPE_MAIL",
+        "CL_TYPE_HTML",
+    ];
+    for row in TYPES.iter().filter(|row| !row.clam.is_empty()) {
+        let by_name = types.contains(&row.clam) || row.clam.starts_with("CL_TYPE_TEXT_");
+        let others = matches!(
+            row.clam,
+            "CL_TYPE_HTML_UTF16" | "CL_TYPE_BINHEX" | "CL_TYPE_UUENCODED"
+        );
+        assert_eq!(row.is_text(), by_name || others, "{}", row.clam);
+    }
+    assert!(!UNKNOWN.is_text());
+}
+
+#[test]
 fn file_agrees() {
     let found = Command::new("file").arg("--version").output().is_ok();
     let required = std::env::var("VFIND_REQUIRE_TOOLS").is_ok_and(|value| value == "1");

@@ -303,7 +303,7 @@ impl<'a> Walk<'a> {
                         reason.clone(),
                         "no room to keep it while it is opened".into(),
                     )?;
-                } else if views::is_text(file_type) {
+                } else if file_type.is_text() {
                     self.gap(
                         &spot.path,
                         reason.clone(),
@@ -455,6 +455,7 @@ impl<'a> Walk<'a> {
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
+        let as_mail = (plan.iter()).any(|expander| matches!(expander.kind(), "mime" | "mbox"));
         for expander in plan {
             let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
@@ -488,7 +489,7 @@ impl<'a> Walk<'a> {
             opened = end.or_else(|halt| self.halted(spot, halt));
         }
         if let Some(object) = object.filter(|_| opened.is_ok()) {
-            match self.views(spot, object, &mut matched, &mut inside) {
+            match self.views(spot, object, &mut matched, as_mail, &mut inside) {
                 Ok(views) => any |= views.any,
                 Err(halt) => opened = Err(halt),
             }
