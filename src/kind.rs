@@ -17,6 +17,8 @@ pub struct Kind {
     pub built: bool,
     /// On when a request says nothing.
     pub default: bool,
+    /// Not opened because what is in it is encrypted: its gap is `encrypted` and not `unsupported`.
+    pub encrypted: bool,
 }
 
 const fn expanded(name: &'static str, title: &'static str) -> Kind {
@@ -25,6 +27,7 @@ const fn expanded(name: &'static str, title: &'static str) -> Kind {
         title,
         built: true,
         default: true,
+        encrypted: false,
     }
 }
 
@@ -34,6 +37,14 @@ const fn recognised(name: &'static str, title: &'static str) -> Kind {
         title,
         built: false,
         default: true,
+        encrypted: false,
+    }
+}
+
+const fn encrypted(name: &'static str, title: &'static str) -> Kind {
+    Kind {
+        encrypted: true,
+        ..recognised(name, title)
     }
 }
 
@@ -48,6 +59,7 @@ pub static KINDS: &[Kind] = &[
         title: "HTML as text",
         built: true,
         default: false,
+        encrypted: false,
     },
     expanded("zip", "PKZIP"),
     expanded("TNEF", "winmail.dat"),
@@ -56,6 +68,8 @@ pub static KINDS: &[Kind] = &[
     expanded("CAB", "Microsoft cabinet"),
     expanded("7z", "7-Zip"),
     recognised("ace", "ACE"),
+    encrypted("age", "age"),
+    recognised("alz", "ALZ"),
     recognised("applearchive", "Apple Archive"),
     expanded("applesingle", "AppleSingle or AppleDouble"),
     expanded("ar", "Unix archive, Debian package"),
@@ -65,14 +79,20 @@ pub static KINDS: &[Kind] = &[
     recognised("autoit", "compiled AutoIt script"),
     expanded("bz2", "bzip2"),
     expanded("chm", "Windows help"),
+    expanded("cms", "S/MIME and CMS"),
     expanded("cpio", "cpio"),
     recognised("disk", "disk image or file system"),
     expanded("dmg", "Apple disk image"),
     recognised("dms", "Amiga disk archive"),
+    recognised("egg", "EGG"),
+    recognised("freearc", "FreeArc"),
     recognised("inno", "Inno Setup"),
     expanded("installshield", "InstallShield"),
     expanded("iso", "ISO 9660"),
+    encrypted("keepass", "KeePass database"),
     expanded("lha", "LHA"),
+    recognised("lrzip", "lrzip"),
+    encrypted("luks", "LUKS volume"),
     expanded("lz4", "LZ4"),
     recognised("lzfse", "LZFSE"),
     expanded("lzip", "lzip"),
@@ -84,9 +104,11 @@ pub static KINDS: &[Kind] = &[
     expanded("nsis", "NSIS installer"),
     expanded("ole2", "OLE2 document"),
     expanded("onenote", "OneNote"),
+    encrypted("openssl", "openssl enc"),
     expanded("pack", "Unix pack or SCO compress -H"),
     recognised("pbzx", "Apple pbzx"),
     expanded("pdf", "PDF"),
+    expanded("pgp", "OpenPGP message"),
     expanded("program", "what is in programs"),
     expanded("pyinstaller", "PyInstaller program"),
     expanded("rpm", "RPM package"),
@@ -95,9 +117,12 @@ pub static KINDS: &[Kind] = &[
     expanded("sis", "Symbian installation file"),
     recognised("snappy", "Snappy"),
     expanded("squashfs", "SquashFS image"),
+    recognised("sqx", "SQX"),
+    recognised("stuffit", "StuffIt"),
     expanded("swf", "Flash"),
     expanded("szdd", "SZDD or KWAJ"),
     expanded("udf", "UDF"),
+    recognised("uharc", "UHarc"),
     expanded("uu", "uuencoded text"),
     recognised("warc", "web archive"),
     expanded("wim", "Windows image"),
@@ -107,6 +132,7 @@ pub static KINDS: &[Kind] = &[
     recognised("zchunk", "zchunk"),
     expanded("zlib", "zlib stream"),
     recognised("zoo", "ZOO"),
+    recognised("zpaq", "ZPAQ"),
     expanded("zstd", "Zstandard"),
 ];
 

@@ -12,6 +12,7 @@ mod arj;
 mod binhex;
 mod cab;
 mod chm;
+mod cms;
 mod cpio;
 mod crc16;
 mod dmg;
@@ -31,6 +32,7 @@ mod ole1;
 mod ole2;
 mod onenote;
 mod pdf;
+mod pgp;
 mod program;
 mod pyinstaller;
 mod rar;
@@ -175,6 +177,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &binhex::BinHex,
     &cab::Cab,
     &chm::Chm,
+    &cms::Cms,
     &cpio::Cpio,
     &dmg::Dmg,
     &gzip::Gzip,
@@ -187,6 +190,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &ole2::Ole2,
     &onenote::OneNote,
     &pdf::Pdf,
+    &pgp::Pgp,
     &program::Program,
     &pyinstaller::PyInstaller,
     &rar::Rar,

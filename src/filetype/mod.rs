@@ -77,6 +77,14 @@ impl FileType {
         }
     }
 
+    /// Text of any kind: what ClamAV looks for in texts, mails and HTML, and what it has other names for.
+    pub fn is_text(&self) -> bool {
+        const TARGETS: [u8; 3] = [3, 4, 7];
+        TARGETS.contains(&self.target)
+            || self.title.ends_with(" text")
+            || matches!(self.clam, "CL_TYPE_PS" | "CL_TYPE_SCRENC")
+    }
+
     /// Nothing certain is known, so that no restriction by words binds.
     pub fn is_unknown(&self) -> bool {
         self.title == UNKNOWN.title

@@ -281,6 +281,67 @@ fn samples() -> Vec<(Vec<u8>, &'static str, u8, &'static str)> {
         ((0x80..=0xff).collect(), "unknown", 7, ""),
         (b"hello\0world".to_vec(), "unknown", 0, ""),
         (Vec::new(), "unknown", 0, ""),
+        (
+            b"EGGA\0\x01\0\0\0\0".to_vec(),
+            "EGG archive data",
+            0,
+            "EGG archive",
+        ),
+        (
+            b"ALZ\x01\x0a\0\0\0BLZ\x01".to_vec(),
+            "ALZ archive data",
+            0,
+            "ALZ archive",
+        ),
+        (
+            b"ArC\x01\0\0".to_vec(),
+            "FreeArc archive",
+            0,
+            "FreeArc archive",
+        ),
+        (
+            b"UHA\x06\0\0".to_vec(),
+            "UHarc archive data",
+            0,
+            "UHarc archive",
+        ),
+        (
+            b"SIT!\0\x01\0\0\x01\0rLau\x02\0".to_vec(),
+            "StuffIt Archive",
+            0,
+            "StuffIt Archive",
+        ),
+        (
+            b"LRZI\0\x06\0\0\0\0".to_vec(),
+            "LRZIP compressed data",
+            0,
+            "LRZIP",
+        ),
+        (b"zPQ\x01\x01\0".to_vec(), "ZPAQ file", 0, ""),
+        (
+            b"Salted__\x01\x02\x03\x04\x05\x06\x07\x08".to_vec(),
+            "openssl enc'd data with salted password",
+            0,
+            "openssl enc'd data",
+        ),
+        (
+            padded(b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5"),
+            "Keepass password database",
+            0,
+            "Keepass password database",
+        ),
+        (
+            padded(b"LUKS\xba\xbe\0\x01"),
+            "LUKS encrypted file",
+            0,
+            "LUKS encrypted file",
+        ),
+        (
+            b"age-encryption.org/v1\n-> X25519 x\n".to_vec(),
+            "age encrypted file",
+            0,
+            "",
+        ),
     ]
 }
 
@@ -291,6 +352,28 @@ fn each_sample_has_its_title_and_target() {
         let shown = bytes.escape_ascii().to_string();
         assert_eq!((found.title, found.target), (title, target), "{shown}");
     }
+}
+
+#[test]
+fn what_is_text_says_so() {
+    let types = [
+        "CL_TYPE_PS",
+        "CL_TYPE_SCRENC",
+        "CL_TYPE_XML_WORD",
+        "CL_TYPE_XML_XL",
+        "CL_TYPE_XDP",
+        "CL_TYPE_MAIL",
+        "CL_TYPE_HTML",
+    ];
+    for row in TYPES.iter().filter(|row| !row.clam.is_empty()) {
+        let by_name = types.contains(&row.clam) || row.clam.starts_with("CL_TYPE_TEXT_");
+        let others = matches!(
+            row.clam,
+            "CL_TYPE_HTML_UTF16" | "CL_TYPE_BINHEX" | "CL_TYPE_UUENCODED"
+        );
+        assert_eq!(row.is_text(), by_name || others, "{}", row.clam);
+    }
+    assert!(!UNKNOWN.is_text());
 }
 
 #[test]

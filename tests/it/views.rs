@@ -116,3 +116,63 @@ fn the_daemon_reads_html_where_it_was_enabled() {
         assert!(answer.starts_with(done), "{line}: {answer}");
     }
 }
+
+/// Texts that have a type of their own are looked through as any other.
+#[test]
+fn base64_in_every_kind_of_text_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = crate::support::zip(&[("virus", &eicar())]);
+    let data = data_encoding::BASE64_MIME.encode(&zip);
+    let text =
+        data_encoding::BASE64.encode("a text with a malware marker in it. ".repeat(3).as_bytes());
+    let xml = "<?xml version=\"1.0\" standalone=\"yes\"?>\r\n";
+    let rows = [
+        // Flat OPC: the parts of a document in one text.
+        format!(
+            "{xml}<?mso-application progid=\"Word.Document\"?>\r\n<pkg:package xmlns:pkg=\"http://schemas.microsoft.com/office/2006/xmlPackage\">\
+            <pkg:part pkg:name=\"/word/vbaProject.bin\" pkg:contentType=\"application/vnd.ms-office.vbaProject\" pkg:compression=\"store\">\
+            <pkg:binaryData>{data}</pkg:binaryData></pkg:part></pkg:package>"
+        ),
+        format!(
+            "{xml}<?mso-application progid=\"Excel.Sheet\"?>\r\n<Workbook><x>{data}</x></Workbook>"
+        ),
+        format!(
+            "{xml}<xdp:xdp xmlns:xdp=\"http://ns.adobe.com/xdp/\"><pdf><document><chunk>{data}</chunk></document></pdf></xdp:xdp>"
+        ),
+        format!("%!PS-Adobe-3.0\n({data}) show\n"),
+        format!("#@~^AAAAAA==code==^#~@ {data}"),
+        format!("From: a@b\r\nSubject: hello\r\n\r\nSee this:\r\n{data}\r\n"),
+        format!("From x Thu Jul 31 13:49:50 2008\nFrom: a@b\nSubject: hello\n\n{data}\n"),
+        format!("x = {data}\nbegin 644 x\n#86)C\n`\nend\n"),
+    ];
+    for row in rows {
+        let (code, said) = scanned(folder.path(), &[], row.as_bytes());
+        assert_eq!(code, Some(23), "{row}: {said}");
+        assert!(said.contains("(base64 at "), "{row}: {said}");
+        let (code, said) = scanned(folder.path(), &[], row.replace(&data, &text).as_bytes());
+        assert_eq!(code, Some(23), "{row}: {said}");
+        assert!(said.contains("VIRUS ID: CVDL Marker"), "{row}: {said}");
+    }
+}
+
+/// What a mail carries is decoded as its parts say, and not once more.
+#[test]
+fn what_is_attached_to_a_mail_is_decoded_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = crate::support::zip(&[("virus", &eicar())]);
+    let data = data_encoding::BASE64_MIME.encode(&zip);
+    let mail = format!(
+        "From: a@b\r\nMIME-Version: 1.0\r\nContent-Type: application/zip; name=a.zip\r\nContent-Transfer-Encoding: base64\r\n\r\n{data}\r\n"
+    );
+    for mail in [
+        mail.clone(),
+        format!("From x Thu Jul 31 13:49:50 2008\r\n{mail}"),
+    ] {
+        let (code, said) = scanned(folder.path(), &[], mail.as_bytes());
+        assert_eq!(code, Some(23), "{said}");
+        assert!(
+            said.contains("\"a.zip\" -> \"virus\"") && !said.contains("(base64 at "),
+            "{said}"
+        );
+    }
+}

@@ -10,11 +10,11 @@ use crate::expand::{gzip as gz, nsis as installer, stream, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
-fn from(probe: &Probe, at: usize) -> Reader<'_> {
+pub(super) fn from(probe: &Probe, at: usize) -> Reader<'_> {
     Reader::new(probe.head.get(at..).unwrap_or_default())
 }
 
-fn byte(probe: &Probe, at: usize) -> Option<u8> {
+pub(super) fn byte(probe: &Probe, at: usize) -> Option<u8> {
     probe.head.get(at).copied()
 }
 
@@ -23,7 +23,7 @@ fn be16(reader: &mut Reader<'_>) -> Option<u16> {
 }
 
 /// Tells whether an optional number lies in a range.
-fn within<T: PartialOrd>(value: Option<T>, range: std::ops::RangeInclusive<T>) -> bool {
+pub(super) fn within<T: PartialOrd>(value: Option<T>, range: std::ops::RangeInclusive<T>) -> bool {
     value.is_some_and(|value| range.contains(&value))
 }
 
@@ -488,31 +488,6 @@ pub(super) fn asar(probe: &Probe) -> bool {
         && inner.checked_sub(4).is_some_and(|most| text <= most)
         && list.starts_with(b"{")
         && memchr::memmem::find(list, b"\"files\"").is_some()
-}
-
-/// A method that exists, a name as DOS has them, a length that is there, and behind it another header or the end.
-pub(super) fn arc(probe: &Probe) -> bool {
-    let Some(header) = from(probe, 0).array::<29>() else {
-        return false;
-    };
-    let [_, method, name @ ..] = header;
-    let name = name.get(..13).unwrap_or_default();
-    let end = name.iter().position(|byte| *byte == 0);
-    let name = end.and_then(|end| name.get(..end)).unwrap_or_default();
-    let is_name =
-        |byte: &u8| matches!(byte, b'!'..=b'~' | 0x80..) && !b"\"*+,/:;<=>?[\\]|".contains(byte);
-    let length = from(probe, 15).u32_le().map_or(u64::MAX, u64::from);
-    let size = if method == 1 { 25 } else { 29 };
-    let next = length.saturating_add(size);
-    let follows = match usize::try_from(next)
-        .ok()
-        .and_then(|at| probe.head.get(at..))
-    {
-        Some([0x1a, 0..=31, ..]) => true,
-        Some(_) => false,
-        None => next.saturating_add(2) <= probe.length,
-    };
-    matches!(method, 1..=11) && !name.is_empty() && name.iter().all(is_name) && follows
 }
 
 /// The table of partitions of the PC: four entries, each empty or within the disk.

@@ -5,9 +5,10 @@
 #![forbid(unsafe_code)]
 
 mod checks;
+mod closed;
 mod text;
 
-use super::{apple, installshield, mbox, stream, yenc};
+use super::{apple, cms, installshield, mbox, pgp, stream, yenc};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -71,7 +72,7 @@ fn is_text(probe: &Probe) -> bool {
 }
 
 /// Kinds whose readers do not ask what the file ends with, so that it can be something else as well.
-const OPEN: [&str; 5] = ["ole2", "rtf", "swf", "onenote", "pdf"];
+const OPEN: [&str; 6] = ["ole2", "rtf", "swf", "onenote", "pdf", "pgp"];
 
 impl Magic {
     fn holds(&self, probe: &Probe) -> bool {
@@ -168,7 +169,6 @@ static MAGICS: &[Magic] = &[
     checked(2, b"-l", "lha", checks::lha),
     checked(2, b"-p", "lha", checks::lha),
     magic(20, b"\xdc\xa7\xc4\xfd", "zoo"),
-    checked(0, b"\x1a", "arc", checks::arc),
     checked(0, b"RZIP", "rzip", checks::rzip),
     magic(0, b"\0ZCK1", "zchunk"),
     magic(0, b"\0ZHR1", "zchunk"),
@@ -181,6 +181,26 @@ static MAGICS: &[Magic] = &[
     checked(0, b"WARC/", "warc", checks::warc),
     checked(0, b"\x04\0\0\0", "asar", checks::asar),
     magic(7, b"**ACE**", "ace"),
+    magic(7, b"-sqx-", "sqx"),
+    checked(0, b"\x1a", "arc", closed::arc),
+    magic(0, b"ALZ\x01", "alz"),
+    magic(0, b"EGGA\0\x01", "egg"),
+    magic(0, b"ArC\x01", "freearc"),
+    checked(0, b"LRZI\0", "lrzip", closed::lrzip),
+    checked(10, b"rLau", "stuffit", closed::stuffit),
+    magic(0, b"StuffIt (c)1997-", "stuffit"),
+    checked(0, b"StuffIt!", "stuffit", closed::is_binary),
+    checked(0, b"UHA", "uharc", closed::uharc),
+    magic(0, b"7kSt\xa0\x31\x83\xd3", "zpaq"),
+    checked(0, b"zPQ", "zpaq", closed::zpaq),
+    checked(0, b"\x30", "cms", cms::begins),
+    structure("pgp", pgp::begins),
+    magic(0, b"age-encryption.org/v1\n", "age"),
+    magic(0, b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5", "keepass"),
+    magic(0, b"\x03\xd9\xa2\x9a\x66\xfb\x4b\xb5", "keepass"),
+    magic(0, b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5", "keepass"),
+    magic(0, b"LUKS\xba\xbe", "luks"),
+    checked(0, b"Salted__", "openssl", closed::is_binary),
     magic(0, b"SZDD\x88\xf0\x27\x33", "szdd"),
     magic(0, b"SZ\x20\x88\xf0\x27\x33\xd1", "szdd"),
     magic(0, b"KWAJ\x88\xf0\x27\xd1", "szdd"),

@@ -53,6 +53,15 @@ fn lha(level: u8) -> Vec<u8> {
     bytes
 }
 
+/// One member of 12 bytes, and the end.
+fn arc() -> Vec<u8> {
+    let mut bytes =
+        b"\x1a\x08name.txt\0\0\0\0\0\x0c\0\0\0\x76\x5d\xa0\x7a\x15\xdd\x12\0\0\0".to_vec();
+    bytes.extend_from_slice(&[7; 12]);
+    bytes.extend_from_slice(b"\x1a\0");
+    bytes
+}
+
 fn raw_sectors() -> Vec<u8> {
     let mut sector = [&[0][..], &[0xff; 10], b"\0\0\x02\0\x01"].concat();
     sector.resize(2352, 0);
@@ -259,10 +268,6 @@ fn every_row_of_the_table_is_met() {
         ("disk", at(65_600, b"_BHRfS_M")),
         ("iso", at(37_385, b"CD001")),
         ("iso", with_subchannels()),
-        (
-            "arc",
-            b"\x1a\x08a.txt\0\0\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\0\0\x05\0\0\0abc\x1a\0".to_vec(),
-        ),
         ("rzip", b"RZIP\x02\x01\0\0\0\x05".to_vec()),
         ("zchunk", b"\0ZCK1\x81".to_vec()),
         ("snappy", b"\xff\x06\0\0sNaPpY".to_vec()),
@@ -284,6 +289,49 @@ fn every_row_of_the_table_is_met() {
         ("lha", lha(2)),
         ("zoo", at(20, b"\xdc\xa7\xc4\xfd")),
         ("ace", at(7, b"**ACE**")),
+        ("sqx", at(7, b"-sqx-")),
+        ("arc", arc()),
+        ("alz", b"ALZ\x01\x0a\0\0\0BLZ\x01".to_vec()),
+        ("egg", b"EGGA\0\x01\x12\x34\x56\x78".to_vec()),
+        ("freearc", b"ArC\x01\0\0".to_vec()),
+        ("lrzip", b"LRZI\0\x06\x12\0".to_vec()),
+        ("stuffit", b"SIT!\0\x01\0\0\x01\0rLau\x02".to_vec()),
+        ("stuffit", b"ST65\0\x01\0\0\x01\0rLau\x02".to_vec()),
+        (
+            "stuffit",
+            b"StuffIt (c)1997-2002 Aladdin Systems, Inc.".to_vec(),
+        ),
+        ("stuffit", b"StuffIt!\0\x01".to_vec()),
+        ("uharc", b"UHA\x06\0".to_vec()),
+        (
+            "zpaq",
+            b"7kSt\xa0\x31\x83\xd3\x8c\xb2\x28\xb0\xd3zPQ\x02\x01".to_vec(),
+        ),
+        ("zpaq", b"zPQ\x01\x01\x07".to_vec()),
+        (
+            "cms",
+            b"\x30\x80\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x03\xa0\x80\x30\x80\x02\x01\x00\x31"
+                .to_vec(),
+        ),
+        (
+            "pgp",
+            b"\x8c\x0d\x04\x09\x03\x02\x01\x02\x03\x04\x05\x06\x07\x08\xff\xd2\x01\x01".to_vec(),
+        ),
+        (
+            "age",
+            b"age-encryption.org/v1\n-> X25519 TEiF0ypqr+bpvcqXNyCVJpL7OuwPdVwPL7KQEbFDOCc\n"
+                .to_vec(),
+        ),
+        ("keepass", b"\x03\xd9\xa2\x9a\x65\xfb\x4b\xb5".to_vec()),
+        (
+            "keepass",
+            b"\x03\xd9\xa2\x9a\x67\xfb\x4b\xb5\x01\0\x04\0".to_vec(),
+        ),
+        ("luks", b"LUKS\xba\xbe\0\x02".to_vec()),
+        (
+            "openssl",
+            b"Salted__\x01\x02\x03\x04\x05\x06\x07\x08".to_vec(),
+        ),
         ("szdd", b"SZDD\x88\xf0\x27\x33A".to_vec()),
         ("szdd", b"KWAJ\x88\xf0\x27\xd1A".to_vec()),
         ("installshield", b"ISc(\0\x95\0\x01".to_vec()),
@@ -359,6 +407,13 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         at(100, b"PK\x05\x06\0\0\0\0\x01\0\x01\0\xff\0\0\0\0\0\0\0\0\0"),
         at(100, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         [&b"70 -lh5- is a method of LHA"[..], &[0; 100]].concat(),
+        b"Salted__ is what openssl enc begins with\n".to_vec(),
+        b"StuffIt! is a program\n".to_vec(),
+        b"UHARC, zPQ and LRZI are words\n".to_vec(),
+        b"zPQ is what zpaq begins with\n".to_vec(),
+        b"LRZIP is a program\n".to_vec(),
+        [&arc()[..29], &[0x1b; 40]].concat(),
+        [b"\x1a\x08", &arc()[2..6], b" ", &arc()[7..]].concat(),
         b"hsqs and sqsh are the magics of SquashFS, they say".to_vec(),
         b"RZIP is a name".to_vec(),
         b"bvx- is a mark of LZFSE".to_vec(),

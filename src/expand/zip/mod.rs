@@ -8,11 +8,13 @@
 mod crypt;
 mod decode;
 mod directory;
+mod opendocument;
 mod streamed;
 mod unlisted;
 
 pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
+use self::opendocument::Watch;
 use self::unlisted::Listed;
 use super::{Children, Container, Expander, Halt, Member, trailing};
 use crate::event::{NoteKind, Reason};
@@ -30,38 +32,47 @@ impl Expander for Zip {
     }
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
-        let object = container.object;
-        let first = first_header(&object.bytes_at(0, 8)?);
-        match (Directory::find(object)?, first) {
-            // With members in front, a directory of none hides them.
-            (Found::Directories(found, split), first)
-                if first.is_none() || found.iter().any(|directory| directory.count > 0) =>
-            {
-                central(container, &found, children)?;
-                if split {
-                    let reason = Reason::Unsupported("zip-split".to_owned());
-                    children.gap(None, reason, "one of several parts".to_owned())?;
-                }
-                Ok(())
-            }
-            (Found::Split, first) => {
+        let mut watch = Watch::new(children);
+        let done = open(container, &mut watch);
+        if !matches!(done, Err(Halt::Item)) {
+            watch.finish()?;
+        }
+        done
+    }
+}
+
+fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
+    let object = container.object;
+    let first = first_header(&object.bytes_at(0, 8)?);
+    match (Directory::find(object)?, first) {
+        // With members in front, a directory of none hides them.
+        (Found::Directories(found, split), first)
+            if first.is_none() || found.iter().any(|directory| directory.count > 0) =>
+        {
+            central(container, &found, children)?;
+            if split {
                 let reason = Reason::Unsupported("zip-split".to_owned());
                 children.gap(None, reason, "one of several parts".to_owned())?;
-                first.map_or(Ok(()), |at| {
-                    streamed::walk(container, at, children).map(drop)
-                })
             }
-            (_, Some(at)) => {
-                let is_cut = streamed::walk(container, at, children)?;
-                if at > 0 || is_cut {
-                    // Without the mark, a part is like an archive that is cut.
-                    let reason = Reason::Unsupported("zip-split".to_owned());
-                    children.gap(None, reason, "the first of several parts".to_owned())?;
-                }
-                children.gap(None, Reason::Corrupt, "no central directory".to_owned())
-            }
-            (_, None) => Err(Halt::Unlike),
+            Ok(())
         }
+        (Found::Split, first) => {
+            let reason = Reason::Unsupported("zip-split".to_owned());
+            children.gap(None, reason, "one of several parts".to_owned())?;
+            first.map_or(Ok(()), |at| {
+                streamed::walk(container, at, children).map(drop)
+            })
+        }
+        (_, Some(at)) => {
+            let is_cut = streamed::walk(container, at, children)?;
+            if at > 0 || is_cut {
+                // Without the mark, a part is like an archive that is cut.
+                let reason = Reason::Unsupported("zip-split".to_owned());
+                children.gap(None, reason, "the first of several parts".to_owned())?;
+            }
+            children.gap(None, Reason::Corrupt, "no central directory".to_owned())
+        }
+        (_, None) => Err(Halt::Unlike),
     }
 }
 

@@ -960,3 +960,65 @@ fn xz_with_a_chain_of_filters_is_decoded() {
         (vec![child(b"a", &content)], vec![])
     );
 }
+
+/// As office programs write it, with this list of members.
+fn open_document(manifest: &[u8], method: CompressionMethod) -> Vec<u8> {
+    let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
+    let options = SimpleFileOptions::default();
+    let stored = options.compression_method(CompressionMethod::Stored);
+    for (name, content, options) in [
+        (
+            "mimetype",
+            &b"application/vnd.oasis.opendocument.text"[..],
+            stored,
+        ),
+        ("content.xml", b"\x01\x02\x03", stored),
+        (
+            "META-INF/manifest.xml",
+            manifest,
+            options.compression_method(method),
+        ),
+    ] {
+        writer.start_file(name, options).unwrap();
+        writer.write_all(content).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn an_encrypted_open_document_is_said() {
+    let entry = |inside: &str| {
+        format!(
+            "<?xml version=\"1.0\"?>\n<manifest:manifest xmlns:manifest=\"urn:oasis:names:tc:opendocument:xmlns:manifest:1.0\">{}\
+            <manifest:file-entry manifest:full-path=\"encryption-data.xml\">{inside}</manifest:file-entry></manifest:manifest>",
+            " ".repeat(9000)
+        )
+    };
+    let encrypted = entry("<manifest:encryption-data manifest:checksum=\"\"/>");
+    let wide: Vec<u8> = encrypted
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        for manifest in [
+            encrypted.as_bytes(),
+            &wide,
+            entry("<encryption-data>").as_bytes(),
+        ] {
+            let archive = open_document(manifest, method);
+            let got = expand(&Zip, &archive, b"a.odt");
+            let expected = said(None, "encrypted", "members of an OpenDocument");
+            assert_eq!(got.gaps, std::slice::from_ref(&expected));
+            assert_eq!(got.children.len(), 3);
+            // Without its directory, too.
+            let end = archive
+                .windows(4)
+                .position(|four| four == b"PK\x01\x02")
+                .unwrap();
+            let got = expand(&Zip, &archive[..end], b"a.odt");
+            assert!(got.gaps.contains(&expected), "{:?}", got.gaps);
+        }
+        let healthy = open_document(entry("").as_bytes(), method);
+        assert_eq!(expand(&Zip, &healthy, b"a.odt").gaps, []);
+    }
+}

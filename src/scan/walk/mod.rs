@@ -306,7 +306,7 @@ impl<'a> Walk<'a> {
                         reason.clone(),
                         "no room to keep it while it is opened".into(),
                     )?;
-                } else if views::is_text(file_type) {
+                } else if file_type.is_text() {
                     self.gap(
                         &spot.path,
                         reason.clone(),
@@ -412,6 +412,9 @@ impl<'a> Walk<'a> {
             let detail = "deeper than the request goes".to_owned();
             return Err((Reason::Excluded(Exclusion::Recurse), detail));
         }
+        if kind.encrypted {
+            return Err((Reason::Encrypted, kind.title.to_owned()));
+        }
         let Some(expander) = expand::expander(kind) else {
             let detail = format!("{} is not opened by this version", kind.title);
             return Err((Reason::Unsupported(kind.name.to_owned()), detail));
@@ -466,6 +469,7 @@ impl<'a> Walk<'a> {
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
+        let as_mail = (plan.iter()).any(|expander| matches!(expander.kind(), "mime" | "mbox"));
         for expander in plan.into_iter().chain(matched.carver) {
             let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
@@ -499,7 +503,7 @@ impl<'a> Walk<'a> {
             opened = end.or_else(|halt| self.halted(spot, halt));
         }
         if let Some(object) = object.filter(|_| opened.is_ok()) {
-            match self.views(spot, object, &mut matched, &mut inside) {
+            match self.views(spot, object, &mut matched, as_mail, &mut inside) {
                 Ok(views) => any |= views.any,
                 Err(halt) => opened = Err(halt),
             }

@@ -32,7 +32,7 @@ const TOGETHER: usize = 1024 * 1024;
 /// How often what is encoded may be encoded in its turn.
 const ENCODINGS: usize = 4;
 
-/// ClamAV's targets of HTML, mail and text.
+/// ClamAV's targets of HTML and text.
 const HTML: u8 = 3;
 const TEXT: u8 = 7;
 
@@ -81,16 +81,21 @@ impl Pass<'_> {
 }
 
 impl<'a> Walk<'a> {
-    /// Makes the views of an object that was matched, and adds what holds on them.
+    /// Makes the views of an object that was matched, and adds what holds on them. What was opened as a mail is not read
+    /// once more: its parts are, each as it is decoded.
     pub(super) fn views(
         &mut self,
         spot: &Spot,
         object: &Object,
         matched: &mut Matched,
+        opened_as_mail: bool,
         inside: &mut Names,
     ) -> Result<Views, Halt> {
+        if opened_as_mail {
+            return Ok(Views::default());
+        }
         let file_type = matched.file_type;
-        let is_text = is_text(file_type);
+        let is_text = file_type.is_text();
         if !is_text && !file_type.is_unknown() {
             return Ok(Views::default());
         }
@@ -125,8 +130,9 @@ impl<'a> Walk<'a> {
         charset: Option<Charset>,
     ) -> Result<(), Halt> {
         let is_html = viewed.file_type.target == HTML;
-        // What is text by its content though not by its type is text.
-        let normal_text = !is_html && self.database.needs(Form::Text);
+        // What is text by its content though not by its type is text. ClamAV's normal form is made of nothing else.
+        let is_plain = viewed.file_type.target == TEXT || viewed.file_type.is_unknown();
+        let normal_text = !is_html && is_plain && self.database.needs(Form::Text);
         let level = Level::from_number(self.html_level()).filter(|_| is_html);
         let normal_html = is_html && self.database.needs(Form::Html);
         let mut reading = charset.map(charset::Reading::new);
@@ -357,11 +363,6 @@ impl<'a> Walk<'a> {
         viewed.any |= members.any;
         done
     }
-}
-
-/// HTML, or another text that is no mail: a mail is opened as such.
-pub(super) fn is_text(file_type: &FileType) -> bool {
-    matches!(file_type.target, HTML | TEXT)
 }
 
 /// A program, or what another type than text is told of.
