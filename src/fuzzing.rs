@@ -38,6 +38,7 @@ pub fn gateway(data: &[u8]) {
     let mut protocol = (row.open)(Hello {
         test_signatures_only: false,
         dial_from: Some(1024),
+        ..Hello::default()
     });
     let (mut input, mut out) = (BytesMut::new(), Vec::new());
     let mut chunks = data.chunks(usize::from(*pieces).max(1));

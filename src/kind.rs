@@ -194,6 +194,12 @@ impl KindSet {
     }
 }
 
+impl Default for KindSet {
+    fn default() -> Self {
+        Self::usual()
+    }
+}
+
 /// Of a kind and of those that it stands for.
 fn bits(kind: &Kind) -> u128 {
     let mut bits = bit(kind);

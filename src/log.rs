@@ -48,14 +48,19 @@ pub fn loaded(report: &Report, complaints_are_the_end: bool) -> Result<(), Strin
         info!("not loaded: {}: {}", unloaded.path, unloaded.reason);
     }
     for source in &report.sources {
-        for (aside, count) in &source.asides {
+        for (aside, lines) in &source.asides {
             let name = source.source.name();
+            let count = lines.count;
+            let mut places = lines.places().collect::<Vec<_>>().join(", ");
+            if !places.is_empty() {
+                places.insert_str(0, ": ");
+            }
             match aside.waits {
                 true => warn!(
-                    "{name}: {count} signatures wait and find nothing yet: {}",
+                    "{name}: {count} signatures wait and find nothing yet: {}{places}",
                     aside.reason
                 ),
-                false => warn!("{name}: {count} set aside: {}", aside.reason),
+                false => warn!("{name}: {count} set aside: {}{places}", aside.reason),
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What a peer can ask: a source of content, and the options under which it is scanned.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -105,13 +106,26 @@ impl Options {
 /// `*` also crosses `/`.
 #[derive(Debug, Clone, Default)]
 pub struct Exclude {
-    entries: Vec<(Vec<u8>, Option<Glob>)>,
+    entries: Vec<Excluded>,
+}
+
+#[derive(Debug, Clone)]
+struct Excluded {
+    /// As it was said.
+    text: Vec<u8>,
+    /// The same without what means nothing in a path.
+    path: Vec<u8>,
+    glob: Option<Glob>,
 }
 
 impl Exclude {
     /// Adds an entry. Text that is no valid pattern counts as an exact path.
     pub fn add(&mut self, text: &[u8]) {
-        self.entries.push((text.to_vec(), Glob::new(text)));
+        self.entries.push(Excluded {
+            text: text.to_vec(),
+            path: plain(text).into_owned(),
+            glob: Glob::new(text),
+        });
     }
 
     /// Tells whether this text is a pattern; any other is a path.
@@ -127,7 +141,7 @@ impl Exclude {
     /// Takes an entry out, by the text that put it in; false if there was none.
     pub fn remove(&mut self, text: &[u8]) -> bool {
         let before = self.entries.len();
-        self.entries.retain(|(entry, _)| entry != text);
+        self.entries.retain(|entry| entry.text != text);
         self.entries.len() < before
     }
 
@@ -143,14 +157,40 @@ impl Exclude {
 
     /// Tells whether this path is left out.
     pub fn covers(&self, path: &[u8]) -> bool {
-        self.entries.iter().any(|(entry, glob)| {
-            let folder = entry.strip_suffix(b"/").unwrap_or(entry);
+        if self.entries.is_empty() {
+            return false;
+        }
+        let path = &*plain(path);
+        self.entries.iter().any(|entry| {
+            let folder = entry.path.strip_suffix(b"/").unwrap_or(&entry.path);
             let inside = path
                 .strip_prefix(folder)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
-            inside || glob.as_ref().is_some_and(|glob| glob.matches(path))
+            inside || entry.glob.as_ref().is_some_and(|glob| glob.matches(path))
         })
     }
+}
+
+/// The same path without `//` and `/./`. What `..` leads to depends on links, so that it stays.
+fn plain(path: &[u8]) -> Cow<'_, [u8]> {
+    let has = |word: &[u8]| memchr::memmem::find(path, word).is_some();
+    if !has(b"//") && !has(b"/./") && !path.ends_with(b"/.") {
+        return Cow::Borrowed(path);
+    }
+    let mut out = Vec::with_capacity(path.len());
+    for (number, name) in path.split(|byte| *byte == b'/').enumerate() {
+        if number > 0 && matches!(name, b"" | b".") {
+            continue;
+        }
+        if number > 0 {
+            out.push(b'/');
+        }
+        out.extend_from_slice(name);
+    }
+    if out.is_empty() {
+        out.push(b'/');
+    }
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
@@ -168,6 +208,12 @@ mod tests {
             ("/srv/*/tmp", "/srv/a/b/tmp", true),
             ("/srv/?", "/srv/ab", false),
             ("/srv/[ab", "/srv/[ab", true),
+            ("/srv//a/./b/", "/srv/a/b/c", true),
+            ("/srv/a", "/srv/./a//b", true),
+            ("*/a/b", "//srv/a/./b", true),
+            ("/srv/a/.", "/srv/a/b", true),
+            ("//", "/srv", true),
+            ("/srv/a", "/srv/b/../a", false),
         ];
         for (entry, path, covered) in rows {
             let mut exclude = Exclude::default();

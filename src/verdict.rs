@@ -107,7 +107,8 @@ fn as_finding(gap: &Gap) -> Finding {
     Finding {
         signature: SignatureName::new(EngineWord::Gap, &name),
         path: gap.path.clone(),
-        place: Place::Absence,
+        view: None,
+        place: Place::Unexamined,
     }
 }
 
@@ -121,8 +122,8 @@ pub enum Report {
     Scanning(ObjectPath),
     /// A finding that is to be reported.
     Finding(Finding),
-    /// A gap, where details were asked for.
-    Gap(Gap),
+    /// A gap, where details were asked for, and whether the policy passes it.
+    Gap(Gap, bool),
     /// A note, where details were asked for.
     Note(Note),
     /// The request is complete; the last report.
@@ -180,7 +181,7 @@ pub struct FoundRecord {
     pub name: String,
     /// The object.
     pub path: Vec<Element>,
-    /// Bytes from the start of the object to the end of the match, where there is such a place.
+    /// Bytes from the start of the object to the end of the match, where there is such a place; none for a match in a view.
     pub offset: Option<u64>,
     /// The place in the server's words: `end at 68`, `whole object`. Empty where it does not tell.
     #[serde(default)]
@@ -196,6 +197,9 @@ pub struct PartRecord {
     pub path: Vec<Element>,
     /// For people.
     pub detail: String,
+    /// Of a gap, whether the policy passes it: it does not count for the verdict.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passes: Option<bool>,
 }
 
 /// When a request was scanned, as seen by the one who asked.
@@ -249,11 +253,8 @@ impl From<&Finding> for FoundRecord {
             engine: finding.signature.engine.to_string(),
             name: finding.signature.name.clone(),
             path: elements(&finding.path),
-            offset: match finding.place {
-                Place::End(at) => Some(at),
-                Place::Absence | Place::Digest => None,
-            },
-            message: finding.place.to_string(),
+            offset: finding.offset(),
+            message: finding.place_text(),
         }
     }
 }
@@ -265,6 +266,15 @@ impl PartRecord {
             reason,
             path: elements(path),
             detail,
+            passes: None,
+        }
+    }
+
+    /// The same as a gap, which the policy passes or not.
+    pub fn passing(self, passes: bool) -> Self {
+        Self {
+            passes: Some(passes),
+            ..self
         }
     }
 }

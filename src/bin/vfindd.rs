@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlim
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
 use vfind::database::{COMPILER_ARGUMENT, Live, Unsettled, compiler_main};
 use vfind::pidfile::{self, PidFile};
@@ -197,6 +197,7 @@ async fn run(
         live: Arc::clone(&live),
         transfers: Arc::new(transfers),
         dial_from: config.dial_from,
+        expand: config.common.expand,
     });
     let workers = Arc::clone(&shared);
     // Ended with the listeners.
@@ -239,7 +240,7 @@ fn raise_descriptors(connections: usize) {
         warn!(%error, "the limit of open files stays at {:?}", limit.current);
     }
     if let Some(most) = limit.maximum.filter(|most| *most < connections as u64) {
-        info!(
+        debug!(
             "the system grants {most} open files, so there will be fewer connections than {connections}"
         );
     }

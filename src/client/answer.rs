@@ -150,10 +150,10 @@ impl Answer {
             }
             Reply::Queued => {}
             Reply::Scanning(_) => return Progress::Begun,
-            Reply::Skipped(reason, path, detail) => {
+            Reply::Skipped(reason, passes, path, detail) => {
                 self.said.gaps += 1;
                 if self.keeps(self.record.gaps.len() < PARTS, &path, &[&reason, &detail]) {
-                    let part = self.part(&path, reason, detail);
+                    let part = self.part(&path, reason, detail).passing(passes);
                     self.record.gaps.push(part);
                 } else {
                     self.dropped.gaps += 1;
@@ -221,7 +221,7 @@ impl Answer {
         let path = ObjectPath::root(self.name.clone());
         let gaps = &mut self.record.gaps;
         gaps.retain(|gap| !gap.reason.starts_with("unreadable/"));
-        gaps.insert(0, PartRecord::new(&path, reason, detail));
+        gaps.insert(0, PartRecord::new(&path, reason, detail).passing(false));
         let listed = gaps.len() as u64;
         if let Some(counts) = &mut self.record.coverage {
             counts.gaps = counts.gaps.max(listed);
@@ -238,6 +238,12 @@ impl Answer {
     /// The record as it stands.
     pub(super) fn into_record(mut self, now_ms: u64) -> Record {
         self.tell_dropped();
+        if self.record.verdict == Verdict::Clean {
+            // A server that does not say it of each gap says it of all of them.
+            for gap in &mut self.record.gaps {
+                gap.passes = Some(true);
+            }
+        }
         self.record.times.elapsed_ms = now_ms.saturating_sub(self.record.times.started_ms);
         self.record
     }
@@ -284,7 +290,7 @@ impl Answer {
             format!("{findings} findings, {gaps} gaps and {notes} notes more are not listed");
         let path = ObjectPath::root(self.name.clone());
         let part = PartRecord::new(&path, Reason::Limit(Limit::Findings).to_string(), detail);
-        self.record.gaps.push(part);
+        self.record.gaps.push(part.passing(false));
         if let Some(counts) = &mut self.record.coverage {
             counts.gaps = counts.gaps.max(self.record.gaps.len() as u64);
         }

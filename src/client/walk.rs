@@ -315,11 +315,10 @@ fn left_record(id: u64, gap: &Gap, now_ms: u64) -> Record {
         gaps: 1,
         ..Coverage::default()
     });
-    record.gaps.push(crate::verdict::PartRecord::new(
-        &gap.path,
-        gap.reason.to_string(),
-        gap.detail.clone(),
-    ));
+    let part =
+        crate::verdict::PartRecord::new(&gap.path, gap.reason.to_string(), gap.detail.clone());
+    let passes = record.verdict == Verdict::Clean;
+    record.gaps.push(part.passing(passes));
     record
 }
 

@@ -134,8 +134,14 @@ fn spelled(program: Program, arguments: Vec<OsString>) -> Result<Vec<OsString>, 
 /// The entries of a configuration file, each of which the parser takes, and all of them together.
 fn from_file(path: &Path, command: &Command, tables: &[&str]) -> Result<Vec<Entry>, Said> {
     let entries = file::entries(path, command, tables).map_err(Said::Problem)?;
+    // What is scanned is said on the command line, and some options want it.
+    let has_paths = command
+        .get_arguments()
+        .any(|argument| argument.get_id() == "paths");
+    let paths = if has_paths { &["--", "x"][..] } else { &[] };
     let check = |arguments: Vec<&OsStr>| {
         let arguments = std::iter::once(OsStr::new("")).chain(arguments);
+        let arguments = arguments.chain(paths.iter().map(OsStr::new));
         command.clone().try_get_matches_from(arguments)
     };
     for entry in &entries {
@@ -355,6 +361,27 @@ mod tests {
         let (_file, option) = file("[svsp]\npolicy = ['limit=pass']");
         let scanner = problem::<ScannerFlags>(Program::Vfind, &["--check-config", &option]);
         assert!(scanner.contains("svsp:limit=pass"), "{scanner}");
+        // What wants files to be named finds them on the command line.
+        let rows = [
+            ("tree = 'json'", "tree = \"json\""),
+            ("tree = true", "tree = \"text\""),
+            ("tree = false", "# tree is not set"),
+            ("explain = 'X'", "explain = \"X\""),
+            ("html = 2", "html = 2"),
+            ("html = '2'", "html = 2"),
+            ("quiet = true", "quiet = 1"),
+            (
+                "expand = ['zip,tar', 'gz']",
+                "expand = [\"zip\", \"tar\", \"gz\"]",
+            ),
+            ("disable-expand = ['*']", "disable-expand = [\"*\"]"),
+        ];
+        for (text, line) in rows {
+            let (_file, option) = file(text);
+            let arguments = ["--check-config", &option, "/etc/hostname"];
+            let said = problem::<ScannerFlags>(Program::Vfind, &arguments);
+            assert!(said.lines().any(|said| said == line), "{text}: {said}");
+        }
         let (_file, option) = file("listen = ['svsp:[::1]:9']\nsvsp-port = 9");
         assert!(daemon(&[&option]).contains("cannot be used with"));
         assert!(daemon(&["--config=/nonexistent"]).contains("/nonexistent: No such file"));

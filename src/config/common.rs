@@ -9,6 +9,7 @@ use super::generate::GenerateFlag;
 use super::limits::{LimitFlags, Size};
 use crate::database::sources::Sources;
 use crate::database::{Compiling, Settings};
+use crate::kind::{self, Kind, KindSet};
 use crate::policy::{Listener, Policy, Rule};
 use crate::pool::{Isolation, Terms};
 use crate::scan::Setup;
@@ -91,6 +92,14 @@ pub(super) struct CommonFlags {
     #[arg(long)]
     follow_symlinks: bool,
 
+    /// Open containers of these kinds and no others, * for all; may be repeated
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    expand: Vec<Expander>,
+
+    /// Do not open containers of these kinds, * for none at all; may be repeated
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',')]
+    disable_expand: Vec<Expander>,
+
     /// What a part that could not be examined does to the verdict: [LISTENER:]REASON=error|infected|pass; may be repeated
     #[arg(long, value_name = "RULE")]
     policy: Vec<Rule>,
@@ -130,6 +139,52 @@ pub(super) struct CommonFlags {
     pub(super) limits: LimitFlags,
 }
 
+/// The value of `--expand` and `--disable-expand`: a kind, or `None` for all.
+#[derive(Debug, Clone, Copy)]
+struct Expander(Option<&'static Kind>);
+
+impl std::str::FromStr for Expander {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match kind::by_name(name.as_bytes()) {
+            _ if name == "*" => Ok(Self(None)),
+            Some(kind) => Ok(Self(Some(kind))),
+            None => {
+                let names: Vec<_> = kind::KINDS.iter().map(|kind| kind.name).collect();
+                Err(format!("no such kind: {}", names.join(", ")))
+            }
+        }
+    }
+}
+
+/// The kinds that are opened: those that are wanted, or the usual ones, without those that are not wanted.
+fn expanders(wanted: &[Expander], unwanted: &[Expander]) -> Result<KindSet, String> {
+    let mut set = match wanted {
+        [] => KindSet::usual(),
+        _ => KindSet::NONE,
+    };
+    for Expander(kind) in wanted {
+        match kind {
+            None => set = KindSet::ALL,
+            Some(kind) if kind.built => set.insert(kind),
+            Some(kind) => {
+                return Err(format!(
+                    "--expand={}: {} is not opened by this version",
+                    kind.name, kind.title
+                ));
+            }
+        }
+    }
+    for Expander(kind) in unwanted {
+        match kind {
+            None => set = KindSet::NONE,
+            Some(kind) => set.remove(kind),
+        }
+    }
+    Ok(set)
+}
+
 /// Ten times what the largest known sets of signatures come to.
 const DATA_SIZE: Size = Size(4 << 30);
 
@@ -156,6 +211,8 @@ pub struct CommonConfig {
     pub pidfile: Option<PathBuf>,
     /// The file to write it to.
     pub savepid: Option<PathBuf>,
+    /// The containers that are opened, for peers unless they choose others.
+    pub expand: KindSet,
     rules: Vec<Rule>,
 }
 
@@ -213,6 +270,7 @@ impl CommonFlags {
 
     pub(super) fn resolve(self, isolation: Isolation) -> Result<CommonConfig, String> {
         check_tmpdir(&self.tmpdir)?;
+        let expand = expanders(&self.expand, &self.disable_expand)?;
         let threads = usize::from(self.threads);
         let vdl = self
             .vdl
@@ -258,6 +316,7 @@ impl CommonFlags {
             print_pid: self.pid,
             pidfile: self.pidfile,
             savepid: self.savepid,
+            expand,
             rules: self.policy,
         })
     }

@@ -181,6 +181,12 @@ fn option_values(
         }
         (ArgAction::SetTrue, DeValue::Boolean(false)) => {}
         (ArgAction::SetTrue, _) => return Err(wanted("true or false")),
+        // What may stand without a value on the command line, too.
+        (ArgAction::Set, DeValue::Boolean(said)) if needs_no_value(option) => {
+            if *said {
+                out.push((at, id, format!("--{name}").into()));
+            }
+        }
         (ArgAction::Append, DeValue::Array(items)) => {
             for item in items.iter() {
                 one(item, "an array of strings")?;
@@ -191,6 +197,11 @@ fn option_values(
         _ => one(value, "a string")?,
     }
     Ok(())
+}
+
+fn needs_no_value(option: &Arg) -> bool {
+    let counts = option.get_num_args();
+    counts.is_some_and(|counts| counts.min_values() == 0)
 }
 
 /// Numbers are numbers where the option's values are; everything else is a string. What a string holds is the
@@ -212,7 +223,7 @@ pub(super) fn takes_numbers(option: &Arg) -> bool {
     names
         .iter()
         .flat_map(|name| name.split('|'))
-        .any(|name| ["N", "PORT", "SECONDS", "SIZE"].contains(&name))
+        .any(|name| ["LEVEL", "N", "PORT", "SECONDS", "SIZE"].contains(&name))
 }
 
 fn line(text: &str, at: usize) -> usize {

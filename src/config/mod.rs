@@ -94,5 +94,16 @@ fn first_lines(error: &clap::Error) -> String {
         .map(str::trim)
         .take_while(|line| !line.is_empty())
         .collect();
-    first.join(" ")
+    // What the standard library says of numbers.
+    first
+        .join(" ")
+        .replace("invalid digit found in string", "a whole number is wanted")
+        .replace(
+            "cannot parse integer from empty string",
+            "a whole number is wanted",
+        )
+        .replace(
+            "number too large to fit in target type",
+            "the number is too large",
+        )
 }

@@ -39,7 +39,7 @@ const BOTH: &[Program] = &[Program::Vfindd, Program::Vfind];
 const DAEMON: &[Program] = &[Program::Vfindd];
 const SCANNER: &[Program] = &[Program::Vfind];
 
-const EMULATOR: &str = "no program is emulated; what unpacks itself is matched as it is";
+const EMULATOR: &str = "the emulator that unpacks packed programs has no options; --disable-expand=program leaves it out";
 const MAIL: &str =
     "mail is scanned by whoever takes it, such as amavisd-new, through vfind or the SVSP port";
 const CODED: &str = "the format is CyberSoft's own and not public; plain CVDL is loaded with --vdl";

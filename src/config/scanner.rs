@@ -203,6 +203,9 @@ impl ScannerFlags {
             let contents = inputs.iter().filter(|input| **input == Input::Content);
             input.serves(contents.count(), names)?;
         }
+        let content_room = self.common.limits.spool() / 2;
+        let common = self.common.resolve(Isolation::Thread)?;
+        options.expand = common.expand;
         Ok(ScannerConfig {
             inputs,
             names,
@@ -211,8 +214,8 @@ impl ScannerFlags {
             unbuffered: self.unbuf,
             explain: self.explain,
             tree: self.tree,
-            content_room: self.common.limits.spool() / 2,
-            common: self.common.resolve(Isolation::Thread)?,
+            content_room,
+            common,
         })
     }
 }

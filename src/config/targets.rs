@@ -59,8 +59,8 @@ pub(super) struct TargetFlags {
     #[arg(long, visible_alias = "notell", value_name = "VIRUS", value_parser = |text: &str| Setting::ignore(text))]
     ignore: Vec<Setting>,
 
-    /// Open containers of this kind and no others, * for all; may be repeated, to open several kinds
-    #[arg(long, value_name = "KIND", value_parser = |text: &str| Setting::expand(text))]
+    /// Open containers of these kinds and no others, * for all; may be repeated
+    #[arg(long, value_name = "KIND,…", value_delimiter = ',', value_parser = |text: &str| Setting::expand(text))]
     expand: Vec<Setting>,
 
     /// Go only this deep into folders and containers, 0 for as deep as the limits allow

@@ -199,6 +199,11 @@ impl<W: Write + Seek> Intake for Taking<W> {
     }
 }
 
+/// What is said of a database that is larger than it may be.
+pub(super) fn too_large(limit: u64) -> String {
+    format!("the compiled database is larger than {limit} bytes, see --max-vdl-data-size")
+}
+
 /// Writes no more than it may.
 struct Bounded<W> {
     out: W,
@@ -215,10 +220,7 @@ impl<W> Bounded<W> {
 impl<W: Write> Write for Bounded<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.at.saturating_add(bytes.len() as u64) > self.limit {
-            return Err(io::Error::other(format!(
-                "the compiled database is larger than {} bytes, see --max-vdl-data-size",
-                self.limit
-            )));
+            return Err(io::Error::other(too_large(self.limit)));
         }
         let count = self.out.write(bytes)?;
         self.at += count as u64;

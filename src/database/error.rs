@@ -63,12 +63,28 @@ pub enum Refused {
     NoWayBack(String),
 }
 
+impl Refused {
+    /// Why, in one line, for the log.
+    pub fn in_one_line(&self) -> String {
+        match self {
+            Self::Complaints(complaints, count) => {
+                let listed = complaints.iter().take(LISTED);
+                joined(listed.map(Complaint::in_one_line).collect(), *count)
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
 /// Complaints that are written out in an error; the others are counted. More of them are in the variant.
 const LISTED: usize = 10;
 
 fn summary(complaints: &[Complaint], count: u64) -> String {
-    let listed = complaints.iter().take(LISTED).map(Complaint::to_string);
-    let listed: Vec<_> = listed.collect();
+    let listed = complaints.iter().take(LISTED);
+    joined(listed.map(Complaint::to_string).collect(), count)
+}
+
+fn joined(listed: Vec<String>, count: u64) -> String {
     let mut text = listed.join("; ");
     let more = count.saturating_sub(listed.len() as u64);
     if more > 0 {
@@ -86,7 +102,13 @@ mod tests {
         let complaint = Complaint {
             file: "f".into(),
             line: 1,
+            reason: "r\n    shown\n    ^".into(),
+        };
+        let refused = Refused::Complaints(vec![complaint.clone(); 2], 2);
+        assert_eq!(refused.in_one_line(), "f:1: r; f:1: r");
+        let complaint = Complaint {
             reason: "r".into(),
+            ..complaint
         };
         let text = Refused::Complaints(vec![complaint.clone(); 12], 1200).to_string();
         assert!(text.ends_with("f:1: r; and 1190 more"), "{text}");

@@ -345,6 +345,14 @@ fn unpoisoned<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The database, if it is no larger than it may be: what is there already is no exception.
+fn within(opened: Opened, limit: u64) -> Result<Opened, LoadError> {
+    match opened.length > limit {
+        true => Err(LoadError::Compile(compile::too_large(limit))),
+        false => Ok(opened),
+    }
+}
+
 /// The first database: the one of the file, if it fits.
 fn first(
     settings: &Settings,
@@ -356,7 +364,7 @@ fn first(
         return settings.make(None, listing, false, accept)?.publish(false);
     };
     let mut is_whole = match existing(data_file, listing)? {
-        Existing::Fitting(opened) if !settings.rebuild => return Ok(*opened),
+        Existing::Fitting(opened) if !settings.rebuild => return within(*opened, settings.limit),
         Existing::Fitting(_) | Existing::Other => true,
         Existing::Useless => false,
     };
@@ -364,7 +372,7 @@ fn first(
     if new.has_waited {
         // Another process was at it, perhaps with the same sources.
         match existing(data_file, listing)? {
-            Existing::Fitting(opened) => return Ok(*opened),
+            Existing::Fitting(opened) => return within(*opened, settings.limit),
             other => is_whole = matches!(other, Existing::Other),
         }
     }

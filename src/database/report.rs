@@ -29,6 +29,9 @@ const REASON: usize = 4096;
 /// Reasons for which lines of one source are set aside, that are kept. They are words of ours, so there are few.
 const REASONS: usize = 100;
 
+/// Lines that are kept of those of a source that are set aside for one reason. All are counted.
+const ASIDES: usize = 5;
+
 /// What a database was made of.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -71,7 +74,7 @@ pub struct SourceReport {
     /// What was not understood.
     pub complaints: u64,
     /// What was understood and set aside.
-    pub asides: BTreeMap<SetAside, u64>,
+    pub asides: BTreeMap<SetAside, AsideLines>,
 }
 
 /// Why something was set aside.
@@ -81,6 +84,32 @@ pub struct SetAside {
     pub waits: bool,
     /// Why.
     pub reason: String,
+}
+
+/// What of a source was set aside for one reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsideLines {
+    /// All of it.
+    pub count: u64,
+    /// The first of it: `b.ldb:2 Name`. Empty where it is not about lines.
+    pub first: Vec<String>,
+}
+
+impl AsideLines {
+    fn add(&mut self, aside: &Aside) {
+        self.count += 1;
+        if aside.line > 0 && self.first.len() < ASIDES {
+            let place = format!("{}:{} {}", aside.file, aside.line, aside.name);
+            self.first.push(place.trim_end().to_owned());
+        }
+    }
+
+    /// The first of it, and how many more there are.
+    pub fn places(&self) -> impl Iterator<Item = String> {
+        let more = self.count.saturating_sub(self.first.len() as u64);
+        let more = (more > 0 && !self.first.is_empty()).then(|| format!("and {more} more"));
+        self.first.iter().cloned().chain(more)
+    }
 }
 
 /// What was taken of a source, by kind.
@@ -98,6 +127,8 @@ pub struct Counts {
     pub ignored: u64,
     /// Parts of macro patterns.
     pub macro_members: u64,
+    /// Passwords that are tried on encrypted members.
+    pub passwords: u64,
 }
 
 impl Counts {
@@ -107,7 +138,7 @@ impl Counts {
     }
 
     /// Each kind with its name.
-    pub fn by_kind(&self) -> [(&'static str, u64); 6] {
+    pub fn by_kind(&self) -> [(&'static str, u64); 7] {
         [
             ("rules", self.rules),
             ("digests", self.digests),
@@ -115,6 +146,7 @@ impl Counts {
             ("allowed", self.allowed),
             ("ignored names", self.ignored),
             ("macro members", self.macro_members),
+            ("passwords", self.passwords),
         ]
     }
 
@@ -126,6 +158,7 @@ impl Counts {
             section_digests: after.section_digests - before.section_digests,
             allowed: after.allowed - before.allowed,
             macro_members: after.macro_members - before.macro_members,
+            passwords: after.passwords - before.passwords,
             ignored: 0,
         }
     }
@@ -282,7 +315,7 @@ impl SourceReport {
             reason: aside.reason.to_owned(),
         };
         if self.asides.len() < REASONS || self.asides.contains_key(&key) {
-            *self.asides.entry(key).or_default() += 1;
+            self.asides.entry(key).or_default().add(aside);
         }
     }
 }
@@ -343,9 +376,12 @@ impl fmt::Display for SourceReport {
             self.source.format,
             kinds.join(", ")
         )?;
-        for (aside, count) in &self.asides {
+        for (aside, lines) in &self.asides {
             let kind = if aside.waits { "waiting" } else { "set aside" };
-            writeln!(f, "  {kind}: {count}: {}", aside.reason)?;
+            writeln!(f, "  {kind}: {}: {}", lines.count, aside.reason)?;
+            for place in lines.places() {
+                writeln!(f, "    {place}")?;
+            }
         }
         if self.complaints > 0 {
             writeln!(f, "  not understood: {}", self.complaints)?;

@@ -37,7 +37,7 @@ impl Status {
         let asides = || generation.report.sources.iter().flat_map(|s| &s.asides);
         let count = |waits: bool| -> u64 {
             let wanted = asides().filter(|(aside, _)| aside.waits == waits);
-            wanted.map(|(_, count)| count).sum()
+            wanted.map(|(_, lines)| lines.count).sum()
         };
         Self {
             waiting: count(true),

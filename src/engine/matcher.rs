@@ -11,7 +11,7 @@ use super::late;
 use super::rules::Evaluation;
 use super::search::{Extent, PLACES, Search};
 use super::whole::Whole;
-use crate::event::{EngineWord, Limit, NoteKind, Place, Reason, SignatureName};
+use crate::event::{EngineWord, Limit, NoteKind, Place, Reason, SignatureName, View};
 use crate::executable::Layout;
 use crate::filetype::FileType;
 use crate::object::Object;
@@ -50,6 +50,8 @@ pub struct Subject<'a> {
 pub struct Match {
     /// Which.
     pub signature: SignatureName,
+    /// In which view of the object, if not in its own bytes.
+    pub view: Option<View>,
     /// Where.
     pub place: Place,
 }
@@ -72,11 +74,14 @@ pub struct Matches {
 }
 
 impl Matches {
-    /// Adds what a view of the same object came to; what held already is not said twice.
-    pub fn add(&mut self, view: Self) {
+    /// Adds what a view of the same object came to; what held already is not said twice, or with `each` twice of one view.
+    pub fn add(&mut self, view: Self, each: bool) {
         let add = |to: &mut Vec<Match>, from: Vec<Match>| {
             for found in from {
-                if !to.iter().any(|one| one.signature == found.signature) {
+                let same = |one: &Match| {
+                    one.signature == found.signature && (!each || one.view == found.view)
+                };
+                if !to.iter().any(same) {
                     to.push(found);
                 }
             }
@@ -171,7 +176,11 @@ impl<'d> Matcher<'d> {
                 continue;
             }
             if seen.insert(signature.clone()) {
-                matches.findings.push(Match { signature, place });
+                matches.findings.push(Match {
+                    signature,
+                    view: None,
+                    place,
+                });
             }
         }
         for found in by_yara {
@@ -203,7 +212,11 @@ fn yara(rules: &late::yara::Rules, whole: &mut Whole<'_>) -> Vec<Match> {
                 other => other,
             };
             let signature = SignatureName::new(EngineWord::Yara, &name);
-            found.push(Match { signature, place });
+            found.push(Match {
+                signature,
+                view: None,
+                place,
+            });
         }
         if let Some(rule) = outcome.overflow {
             let detail = format!("YARA {rule}: more matches of a string than are kept");

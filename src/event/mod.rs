@@ -110,8 +110,10 @@ pub enum Place {
     Absence,
     /// A digest of the whole object.
     Digest,
-    /// Bytes from the start of the object to the end of the match that decided.
+    /// Bytes from the start of what was searched to the end of the match that decided: the object, or a view of it.
     End(u64),
+    /// No signature: a part that was not examined, which the policy reports as a finding.
+    Unexamined,
 }
 
 impl fmt::Display for Place {
@@ -120,7 +122,51 @@ impl fmt::Display for Place {
             Self::Absence => f.write_str("by what is absent"),
             Self::Digest => f.write_str("whole object"),
             Self::End(at) => write!(f, "end at {at}"),
+            Self::Unexamined => f.write_str("not examined"),
         }
+    }
+}
+
+/// A way in which an object is also read; places in it are no places in the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum View {
+    /// UTF-16 and the like as UTF-8.
+    Utf8,
+    /// What runs of base64 in it say.
+    Base64,
+    /// The text of HTML.
+    HtmlText,
+    /// ClamAV's normal form of text.
+    NormalText,
+    /// ClamAV's normal form of HTML, with its tags.
+    NormalHtml,
+    /// ClamAV's normal form of HTML, without its tags.
+    NormalHtmlText,
+    /// ClamAV's normal form of the scripts in HTML.
+    NormalScripts,
+}
+
+impl View {
+    /// One of ClamAV's own forms.
+    pub fn is_normal(self) -> bool {
+        matches!(
+            self,
+            Self::NormalText | Self::NormalHtml | Self::NormalHtmlText | Self::NormalScripts
+        )
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Utf8 => "the text as UTF-8",
+            Self::Base64 => "the decoded base64",
+            Self::HtmlText => "the text of the HTML",
+            Self::NormalText => "the normal form of the text",
+            Self::NormalHtml => "the normal form of the HTML",
+            Self::NormalHtmlText => "the normal form of the HTML without tags",
+            Self::NormalScripts => "the normal form of the scripts",
+        })
     }
 }
 
@@ -144,8 +190,28 @@ pub struct Finding {
     pub signature: SignatureName,
     /// On which object.
     pub path: ObjectPath,
+    /// In which view of it, if not in its own bytes.
+    pub view: Option<View>,
     /// Where in it.
     pub place: Place,
+}
+
+impl Finding {
+    /// Bytes from the start of the object to the end of the match, where there is such a place.
+    pub fn offset(&self) -> Option<u64> {
+        match (self.view, self.place) {
+            (None, Place::End(at)) => Some(at),
+            _ => None,
+        }
+    }
+
+    /// The place in words: `end at 68`, `end at 68 in the text of the HTML`.
+    pub fn place_text(&self) -> String {
+        match self.view {
+            Some(view) => format!("{} in {view}", self.place),
+            None => self.place.to_string(),
+        }
+    }
 }
 
 /// A part that was not examined.
@@ -272,7 +338,7 @@ pub enum Exclusion {
     Device,
     /// A path that an EXCLUDE option names.
     Exclude,
-    /// A container whose expander the request switched off.
+    /// A container whose expander is switched off, by the request or for all.
     Expand,
     /// A named pipe.
     Fifo,

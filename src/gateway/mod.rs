@@ -8,6 +8,7 @@ pub mod svsp;
 
 use bytes::{Bytes, BytesMut};
 
+use crate::kind::KindSet;
 use crate::request::Request;
 use crate::verdict::{JobId, Report};
 
@@ -73,6 +74,8 @@ pub struct Hello {
     pub test_signatures_only: bool,
     /// The lowest port of a peer that the server connects to; `None` if it connects to nobody.
     pub dial_from: Option<u16>,
+    /// The containers that are opened for a peer that does not choose.
+    pub expand: KindSet,
 }
 
 /// One protocol: what configuration, listeners and tests need to know of it.

@@ -94,7 +94,7 @@ impl<W: Write> Chevrons<W> {
                 self.line(Weight::Information, "Checking file: ", path, "")
             }
             Report::Finding(finding) => self.finding(finding),
-            Report::Gap(gap) => self.gap(gap),
+            Report::Gap(gap, _) => self.gap(gap),
             Report::Note(note) if self.quiet < 2 => self.line(
                 Weight::Notice,
                 "Note: ",

@@ -224,7 +224,8 @@ impl<W: Write> Scan<W> {
         };
         let mut summary = Summary::new(path);
         let finding = summary.count(&Event::Gap(gap.clone()), &self.policy);
-        self.report(&Report::Gap(gap))?;
+        let passes = self.policy.action(&gap.reason) == Action::Pass;
+        self.report(&Report::Gap(gap, passes))?;
         if let Some(finding) = finding {
             summary.count(&Event::Finding(finding.clone()), &self.policy);
             self.report(&Report::Finding(finding))?;
@@ -240,11 +241,11 @@ impl<W: Write> Scan<W> {
                 self.exit = self.exit.max(summary.verdict().into());
             }
             Report::Finding(_) => self.exit = self.exit.max(Exit::Infected),
-            Report::Gap(gap) if self.policy.action(&gap.reason) == Action::Error => {
+            Report::Gap(gap, _) if self.policy.action(&gap.reason) == Action::Error => {
                 self.exit = self.exit.max(Exit::Incomplete);
                 self.is_over |= self.exit_on_gaps;
             }
-            Report::Gap(_) | Report::Note(_) | Report::Scanning(_) => {}
+            Report::Gap(..) | Report::Note(_) | Report::Scanning(_) => {}
         }
         self.chevrons.report(report).map_err(unwritten)
     }

@@ -16,7 +16,7 @@ use crate::config::{Input, ScannerConfig, TreeForm};
 use crate::database::Generation;
 use crate::event::{Description, Event};
 use crate::path::{ObjectPath, quote};
-use crate::policy::{Listener, Policy};
+use crate::policy::{Action, Listener, Policy};
 use crate::scan::{Job, scan};
 use crate::stop::Cancel;
 use crate::verdict::{Element, Exit, Summary};
@@ -76,6 +76,9 @@ struct Said {
     what: String,
     /// For people.
     detail: String,
+    /// Of a gap, whether the policy passes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    passes: Option<bool>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -112,16 +115,16 @@ impl Tree {
         let mut sink = |event: Event| {
             if let Some(finding) = summary.count(&event, policy) {
                 summary.findings += 1;
-                tree.take(Event::Finding(finding));
+                tree.take(Event::Finding(finding), policy);
             }
-            tree.take(event);
+            tree.take(event, policy);
             ControlFlow::Continue(())
         };
         scan(file, &job, &current.database, &Cancel::default(), &mut sink);
         Ok((tree, summary.verdict().into()))
     }
 
-    fn take(&mut self, event: Event) {
+    fn take(&mut self, event: Event, policy: &Policy) {
         match event {
             Event::Scanning(_) => {}
             Event::Described(description) => {
@@ -142,19 +145,47 @@ impl Tree {
                 &finding.path,
                 Word::Found,
                 finding.signature.to_string(),
-                finding.place.to_string(),
+                finding.place_text(),
+                None,
             ),
-            Event::Gap(gap) => self.say(&gap.path, Word::Gap, gap.reason.to_string(), gap.detail),
+            Event::Gap(gap) => {
+                let passes = policy.action(&gap.reason) == Action::Pass;
+                self.say(
+                    &gap.path,
+                    Word::Gap,
+                    gap.reason.to_string(),
+                    gap.detail,
+                    Some(passes),
+                );
+            }
             Event::Note(note) => {
-                self.say(&note.path, Word::Note, note.kind.to_string(), note.detail);
+                self.say(
+                    &note.path,
+                    Word::Note,
+                    note.kind.to_string(),
+                    note.detail,
+                    None,
+                );
             }
         }
     }
 
-    fn say(&mut self, path: &ObjectPath, word: Word, what: String, detail: String) {
+    fn say(
+        &mut self,
+        path: &ObjectPath,
+        word: Word,
+        what: String,
+        detail: String,
+        passes: Option<bool>,
+    ) {
         let at = self.at(path);
         if let Some(node) = self.nodes.get_mut(at) {
-            node.said.push(Said { word, what, detail });
+            node.said.push(Said {
+                word,
+                what,
+                detail,
+                passes,
+            });
         }
     }
 
@@ -219,6 +250,9 @@ impl Tree {
             for said in &node.said {
                 let text = match said.word {
                     Word::Found => format!("found: {}, {}", said.what, said.detail),
+                    Word::Gap if said.passes == Some(true) => {
+                        format!("not examined, passes: {}", said.joined())
+                    }
                     Word::Gap => format!("not examined: {}", said.joined()),
                     Word::Note => format!("note: {}", said.joined()),
                 };

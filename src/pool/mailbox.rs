@@ -48,7 +48,7 @@ impl Mailbox {
         let mut unread = self.lock();
         let informs = matches!(
             report,
-            Report::Scanning(_) | Report::Gap(_) | Report::Note(_)
+            Report::Scanning(_) | Report::Gap(..) | Report::Note(_)
         );
         if informs && unread.bytes > FLOOD {
             return;
@@ -100,7 +100,7 @@ fn weight(report: &Report) -> usize {
     let content = match report {
         Report::Scanning(path) => path.weight(),
         Report::Finding(finding) => finding.path.weight() + finding.signature.name.len(),
-        Report::Gap(gap) => gap.path.weight() + gap.detail.len(),
+        Report::Gap(gap, _) => gap.path.weight() + gap.detail.len(),
         Report::Note(note) => note.path.weight() + note.detail.len(),
         Report::Ended(summary) => summary.path.weight() + 256,
     };

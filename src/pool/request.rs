@@ -220,7 +220,10 @@ impl Shared {
         let report = match event {
             Event::Scanning(path) => Report::Scanning(path),
             Event::Finding(finding) => Report::Finding(finding),
-            Event::Gap(gap) if self.details => Report::Gap(gap),
+            Event::Gap(gap) if self.details => {
+                let passes = self.policy.action(&gap.reason) == Action::Pass;
+                Report::Gap(gap, passes)
+            }
             Event::Note(note) if self.details => Report::Note(note),
             Event::Described(_) | Event::Gap(_) | Event::Note(_) => return,
         };
@@ -253,6 +256,7 @@ mod tests {
         Finding {
             signature: SignatureName::new(EngineWord::Cvdl, name),
             path: ObjectPath::root("/x"),
+            view: None,
             place: Place::Digest,
         }
     }

@@ -40,6 +40,8 @@ pub struct Job {
     pub html: u8,
     /// Say of each object what it is.
     pub describe: bool,
+    /// Report what holds on an object and on each of its views, and not only the first.
+    pub each_view: bool,
     /// The SHA-1 of the file is wanted.
     pub sha1: bool,
     /// What the item may cost.
@@ -69,6 +71,7 @@ impl Job {
             original: options.original,
             html: options.html,
             describe: false,
+            each_view: false,
             sha1: false,
             limits: setup.limits.clone(),
             tmpdir: setup.tmpdir.clone(),

@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 use crate::database::Live;
 use crate::gateway::Hello;
+use crate::kind::KindSet;
 use crate::pool::Pool;
 
 pub use control::{Control, Word, tell};
@@ -44,6 +45,8 @@ pub struct Shared {
     pub transfers: Arc<Transfers>,
     /// The lowest port of a peer that is connected to when it asks for that; `None` for never.
     pub dial_from: Option<u16>,
+    /// The containers that are opened for peers that do not choose.
+    pub expand: KindSet,
 }
 
 impl Shared {
@@ -51,6 +54,7 @@ impl Shared {
         Hello {
             test_signatures_only: self.live.current().test_signatures_only,
             dial_from: self.dial_from,
+            expand: self.expand,
         }
     }
 }

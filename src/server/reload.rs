@@ -37,10 +37,11 @@ pub async fn reload(live: &Arc<Live>) -> Result<(), String> {
             info!(%epoch, signatures, "signatures not reloaded: none has changed");
             return Ok(());
         }
-        Ok(Err(refused)) => refused.to_string(),
-        Err(panicked) => panicked.to_string(),
+        Ok(Err(refused)) => (refused.in_one_line(), refused.to_string()),
+        Err(panicked) => (panicked.to_string(), panicked.to_string()),
     };
-    error!(epoch = %current.epoch, "reload refused, the signatures stay as they were: {refused}");
+    let (line, refused) = refused;
+    error!(epoch = %current.epoch, "reload refused, the signatures stay as they were: {line}");
     Err(refused)
 }
 

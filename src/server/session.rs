@@ -233,7 +233,7 @@ impl Session {
     /// Ends a request whose content did not come.
     fn fail(&mut self, job: JobId, gap: Gap) {
         let ended = Report::Ended(Box::new(Summary::failed(gap.clone())));
-        for report in [Report::Gap(gap), ended] {
+        for report in [Report::Gap(gap, false), ended] {
             self.protocol.report(job, &report, &mut self.out);
         }
     }

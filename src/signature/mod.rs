@@ -8,6 +8,7 @@ pub mod clam;
 pub mod condition;
 pub mod cvdl;
 pub mod digests;
+pub mod excerpt;
 pub mod lines;
 pub mod pattern;
 pub mod rule;
@@ -184,6 +185,14 @@ pub struct Complaint {
     pub reason: String,
 }
 
+impl Complaint {
+    /// It in one line: without the piece of the source that may stand below.
+    pub fn in_one_line(&self) -> String {
+        let text = self.to_string();
+        text.lines().next().unwrap_or_default().to_owned()
+    }
+}
+
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
@@ -198,8 +207,10 @@ impl fmt::Display for Complaint {
 pub struct Aside {
     /// The source.
     pub file: String,
-    /// Its line, from 1.
+    /// Its line, from 1; 0 for all of it.
     pub line: u32,
+    /// The signature's name, if it has one that can be told.
+    pub name: String,
     /// Whether it will be searched for.
     pub until: Until,
     /// Why, in a few words that are the same for all of a kind.
@@ -270,11 +281,24 @@ impl Notes<'_> {
         }));
     }
 
-    /// Sets a line aside.
-    pub fn set_aside(&self, out: &mut dyn Intake, line: u32, until: Until, reason: &'static str) {
+    /// Sets a whole source aside.
+    pub fn set_aside(&self, out: &mut dyn Intake, until: Until, reason: &'static str) {
+        self.set_line_aside(out, 0, "", until, reason);
+    }
+
+    /// Sets a line aside, on which stands the signature of this name.
+    pub fn set_line_aside(
+        &self,
+        out: &mut dyn Intake,
+        line: u32,
+        name: &str,
+        until: Until,
+        reason: &'static str,
+    ) {
         out.take(Item::Aside(Aside {
             file: self.source.to_owned(),
             line,
+            name: name.to_owned(),
             until,
             reason,
         }));

@@ -2,7 +2,7 @@
 //! style sheets.
 //!
 //! A subset of the tokenizer of the WHATWG's standard. Tags within a line vanish, so that they do not part a word; those that begin a
-//! line or a cell become a line break. What a level adds stands behind the text, so that it does not part it either.
+//! line or a cell become a line break, and all white space in a row is one blank, but in `<pre>`. What a level adds stands behind the text, so that it does not part it either.
 #![forbid(unsafe_code)]
 
 use super::entity::{self, NAME};
@@ -37,6 +37,9 @@ const INLINE: &[&[u8]] = &[
     b"small", b"span", b"strike", b"strong", b"sub", b"sup", b"time", b"tt", b"u", b"var", b"wbr",
 ];
 
+/// Tags in which white space is kept as it is.
+const KEPT: &[&[u8]] = &[b"listing", b"pre"];
+
 /// Tags behind which there are no tags but their own end; of the first two the text is code.
 const RAW: &[&[u8]] = &[b"script", b"style", b"textarea", b"title", b"xmp"];
 
@@ -62,6 +65,8 @@ struct Page {
     /// There is none further on: it is searched for once.
     no_comment_ends: bool,
     no_tag_ends: bool,
+    /// Tags around that keep white space.
+    kept: u32,
 }
 
 impl Page {
@@ -73,16 +78,33 @@ impl Page {
             code: Vec::new(),
             no_comment_ends: false,
             no_tag_ends: false,
+            kept: 0,
         }
     }
 
     fn read(&mut self, mut rest: &[u8]) {
         while let Some(at) = memchr::memchr(b'<', rest) {
             let (before, tag) = rest.split_at_checked(at).unwrap_or((rest, &[]));
-            decode(before, &mut self.text);
+            self.words(before);
             rest = self.markup(tag);
         }
-        decode(rest, &mut self.text);
+        self.words(rest);
+    }
+
+    /// Adds text as it is seen: with one blank for all white space in a row, and none at the start of a line.
+    fn words(&mut self, text: &[u8]) {
+        let start = self.text.len();
+        decode(text, &mut self.text);
+        if self.kept > 0 {
+            return;
+        }
+        for byte in self.text.split_off(start) {
+            match byte.is_ascii_whitespace() {
+                false => self.text.push(byte),
+                true if matches!(self.text.last(), None | Some(b' ' | b'\n')) => {}
+                true => self.text.push(b' '),
+            }
+        }
     }
 
     /// Reads what begins with `<`, and gives what is behind it.
@@ -109,12 +131,18 @@ impl Page {
                 let rest = text.get(2..).unwrap_or_default();
                 let (name, behind) = self.tag(rest, false);
                 self.line_break(&name);
+                if KEPT.contains(&name.as_slice()) {
+                    self.kept = self.kept.saturating_sub(1);
+                }
                 behind
             }
             [b'<', first, ..] if first.is_ascii_alphabetic() => {
                 let rest = text.get(1..).unwrap_or_default();
                 let (name, behind) = self.tag(rest, true);
                 self.line_break(&name);
+                if KEPT.contains(&name.as_slice()) {
+                    self.kept = self.kept.saturating_add(1);
+                }
                 match RAW.contains(&name.as_slice()) {
                     true => self.raw(&name, behind),
                     false => behind,
@@ -129,7 +157,13 @@ impl Page {
     }
 
     fn line_break(&mut self, name: &[u8]) {
-        if !INLINE.contains(&name) && self.text.last().is_some_and(|last| *last != b'\n') {
+        if INLINE.contains(&name) {
+            return;
+        }
+        if self.kept == 0 && self.text.last() == Some(&b' ') {
+            self.text.pop();
+        }
+        if self.text.last().is_some_and(|last| *last != b'\n') {
             self.text.push(b'\n');
         }
     }
@@ -198,6 +232,7 @@ impl Page {
                     self.code.extend_from_slice(inside);
                 }
             }
+            b"title" => self.words(inside),
             _ => decode(inside, &mut self.text),
         }
         behind
@@ -285,6 +320,12 @@ mod tests {
             ("a<p =b>c", "a\nc"),
             ("<p/x/y=z>c", "c\nz"),
             ("&#;&#x;&", "&#;&#x;&"),
+            (
+                " alpha\n   beta \t<b> gamma</b>\n<p> delta",
+                "alpha beta gamma\ndelta",
+            ),
+            ("a&#10;&#32;b<title> x\n y </title>", "a b\nx y\n"),
+            ("<pre> a\n  b</pre>\n c\n d", " a\n  b\nc d"),
             ("&#1114112;&#99999999999;", "\u{fffd}\u{fffd}"),
         ];
         for (page, expected) in rows {

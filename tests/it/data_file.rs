@@ -217,6 +217,15 @@ fn a_file_that_cannot_be_made_is_the_end_and_leaves_nothing() {
     assert!(log.contains("larger than 100 bytes"), "{log}");
     let left: Vec<_> = std::fs::read_dir(site.at("private")).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
+    // Nor is one that is there and larger than it may be.
+    let (_, log, inode) = site.list(VFINDD, &[]);
+    assert!(inode > 0, "{log}");
+    let (names, log, _) = site.list(VFINDD, &["--max-vdl-data-size=100"]);
+    assert!(
+        log.contains("larger than 100 bytes, see --max-vdl-data-size"),
+        "{log}"
+    );
+    assert!(names.is_empty(), "{names:?}");
     let data = format!("--vdl-data-file={}/no/such", site.folder.path().display());
     let output = run(VFINDD, &[&data, "--vlist"], b"");
     assert_eq!(output.status.code(), Some(255));

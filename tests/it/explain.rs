@@ -138,3 +138,128 @@ fn a_name_in_two_files_is_an_error_where_that_is_asked_for() {
         assert_eq!(output.status.code(), Some(255));
     }
 }
+
+#[test]
+fn the_views_of_an_object_are_explained_as_the_scan_sees_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let rules = [
+        ("t.ndb", "T7:7:*:68656c6c6f20776f726c64\n"),
+        (
+            "t.ldb",
+            "L7;Engine:81-255,Target:7;0&1;68656c6c6f;776f726c6421\n",
+        ),
+        (
+            "h.ndb",
+            "H3:3:*:3c703e73617920266c743b\nH0:3:*:6e6f7768657265\n",
+        ),
+        ("w.vdl", ":wide, \"wide text\" #\n"),
+    ];
+    for (name, rule) in rules {
+        std::fs::write(at(name), rule).unwrap();
+    }
+    std::fs::write(at("two.txt"), "Say  HELLO\n\tWorld!\n").unwrap();
+    std::fs::write(at("page.html"), "<html>\n<P>Say <b>now</b> here</html>").unwrap();
+    let encoded =
+        data_encoding::BASE64.encode("some words around the wide text. ".repeat(9).as_bytes());
+    std::fs::write(at("b.txt"), format!("see {encoded} there")).unwrap();
+    let wide: Vec<u8> = "\u{feff}some wide text"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    std::fs::write(at("wide.txt"), wide).unwrap();
+    let run = |rule: &str, database: &str, file: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
+            .current_dir(folder.path())
+            .args([
+                &format!("--database={database}"),
+                &format!("--explain={rule}"),
+                file,
+            ])
+            .output()
+            .unwrap();
+        (lines(&output, folder.path()), output.status.code())
+    };
+    let (said, code) = run("T7", "t.ndb", "two.txt");
+    assert_eq!(
+        said,
+        [
+            "\"two.txt\": CLAM T7 does not hold",
+            "  for target 7, in normal forms of text alone: fails",
+            "  \"hello world\": fails",
+            "\"two.txt\", in the normal form of the text: CLAM T7 holds, end at 15",
+            "  for target 7, in normal forms of text alone: holds",
+            "  \"hello world\": holds at 4 to 15",
+        ]
+    );
+    assert_eq!(code, Some(23));
+    let (said, code) = run("L7", "t.ldb", "two.txt");
+    assert!(
+        said.contains(
+            &"\"two.txt\", in the normal form of the text: CLAM L7 holds, end at 16".to_owned()
+        ),
+        "{said:#?}"
+    );
+    assert_eq!(code, Some(23));
+    let (said, code) = run("H0", "h.ndb", "page.html");
+    let heads: Vec<_> = said.iter().filter(|line| !line.starts_with(' ')).collect();
+    assert_eq!(
+        heads,
+        [
+            "\"page.html\": CLAM H0 does not hold",
+            "\"page.html\", in the normal form of the HTML: CLAM H0 does not hold",
+            "\"page.html\", in the normal form of the HTML without tags: CLAM H0 does not hold",
+        ]
+    );
+    assert_eq!(code, Some(0));
+    for (file, view) in [
+        ("wide.txt", "the text as UTF-8"),
+        ("b.txt", "the decoded base64"),
+    ] {
+        let (said, code) = run("wide", "w.vdl", file);
+        let holds = format!("\"{file}\", in {view}: CVDL wide holds, end at ");
+        assert!(
+            said.iter().any(|line| line.starts_with(&holds)),
+            "{said:#?}"
+        );
+        assert_eq!(code, Some(23), "{file}");
+    }
+}
+
+#[test]
+fn counts_are_told_in_words_and_places_with_their_view() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::write(at("t.ndb"), "T7:7:*:68656c6c6f20776f726c64\n").unwrap();
+    let counted = "Cnt;Engine:81-255,Target:0;(0|1)>2,2;616161;626262\n";
+    std::fs::write(at("c.ldb"), counted).unwrap();
+    std::fs::write(at("two.txt"), "Say  HELLO\n\tWorld!\n").unwrap();
+    let run = |rule: &str, database: &str, file: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
+            .current_dir(folder.path())
+            .args([
+                &format!("--database={database}"),
+                &format!("--explain={rule}"),
+                file,
+            ])
+            .output()
+            .unwrap();
+        (lines(&output, folder.path()), output.status.code())
+    };
+    let (said, _) = run("Cnt", "c.ldb", "two.txt");
+    assert!(
+        said.contains(&"  found more than 2 times, at least 2 different: fails".to_owned()),
+        "{said:#?}"
+    );
+    // What a scan says of the same: the place with its view, and an offset only where it is one in the object.
+    let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
+        .current_dir(folder.path())
+        .args(["--database=t.ndb", "--tree", "two.txt"])
+        .output()
+        .unwrap();
+    let said = lines(&output, folder.path());
+    assert_eq!(
+        said[1],
+        "  found: CLAM T7, end at 15 in the normal form of the text"
+    );
+}

@@ -68,7 +68,7 @@ fn every_kind_of_gap_is_said() {
         (
             "cut.gz",
             truncated[..20_000].to_vec(),
-            "corrupt : \"cut.gz\" -> \"cut\" :",
+            "corrupt passes : \"cut.gz\" -> \"cut\" :",
             "DONE 0 : \"cut.gz\"",
         ),
         (

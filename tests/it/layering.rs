@@ -86,7 +86,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "access", "database", "event", "gateway", "path", "policy", "pool", "request",
+            "access", "database", "event", "gateway", "kind", "path", "policy", "pool", "request",
             "verdict",
         ],
     ),
@@ -98,6 +98,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "client",
             "database",
             "gateway",
+            "kind",
             "policy",
             "pool",
             "request",

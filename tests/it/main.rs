@@ -41,6 +41,7 @@ mod options;
 mod prints;
 mod reload;
 mod reloads;
+mod report;
 mod signed;
 mod sources;
 mod testfiles;

@@ -492,6 +492,7 @@ impl<'a> Play<'a> {
                 let finding = Finding {
                     signature: SignatureName::new(EngineWord::Cvdl, "Sick"),
                     path: root,
+                    view: None,
                     place: Place::End(7),
                 };
                 let name = quote(&scan.name);

@@ -68,6 +68,7 @@ fn odd_records() -> Vec<Record> {
             reason: some(offset),
             path: path.clone(),
             detail: some(offset + 1),
+            passes: (number % 2 > 0).then_some(number % 4 > 1),
         };
         let counted = number % 3 > 0;
         records.push(Record {
@@ -136,7 +137,8 @@ def path(e):
     return [{'text': '', 'base64': n.get('base64') if n.get('base64') is not None
         else base64.b64encode((n.text or '').encode()).decode()} for n in e.find('path')]
 def part(e):
-    return {'reason': attribute(e, 'reason'), 'path': path(e), 'detail': attribute(e, 'detail')}
+    return {'reason': attribute(e, 'reason'), 'path': path(e), 'detail': attribute(e, 'detail'),
+        'passes': {None: None, 'true': True, 'false': False}[e.get('passes')]}
 root = tree.fromstring(sys.stdin.buffer.read())
 assert root.tag == 'verdicts' and root[-1].tag == 'end' and root[-1].get('exit') == '23'
 for r in root.findall('record'):

@@ -56,7 +56,7 @@ fn each_object_has_its_type_its_size_and_what_was_said_of_it() {
             "  \"twice\": ASCII text, 5 bytes",
             &format!("  \"twice\": {cut}"),
             "    \"data\": ASCII text, 68 bytes",
-            "      not examined: corrupt: gzip header or trailer is cut",
+            "      not examined, passes: corrupt: gzip header or trailer is cut",
             "      found: CVDL EICAR-Test-File, end at 68",
             &format!("  \"virus\": {whole}"),
             "    \"data\": ASCII text, 68 bytes",
@@ -80,10 +80,18 @@ fn the_same_as_json() {
     assert_eq!(names, ["twice", "twice", "virus"]);
     let cut = &members[1]["members"][0];
     assert_eq!(cut["gaps"][0]["what"], "corrupt");
+    assert_eq!(cut["gaps"][0]["passes"], true);
+    let output = tree(
+        folder.path(),
+        &["--tree=json", "--policy=corrupt=error", "all.tar"],
+    );
+    let strict = String::from_utf8(output.stdout).unwrap();
+    assert!(strict.contains("\"passes\":false"), "{strict}");
     assert_eq!(members[2]["gaps"].as_array().unwrap().len(), 0);
     let found = &members[2]["members"][0]["findings"][0];
     assert_eq!(found["what"], "CVDL EICAR-Test-File");
     assert_eq!(found["detail"], "end at 68");
+    assert!(found["passes"].is_null());
 }
 
 #[test]

@@ -176,3 +176,52 @@ fn what_is_attached_to_a_mail_is_decoded_once() {
         );
     }
 }
+
+#[test]
+fn html_is_read_no_further_than_limit_contiguous_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = format!(
+        "<html><p>{}malware  <b>mar</b>ker",
+        "words of a page ".repeat(200_000)
+    );
+    let (code, said) = scanned(folder.path(), &["--html=1"], page.as_bytes());
+    assert_eq!(code, Some(23), "{said}");
+    let options = ["--html=1", "--limit-contiguous=2M"];
+    let (code, said) = scanned(folder.path(), &options, page.as_bytes());
+    assert_eq!(code, Some(2), "{said}");
+    let detail = "limit/contiguous: of the HTML the first 2097152 bytes were read as text, all of it as it is; --limit-contiguous bounds it, up to 25M";
+    assert!(said.contains(detail), "{said}");
+}
+
+#[test]
+fn containers_that_are_switched_off_stay_closed_and_it_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let zip = crate::support::zip(&[("virus", &eicar())]);
+    let rows: &[(&[&str], i32)] = &[
+        (&[], 23),
+        (&["--expand=zip"], 23),
+        (&["--expand=*"], 23),
+        (&["--expand=tar,ZIP"], 23),
+        (&["--disable-expand=tar"], 23),
+        (&["--expand=tar"], 0),
+        (&["--disable-expand=tar,zip"], 0),
+        (&["--disable-expand=*"], 0),
+        (&["--expand=zip", "--disable-expand=zip"], 0),
+        (&["--disable-expand=*", "--policy=excluded=error"], 2),
+        (&["--expand=nothing"], 255),
+        (&["--expand=ace"], 255),
+    ];
+    for (options, expected) in rows {
+        let (code, said) = scanned(folder.path(), options, &zip);
+        assert_eq!(code, Some(*expected), "{options:?}: {said}");
+        let is_off = said.contains("excluded/expand: zip is switched off");
+        assert_eq!(is_off, matches!(expected, 0 | 2), "{options:?}: {said}");
+    }
+    let daemon = Daemon::start(&["--disable-expand=zip"]);
+    let path = folder.path().join("file");
+    let mut talk = daemon.connect();
+    assert!(talk.scan(&path).contains("DONE 0"));
+    talk.send("ENABLE EXPAND zip\r\n");
+    assert_eq!(talk.text(), "OK");
+    assert!(talk.scan(&path).contains("DONE 1"));
+}

@@ -41,12 +41,16 @@ pub(super) struct Said<'a> {
     pub(super) detail: String,
     /// Where the match ends, where there is such a place.
     pub(super) offset: Option<u64>,
+    /// A gap that the policy passes.
+    pub(super) passes: bool,
 }
 
 impl Said<'_> {
     /// Rule and detail in one line: `encrypted: AES`, `CVDL Sick (end at 68)`.
     pub(super) fn text(&self) -> String {
         match (self.kind, self.detail.is_empty()) {
+            (Kind::Gap, true) if self.passes => format!("{} (passes)", self.rule),
+            (Kind::Gap, false) if self.passes => format!("{} (passes): {}", self.rule, self.detail),
             (_, true) => self.rule.clone(),
             (Kind::Finding, false) => format!("{} ({})", self.rule, self.detail),
             (_, false) => format!("{}: {}", self.rule, self.detail),
@@ -63,6 +67,7 @@ pub(super) fn statements(record: &Record) -> Vec<Said<'_>> {
         rule: rule.to_owned(),
         detail,
         offset: None,
+        passes: false,
     };
     if record.verdict == Verdict::Infected && record.findings.is_empty() {
         let text = "INFECTED, and the server does not say by what";
@@ -111,6 +116,7 @@ fn finding(found: &FoundRecord) -> Said<'_> {
             None => found.message.clone(),
         },
         offset: found.offset,
+        passes: false,
     }
 }
 
@@ -130,6 +136,7 @@ fn part(kind: Kind, part: &PartRecord) -> Said<'_> {
         rule: part.reason.clone(),
         detail: part.detail.clone(),
         offset: None,
+        passes: part.passes == Some(true),
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Tally {
     findings: u64,
     /// Parts not examined, without what was left out.
     gaps: u64,
+    /// Those of them that the policy passes.
+    passed: u64,
     /// What the requests themselves left out, by the word that says why.
     left_out: BTreeMap<String, u64>,
     notes: u64,
@@ -36,10 +38,17 @@ impl Tally {
         for gap in &record.gaps {
             match left_out(gap) {
                 Some(word) => self.leave_out(word),
-                None => self.gaps += 1,
+                None => {
+                    self.gaps += 1;
+                    self.passed += u64::from(gap.passes == Some(true));
+                }
             }
         }
-        self.gaps += unlisted(record, |c| c.gaps, &record.gaps);
+        let unlisted_gaps = unlisted(record, |c| c.gaps, &record.gaps);
+        self.gaps += unlisted_gaps;
+        if record.verdict == Verdict::Clean {
+            self.passed += unlisted_gaps;
+        }
         self.notes += record.notes.len() as u64 + unlisted(record, |c| c.notes, &record.notes);
         if let Some(counts) = &record.coverage {
             self.covered += 1;
@@ -69,7 +78,7 @@ impl Tally {
             ("Objects", self.known(self.objects)),
             ("Bytes", self.known(self.bytes)),
             ("Findings", self.findings.to_string()),
-            ("Gaps", self.gaps.to_string()),
+            ("Gaps", self.gap_words()),
         ];
         if !self.left_out.is_empty() {
             rows.push(("Left out", self.left_out_words()));
@@ -86,6 +95,14 @@ impl Tally {
     /// The verdict over all. A run without any request is one over empty folders; one that was asked nothing fails.
     pub(super) fn verdict(&self) -> Verdict {
         self.verdict.unwrap_or(Verdict::Clean)
+    }
+
+    /// `12, 3 of them passed by the policy`.
+    fn gap_words(&self) -> String {
+        match self.passed {
+            0 => self.gaps.to_string(),
+            passed => format!("{}, {passed} of them passed by the policy", self.gaps),
+        }
     }
 
     /// `5470: 5460 link, 10 fifo`, the most first.

@@ -92,6 +92,29 @@ fn notes_and_a_summary_come_with_the_text() {
 }
 
 #[test]
+fn gaps_that_pass_are_marked_and_counted_apart() {
+    let records = [record(
+        b"/a",
+        &[
+            b"1 SKIPPED corrupt passes : \"\" : cut",
+            b"1 SKIPPED corrupt passes : \"\" -> \"m\" : -",
+            b"1 SKIPPED encrypted : \"\" : AES",
+            b"1 COVERAGE 1 1 3 0 3:00ff",
+            b"1 ENOTSUP \"/a\"",
+        ],
+    )];
+    let text = String::from_utf8(printed("text", &records)).unwrap();
+    for line in [
+        "\"/a\": NOT SCANNED corrupt (passes): cut\n",
+        "\"/a\" -> \"m\": NOT SCANNED corrupt (passes)\n",
+        "\"/a\": NOT SCANNED encrypted: AES\n",
+        "Gaps: 3, 2 of them passed by the policy\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
 fn a_server_without_coverage_leaves_the_sums_unknown() {
     let text = printed("text", &[record(b"/e", &[b"1 DONE : \"/e\""])]);
     let text = String::from_utf8(text).unwrap();
@@ -205,6 +228,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str) {
 fn is_a(value: &Value, name: &str) -> bool {
     match name {
         "array" => value.is_array(),
+        "boolean" => value.is_boolean(),
         "integer" => value.is_u64(),
         "null" => value.is_null(),
         "object" => value.is_object(),

@@ -97,6 +97,9 @@ fn part(kind: &'static str, part: &PartRecord, text: &mut String) {
     let mut tag = Tag::new(kind);
     tag.attribute("reason", &part.reason);
     tag.attribute("detail", &part.detail);
+    if let Some(passes) = part.passes {
+        tag.attribute("passes", if passes { "true" } else { "false" });
+    }
     *text += &tag.open();
     path(&part.path, text);
     *text += &format!("</{kind}>");

@@ -208,7 +208,7 @@ fn every_reply_finds_its_field() {
         "INFECTED CVDL W32/Sick : \"/a\" -> \"b : c\" : end at 1234",
         "INFECTED Odd : \"\" -> \"d\" : whole object",
         "SKIPPED unsupported/xz : \"/a\" -> \"e\" : version 9",
-        "SKIPPED excluded/link : \"\" : -",
+        "SKIPPED excluded/link passes : \"\" : -",
         "NOTE changed : \"/a\" : grew",
         "COVERAGE 3 400 2 1 7:00ff",
         "DONE 2 : \"/a\" : da39",
@@ -227,6 +227,8 @@ fn every_reply_finds_its_field() {
         panic!("{record:?}")
     };
     assert_eq!((&*xz.reason, &*xz.detail), ("unsupported/xz", "version 9"));
+    assert_eq!(&*link.reason, "excluded/link");
+    assert_eq!((xz.passes, link.passes), (Some(false), Some(true)));
     assert_eq!((names(&link.path), &*link.detail), (vec!["/a"], ""));
     assert_eq!(record.notes[0].reason, "changed");
     assert_eq!(record.coverage.unwrap().bytes, 400);

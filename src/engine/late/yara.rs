@@ -16,6 +16,7 @@ use bytes::Bytes;
 use crate::abandon;
 use crate::event::Place;
 use crate::signature::Complaint;
+use crate::signature::excerpt::pointed;
 use crate::signature::yara::Part;
 
 /// The most matches of one string that are kept: each takes memory, and content may be made of nothing else.
@@ -158,21 +159,24 @@ fn complaint(part: &Part, error: &AddRuleError) -> Complaint {
     let column = match lines {
         0 => part.column.saturating_add(in_line),
         _ => in_line.saturating_add(1),
-    };
+    } as usize;
+    let line_start = before.len().saturating_sub(in_line as usize);
+    let line = part.text.as_bytes().get(line_start..).unwrap_or(&[]);
     let details = said.labels.iter().map(|label| label.message.as_str());
     let details: Vec<_> = details.filter(|detail| !detail.is_empty()).collect();
-    let mut reason = format!("column {column}: {}", said.message);
+    let mut reason = said.message.clone();
     if !details.is_empty() {
         reason = format!("{reason} ({})", details.join(", "));
     }
     // It may quote the source.
     let reason = reason.lines().next().unwrap_or_default();
+    let reason: String = reason.chars().take(REASON_LIMIT).collect();
     Complaint {
         file: part.file.to_string(),
         line: part
             .line
             .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX)),
-        reason: reason.chars().take(REASON_LIMIT).collect(),
+        reason: pointed(line, in_line as usize, column, &reason),
     }
 }
 

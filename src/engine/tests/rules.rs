@@ -306,6 +306,7 @@ fn names_that_are_not_wanted_are_in_no_database_and_counted() {
         Item::Aside(Aside {
             file: "f".to_owned(),
             line: 1,
+            name: String::new(),
             until: Until::Content,
             reason: "mail",
         }),

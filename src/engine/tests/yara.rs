@@ -42,7 +42,7 @@ fn rules_are_reported_and_what_is_not_wanted_is_not() {
     let complaints: Vec<_> = compiler
         .complaints()
         .iter()
-        .map(ToString::to_string)
+        .map(crate::signature::Complaint::in_one_line)
         .collect();
     assert_eq!(
         complaints,

@@ -260,7 +260,7 @@ impl<'a> Parts<'a> {
     fn part(&mut self, part: &Part) -> Result<(), Halt> {
         let header = header::read(&self.object.slice(0, part.to), part.from)?;
         if header.clipped && !self.only_text {
-            let detail = format!("part {}: more or longer fields than are read", part.number);
+            let detail = format!("{}: more or longer fields than are read", part.label());
             self.children
                 .gap(None, Reason::Limit(Limit::Memory), detail)?;
         }
@@ -307,7 +307,7 @@ impl<'a> Parts<'a> {
             return self.leaf(&body, reading);
         }
         if reading.is_overfull() && !self.only_text {
-            let detail = format!("part {}: more boundaries than are tried", part.number);
+            let detail = format!("{}: more boundaries than are tried", part.label());
             let reason = Reason::Limit(Limit::Memory);
             self.children.gap(None, reason, detail)?;
         }
@@ -317,7 +317,7 @@ impl<'a> Parts<'a> {
         }
         if found.is_empty() {
             if !self.only_text {
-                let detail = format!("part {}: a multipart without its boundary", part.number);
+                let detail = format!("{}: a multipart without its boundary", part.label());
                 self.children.gap(None, Reason::Corrupt, detail)?;
             }
             self.leaf(&body, reading)?;

@@ -421,7 +421,7 @@ fn too_many_fields_are_said() {
         [said(
             None,
             "limit/memory",
-            "part : more or longer fields than are read"
+            "body: more or longer fields than are read"
         )]
     );
 }

@@ -63,9 +63,9 @@ impl Job {
         match report {
             Report::Scanning(path) => self.write(&Reply::Scanning(path.clone()), out),
             Report::Finding(finding) => self.write(&infected(finding), out),
-            Report::Gap(gap) => {
+            Report::Gap(gap, passes) => {
                 if room(self.listed.as_mut().map(|listed| &mut listed.gaps)) {
-                    self.write(&skipped(gap), out);
+                    self.write(&skipped(gap, *passes), out);
                 }
             }
             Report::Note(note) => {
@@ -122,7 +122,7 @@ impl Job {
             reason,
             detail: detail.to_owned(),
         };
-        self.report(&Report::Gap(gap.clone()), out);
+        self.report(&Report::Gap(gap.clone(), false), out);
         self.end(&Summary::failed(gap), out);
     }
 }
@@ -140,12 +140,12 @@ fn room(listed: Option<&mut u32>) -> bool {
 
 fn infected(finding: &Finding) -> Reply {
     let name = field(&finding.signature);
-    Reply::Infected(name, finding.path.clone(), finding.place.to_string())
+    Reply::Infected(name, finding.path.clone(), finding.place_text())
 }
 
-fn skipped(gap: &Gap) -> Reply {
+fn skipped(gap: &Gap, passes: bool) -> Reply {
     let detail = one_line(&gap.detail);
-    Reply::Skipped(field(&gap.reason), gap.path.clone(), detail)
+    Reply::Skipped(field(&gap.reason), passes, gap.path.clone(), detail)
 }
 
 fn noted(note: &Note) -> Reply {
@@ -202,7 +202,7 @@ mod tests {
             name: "x : :\n".into(),
         };
         let reports = [
-            Report::Gap(gap(detail)),
+            Report::Gap(gap(detail), false),
             Report::Note(Note {
                 path: path(),
                 kind: NoteKind::Ambiguous("\n : a".into()),
@@ -211,6 +211,7 @@ mod tests {
             Report::Finding(Finding {
                 signature: name,
                 path: path(),
+                view: None,
                 place: Place::Digest,
             }),
         ];
@@ -221,7 +222,7 @@ mod tests {
         assert_eq!(got.len(), 3);
         for line in got {
             match parse(&line).unwrap().1 {
-                Reply::Skipped(_, at, text) | Reply::Note(_, at, text) => {
+                Reply::Skipped(_, _, at, text) | Reply::Note(_, at, text) => {
                     assert_eq!((at, text.as_str()), (path(), "say  DONE 0 : \"/a\" "));
                 }
                 Reply::Infected(_, at, _) => assert_eq!(at, path()),
@@ -232,7 +233,9 @@ mod tests {
 
     #[test]
     fn only_so_many_details_are_listed() {
-        let reports: Vec<Report> = (0..DETAILS + 5).map(|_| Report::Gap(gap(""))).collect();
+        let reports: Vec<Report> = (0..DETAILS + 5)
+            .map(|_| Report::Gap(gap(""), true))
+            .collect();
         assert_eq!(
             lines(
                 &mut Job::new(None, &Source::Path(b"/f".to_vec()), true, 0),

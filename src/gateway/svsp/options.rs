@@ -72,8 +72,13 @@ pub(super) struct Settings {
 impl Settings {
     /// The options of a peer that has said nothing yet.
     pub(super) fn new(hello: Hello) -> Self {
+        let options = Options {
+            expand: hello.expand,
+            ..Options::default()
+        };
         Self {
             hello,
+            options: Arc::new(options),
             ..Self::default()
         }
     }
@@ -195,7 +200,7 @@ impl Settings {
     fn expand(&mut self, on: bool, value: Value<'_>) -> Result<(), Refusal> {
         let mut set = self.options.expand;
         match value.map(<[u8]>::trim_ascii_end) {
-            None if on => set = KindSet::usual(),
+            None if on => set = self.hello.expand,
             Some(b"*") if on => set = KindSet::ALL,
             None | Some(b"*") => set = KindSet::NONE,
             Some(name) if on => {
@@ -446,6 +451,23 @@ mod tests {
         assert_eq!(taken.count(), TEXT / (PATTERN + 6 * PATTERN_BYTE));
         assert_eq!(say(&mut settings, "DISABLE EXCLUDE *00000"), Ok(""));
         assert_eq!(say(&mut settings, "ENABLE EXCLUDE *00000"), Ok(""));
+    }
+
+    #[test]
+    fn the_server_says_what_is_opened_for_those_who_do_not_choose() {
+        let mut expand = KindSet::usual();
+        expand.remove(kind::by_name(b"zip").unwrap());
+        let mut settings = Settings::new(Hello {
+            expand,
+            ..Hello::default()
+        });
+        assert_eq!(settings.snapshot().expand, expand);
+        say(&mut settings, "ENABLE EXPAND zip").unwrap();
+        assert_eq!(names(settings.snapshot().expand), ["zip"]);
+        say(&mut settings, "ENABLE EXPAND").unwrap();
+        assert_eq!(settings.snapshot().expand, expand);
+        say(&mut settings, "DISABLE EXPAND").unwrap();
+        assert_eq!(settings.snapshot().expand, KindSet::NONE);
     }
 
     #[test]

@@ -33,6 +33,7 @@ impl Driver {
             svsp: Svsp::new(Hello {
                 test_signatures_only: false,
                 dial_from: Some(1024),
+                ..Hello::default()
             }),
             input: BytesMut::new(),
             jobs: VecDeque::new(),

@@ -36,8 +36,8 @@ pub enum Reply {
     Scanning(ObjectPath),
     /// `SEND [port]`
     Send(Option<u16>),
-    /// `SKIPPED reason : "file" : detail`
-    Skipped(String, ObjectPath, String),
+    /// `SKIPPED reason : "file" : detail`, with `passes` behind the reason where the policy passes it
+    Skipped(String, bool, ObjectPath, String),
 }
 
 /// The six error names that a reply may have (spec-vfind.md §1.6).
@@ -127,7 +127,10 @@ impl Reply {
             }
             Self::Send(None) => out.extend_from_slice(b"SEND"),
             Self::Send(Some(port)) => out.extend_from_slice(format!("SEND {port}").as_bytes()),
-            Self::Skipped(reason, path, detail) => three("SKIPPED", reason, path, detail, out),
+            Self::Skipped(reason, passes, path, detail) => {
+                let passes = if *passes { PASSES } else { "" };
+                three("SKIPPED", &format!("{reason}{passes}"), path, detail, out);
+            }
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -158,6 +161,9 @@ fn three(word: &str, first: &str, path: &ObjectPath, last: &str, out: &mut Vec<u
         last.as_bytes()
     });
 }
+
+/// What stands behind the reason of a gap that the policy passes. No reason has a blank in it.
+const PASSES: &str = " passes";
 
 /// A reply line without its line end: its id, if it has one, and the reply. `None` for what is no reply; words are
 /// taken in any case.
@@ -197,7 +203,11 @@ fn parse_reply(line: &[u8]) -> Option<Reply> {
         }
         "SEND" if args.is_empty() => Some(Reply::Send(None)),
         "SEND" => Some(Reply::Send(Some(text(args).parse().ok()?))),
-        "SKIPPED" => parse_three(args).map(|(a, b, c)| Reply::Skipped(a, b, c)),
+        "SKIPPED" => parse_three(args).map(|(reason, b, c)| {
+            let passes = reason.strip_suffix(PASSES);
+            let reason = passes.unwrap_or(&reason).to_owned();
+            Reply::Skipped(reason, passes.is_some(), b, c)
+        }),
         _ => None,
     }
 }
@@ -289,7 +299,8 @@ mod tests {
             Reply::Scanning(odd.clone()),
             Reply::Send(None),
             Reply::Send(Some(40000)),
-            Reply::Skipped("unsupported/xz".into(), odd, "-".into()),
+            Reply::Skipped("unsupported/xz".into(), false, odd.clone(), "-".into()),
+            Reply::Skipped("corrupt".into(), true, odd, "-".into()),
         ];
         for reply in rows {
             for id in [None, Some(&b"007"[..])] {

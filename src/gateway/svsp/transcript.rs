@@ -74,6 +74,7 @@ fn parse(text: &str) -> Script {
         hello: Hello {
             test_signatures_only: false,
             dial_from: Some(1024),
+            ..Hello::default()
         },
         rounds: Vec::new(),
         client: Vec::new(),
@@ -330,7 +331,7 @@ fn read_report(what: &[u8], request: &Request, summary: &mut Summary) -> Option<
             if kind == b"gap" && summary.worst.is_none() {
                 summary.worst = Some(gap.clone());
             }
-            request.details.then_some(Report::Gap(gap))
+            request.details.then_some(Report::Gap(gap, kind == b"pass"))
         }
         _ => panic!("no such report: {}", what.escape_ascii()),
     }
@@ -364,6 +365,7 @@ fn finding(name: &str, path: ObjectPath, place: &str) -> Finding {
     Finding {
         signature: SignatureName::new(engine, name),
         path,
+        view: None,
         place: match place.strip_prefix("end ") {
             Some(at) => Place::End(at.parse().unwrap()),
             None if place == "digest" => Place::Digest,

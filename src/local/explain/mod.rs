@@ -2,7 +2,7 @@
 //!
 //! The rule is read from its source again and compiled alone, each part of its condition as a signature of its own, and the
 //! file is scanned with these: what is said of a part is what the engine itself finds, for every format of
-//! signatures and inside of containers.
+//! signatures, inside of containers and in each view of an object.
 #![forbid(unsafe_code)]
 
 mod parts;
@@ -17,20 +17,24 @@ use std::path::Path;
 use crate::config::{Input, ScannerConfig};
 use crate::database::{Generation, read_again};
 use crate::engine::{Compiler, Database};
-use crate::event::{EngineWord, Event, Place, SignatureName};
+use crate::event::{EngineWord, Event, Place, SignatureName, View};
 use crate::filetype::{TYPES, UNKNOWN};
 use crate::path::ObjectPath;
 use crate::request::Options;
 use crate::scan::{Job, scan};
 use crate::signature::pattern::Pattern;
-use crate::signature::rule::Test;
+use crate::signature::rule::{Scope, Test};
 use crate::signature::{Intake, Item, Meaning, Signature};
 use crate::stop::Cancel;
 use crate::verdict::{Exit, describe};
-use parts::{Line, TYPE, part, take_apart};
+use parts::{HERE, Line, TYPE, always, part, take_apart};
 
 /// The most rules of one name that are explained.
 const RULES: usize = 16;
+
+/// ClamAV's targets whose signatures are searched for in normal forms alone.
+const HTML: u8 = 3;
+const TEXT: u8 = 7;
 
 /// Prints for each file whether the rules of this name hold on it and on what is in it. `Infected` if one does.
 ///
@@ -50,7 +54,13 @@ pub(super) fn explain(
         };
         for rule in &rules {
             let objects = Explained::scan(rule, path, config, current)?;
-            for (path, object) in &objects {
+            for (path, object) in objects
+                .iter()
+                .flat_map(|(path, all)| all.iter().map(move |object| (path, object)))
+            {
+                if !rule.is_for(object) {
+                    continue;
+                }
                 let holds = object.holds("rule");
                 exit = exit.max(if holds { Exit::Infected } else { exit });
                 rule.write(path, object, &mut text);
@@ -138,9 +148,10 @@ struct Explained {
     lines: Vec<Line>,
 }
 
-/// What was found on one object.
+/// What was found on one object, in its own bytes or in one view of it.
 #[derive(Default)]
 struct Object {
+    view: Option<View>,
     parts: BTreeMap<String, Place>,
     gaps: Vec<String>,
 }
@@ -161,10 +172,16 @@ impl Explained {
                 pattern: pattern.clone(),
             });
         }
-        compiler.take(part("rule", signature.meaning.clone()));
+        // The normal forms are looked at for signatures of ClamAV's alone.
+        let engine = match signature.name.engine {
+            EngineWord::Clam => EngineWord::Clam,
+            _ => EngineWord::Cvdl,
+        };
+        compiler.take(part(engine, "rule", signature.meaning.clone()));
+        compiler.take(part(engine, HERE, Meaning::Rule(always(Scope::default()))));
         let mut lines = Vec::new();
         if let Meaning::Rule(rule) = &signature.meaning {
-            lines = take_apart(rule, &mut compiler)?;
+            lines = take_apart(rule, engine, &mut compiler)?;
         }
         if let Some(complaint) = compiler.complaints().first() {
             return Err(format!("{}: {}", signature.name, complaint.reason));
@@ -176,13 +193,24 @@ impl Explained {
         })
     }
 
-    /// What is found on the file and everything in it, by path.
+    /// Tells whether something is to be said of this object: of a view if it was made, and made for such a rule.
+    fn is_for(&self, object: &Object) -> bool {
+        let target = match &self.signature.meaning {
+            Meaning::Rule(rule) => rule.scope.target,
+            _ => 0,
+        };
+        object.view.is_none_or(|view| {
+            object.holds(HERE) && (!view.is_normal() || matches!(target, 0 | HTML | TEXT))
+        })
+    }
+
+    /// What is found on the file and everything in it, by path; on each first in its own bytes, then in its views.
     fn scan(
         &self,
         path: &Path,
         config: &ScannerConfig,
         current: &Generation,
-    ) -> Result<Vec<(ObjectPath, Object)>, String> {
+    ) -> Result<Vec<(ObjectPath, Vec<Object>)>, String> {
         use std::os::unix::ffi::OsStrExt;
         let problem = |error: std::io::Error| format!("{}: {error}", path.display());
         let file = File::open(path).map_err(problem)?;
@@ -195,8 +223,9 @@ impl Explained {
             ..Options::clone(&config.options)
         };
         let setup = &config.common.terms.setup;
-        let job = Job::new(root, 0, &options, setup, current.epoch.clone());
-        let mut objects: Vec<(ObjectPath, Object)> = Vec::new();
+        let mut job = Job::new(root, 0, &options, setup, current.epoch.clone());
+        job.each_view = true;
+        let mut objects: Vec<(ObjectPath, Vec<Object>)> = Vec::new();
         let mut sink = |event: Event| {
             let path = match &event {
                 Event::Scanning(path) => path,
@@ -206,10 +235,15 @@ impl Explained {
             };
             let at = objects.iter().rposition(|(known, _)| known == path);
             let at = at.unwrap_or_else(|| {
-                objects.push((path.clone(), Object::default()));
+                objects.push((path.clone(), vec![Object::default()]));
                 objects.len() - 1
             });
-            if let Some((_, object)) = objects.get_mut(at) {
+            let view = match &event {
+                Event::Finding(finding) => finding.view,
+                _ => None,
+            };
+            let all = objects.get_mut(at).map(|(_, all)| all);
+            if let Some(object) = all.and_then(|all| in_view(all, view)) {
                 match event {
                     Event::Finding(finding) => {
                         object.parts.insert(finding.signature.name, finding.place);
@@ -224,9 +258,13 @@ impl Explained {
         Ok(objects)
     }
 
+    /// Prints a rule on an object, part by part.
     fn write(&self, path: &ObjectPath, object: &Object, out: &mut String) {
         let mut quoted = Vec::new();
         path.write(&mut quoted);
+        if let Some(view) = object.view {
+            quoted.extend_from_slice(format!(", in {view}").as_bytes());
+        }
         let outcome = match object.parts.get("rule") {
             Some(place) => format!("holds, {place}"),
             None => "does not hold".to_owned(),
@@ -267,6 +305,19 @@ impl Explained {
             let _ = writeln!(out, "  not examined: {gap}");
         }
     }
+}
+
+/// What is said of this view, or of the object itself.
+fn in_view(all: &mut Vec<Object>, view: Option<View>) -> Option<&mut Object> {
+    let at = all.iter().position(|object| object.view == view);
+    let at = at.unwrap_or_else(|| {
+        all.push(Object {
+            view,
+            ..Object::default()
+        });
+        all.len() - 1
+    });
+    all.get_mut(at)
 }
 
 /// The type of an object: that of which the rule for it holds, and of several the one that says most. A restriction to a

@@ -4,7 +4,7 @@
 use crate::engine::Compiler;
 use crate::event::{EngineWord, SignatureName};
 use crate::filetype::TYPES;
-use crate::signature::condition::Condition;
+use crate::signature::condition::{Condition, Relation};
 use crate::signature::pattern::{Part, Pattern, Segment};
 use crate::signature::rule::{Rule, Scope, Test, TypeList};
 use crate::signature::{Intake, Item, Meaning, Signature};
@@ -18,6 +18,9 @@ const SHOWN: usize = 400;
 /// The part of which the line says the object's type.
 pub(super) const TYPE: &str = "type";
 
+/// The part that holds on every object and view that there is.
+pub(super) const HERE: &str = "here";
+
 /// One part, as it is printed.
 pub(super) struct Line {
     pub(super) depth: usize,
@@ -29,7 +32,11 @@ pub(super) struct Line {
 }
 
 /// Gives the compiler the parts of a rule, and says how each is printed.
-pub(super) fn take_apart(rule: &Rule, compiler: &mut Compiler) -> Result<Vec<Line>, String> {
+pub(super) fn take_apart(
+    rule: &Rule,
+    engine: EngineWord,
+    compiler: &mut Compiler,
+) -> Result<Vec<Line>, String> {
     if rule.tests.len() > PARTS {
         return Err(format!(
             "a rule of more than {PARTS} parts is not explained"
@@ -37,6 +44,7 @@ pub(super) fn take_apart(rule: &Rule, compiler: &mut Compiler) -> Result<Vec<Lin
     }
     let mut parts = Parts {
         rule,
+        engine,
         lines: Vec::new(),
         compiler,
     };
@@ -47,9 +55,9 @@ pub(super) fn take_apart(rule: &Rule, compiler: &mut Compiler) -> Result<Vec<Lin
 }
 
 /// A part as a signature of this name.
-pub(super) fn part(name: &str, meaning: Meaning) -> Item {
+pub(super) fn part(engine: EngineWord, name: &str, meaning: Meaning) -> Item {
     Item::Signature(Signature {
-        name: SignatureName::new(EngineWord::Cvdl, name),
+        name: SignatureName::new(engine, name),
         meaning,
     })
 }
@@ -57,6 +65,7 @@ pub(super) fn part(name: &str, meaning: Meaning) -> Item {
 /// Takes a rule apart.
 struct Parts<'r> {
     rule: &'r Rule,
+    engine: EngineWord,
     lines: Vec<Line>,
     compiler: &'r mut Compiler,
 }
@@ -104,10 +113,10 @@ impl Parts<'_> {
             Condition::Test(index) => return self.test(*index, depth),
             Condition::Count(count) => {
                 let of = count.of.concat();
-                let text = format!(
-                    "count {:?} {}, at least {} different",
-                    count.relation, count.times, count.different
-                );
+                let mut text = format!("found {} times", compared(count.relation, count.times));
+                if count.different > 0 {
+                    text.push_str(&format!(", at least {} different", count.different));
+                }
                 self.group(text, condition, depth);
                 of.into_iter().for_each(|index| self.test(index, depth + 1));
                 return;
@@ -163,12 +172,13 @@ impl Parts<'_> {
     }
 
     fn add(&mut self, name: String, rule: Rule) {
-        self.compiler.take(part(&name, Meaning::Rule(rule)));
+        self.compiler
+            .take(part(self.engine, &name, Meaning::Rule(rule)));
     }
 }
 
 /// A rule that holds on all objects that it is for.
-fn always(scope: Scope) -> Rule {
+pub(super) fn always(scope: Scope) -> Rule {
     let test = Pattern::exact(b"\0").map(Test::Pattern);
     let not = Condition::Not(Box::new(Condition::Test(0)));
     Rule {
@@ -209,6 +219,16 @@ fn shown(pattern: &Pattern) -> String {
     text
 }
 
+/// A comparison in words: `more than 3`.
+fn compared(relation: Relation, number: impl std::fmt::Display) -> String {
+    let word = match relation {
+        Relation::Above => "more than",
+        Relation::Below => "less than",
+        Relation::Equal => "exactly",
+    };
+    format!("{word} {number}")
+}
+
 fn test_text(test: &Test) -> String {
     match test {
         Test::Pattern(pattern) => shown(pattern),
@@ -222,10 +242,18 @@ fn test_text(test: &Test) -> String {
                 "a member of macro {group}, {min} to {max} bytes behind the start of test {after}"
             )
         }
-        Test::Compare(compare) => format!(
-            "the number {:+} bytes from test {}: {:?}",
-            compare.offset, compare.after, compare.comparisons
-        ),
+        Test::Compare(compare) => {
+            let all = compare.comparisons.iter();
+            let all: Vec<_> = all
+                .map(|(relation, number)| compared(*relation, number))
+                .collect();
+            format!(
+                "the number {:+} bytes from test {} is {}",
+                compare.offset,
+                compare.after,
+                all.join(" and ")
+            )
+        }
         Test::Regex(regex) => {
             let trigger = if regex.trigger.is_some() {
                 ", where its trigger holds"
@@ -240,8 +268,11 @@ fn test_text(test: &Test) -> String {
 /// What a scope asks for.
 fn scope_text(scope: &Scope) -> String {
     let mut all = Vec::new();
-    if scope.target > 0 {
-        all.push(format!("target {}", scope.target));
+    match scope.target {
+        0 => {}
+        3 => all.push("target 3, in normal forms of HTML alone".to_owned()),
+        7 => all.push("target 7, in normal forms of text alone".to_owned()),
+        target => all.push(format!("target {target}")),
     }
     if !scope.types.words.is_empty() {
         let not = if scope.types.excluded { "none of " } else { "" };

@@ -405,7 +405,7 @@ impl<'a> Walk<'a> {
         kind: &'static Kind,
     ) -> Result<&'static dyn Expander, (Reason, String)> {
         if !self.job.expand.contains(kind) {
-            let detail = format!("{} is switched off by the request", kind.name);
+            let detail = format!("{} is switched off", kind.name);
             return Err((Reason::Excluded(Exclusion::Expand), detail));
         }
         if !self.job.recurse.reaches(spot.depth + 1) {
@@ -557,6 +557,7 @@ impl<'a> Walk<'a> {
         };
         held.extend(holding.into_iter().map(|signature| Match {
             signature,
+            view: None,
             place: Place::Digest,
         }));
         self.report(&spot, matches, &Names::new(), found)

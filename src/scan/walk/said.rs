@@ -39,6 +39,7 @@ impl Walk<'_> {
             self.sinking(Event::Finding(Finding {
                 signature: held.signature,
                 path: spot.path.clone(),
+                view: held.view,
                 place: held.place,
             }))?;
         }

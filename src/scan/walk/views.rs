@@ -13,7 +13,7 @@ use super::members::Members;
 use super::{Matched, Names, Spot, Walk};
 use crate::engine::search::Extent;
 use crate::engine::{Matcher, Matches, Subject};
-use crate::event::{Exclusion, Limit, Reason};
+use crate::event::{Exclusion, Limit, Reason, View};
 use crate::expand::{self, Children, Content, Halt};
 use crate::filetype::{self, FileType};
 use crate::kind;
@@ -23,7 +23,7 @@ use crate::view::charset::{self, Charset};
 use crate::view::html::{self, Level};
 use crate::view::{Form, normal};
 
-/// Bytes of a text that are held at once.
+/// Bytes of a text that are held at once; of HTML no more than `--limit-contiguous`.
 const WHOLE: usize = 25 * 1024 * 1024;
 
 /// Bytes of decoded texts that are matched together.
@@ -63,6 +63,7 @@ pub(super) struct Views {
 /// Matches one view piece by piece, and keeps it as long as it is small.
 struct Pass<'d> {
     form: Form,
+    view: View,
     matcher: Matcher<'d>,
     kept: Vec<u8>,
     whole: bool,
@@ -120,7 +121,7 @@ impl<'a> Walk<'a> {
         };
         let done = self.read_views(&mut viewed, charset);
         let views = Views { any: viewed.any };
-        matched.matches.add(viewed.matches);
+        matched.matches.add(viewed.matches, self.job.each_view);
         done.map(|()| views)
     }
 
@@ -136,10 +137,12 @@ impl<'a> Walk<'a> {
         let level = Level::from_number(self.html_level()).filter(|_| is_html);
         let normal_html = is_html && self.database.needs(Form::Html);
         let mut reading = charset.map(charset::Reading::new);
-        let mut reading_pass = reading.is_some().then(|| self.pass(Form::Reading));
-        let mut text_pass = normal_text.then(|| self.pass(Form::Text));
+        let mut reading_pass = reading.is_some().then(|| self.pass(View::Utf8));
+        let mut text_pass = normal_text.then(|| self.pass(View::NormalText));
         let mut text = normal::Text::default();
         let keeps = level.is_some() || normal_html;
+        let contiguous = usize::try_from(self.job.limits.contiguous).unwrap_or(usize::MAX);
+        let whole = WHOLE.min(contiguous);
         let mut page: Vec<u8> = Vec::new();
         let mut cut = false;
         let mut finder = Finder::new(WHOLE);
@@ -173,7 +176,7 @@ impl<'a> Walk<'a> {
                 pass.feed(seen);
             }
             if keeps && !cut {
-                let room = WHOLE.saturating_sub(page.len());
+                let room = whole.saturating_sub(page.len());
                 cut = seen.len() > room;
                 page.extend_from_slice(seen.get(..room).unwrap_or(seen));
             }
@@ -192,7 +195,13 @@ impl<'a> Walk<'a> {
             self.end_pass(viewed, pass);
         }
         if cut {
-            let detail = format!("of the HTML text the first {WHOLE} bytes were read as text");
+            let advice = match whole < WHOLE {
+                true => "--limit-contiguous bounds it, up to 25M",
+                false => "no option raises this",
+            };
+            let detail = format!(
+                "of the HTML the first {whole} bytes were read as text, all of it as it is; {advice}"
+            );
             viewed
                 .matches
                 .gaps
@@ -200,15 +209,16 @@ impl<'a> Walk<'a> {
         }
         if normal_html {
             let forms = normal::html(&page);
-            self.form(viewed, Form::Html, forms.tagged);
-            self.form(viewed, Form::Html, forms.plain);
+            self.form(viewed, View::NormalHtml, forms.tagged);
+            self.form(viewed, View::NormalHtmlText, forms.plain);
             if !forms.scripts.is_empty() {
-                self.form(viewed, Form::Script, forms.scripts);
+                self.form(viewed, View::NormalScripts, forms.scripts);
             }
         }
         if let Some(level) = level {
             let text = String::from_utf8_lossy(&page);
-            self.form(viewed, Form::Reading, html::html(&text, level).into_bytes());
+            let text = html::html(&text, level).into_bytes();
+            self.form(viewed, View::HtmlText, text);
         }
         // What was stopped on the way is said here, for all of it.
         match self.stop.check() {
@@ -224,17 +234,18 @@ impl<'a> Walk<'a> {
         self.job.html.max(u8::from(expands))
     }
 
-    fn pass(&self, form: Form) -> Pass<'a> {
+    fn pass(&self, view: View) -> Pass<'a> {
         Pass {
-            form,
+            form: form(view),
+            view,
             matcher: Matcher::new(self.database, Extent::default(), self.stop.clone()),
             kept: Vec::new(),
             whole: true,
         }
     }
 
-    fn form(&mut self, viewed: &mut Viewed<'_>, form: Form, bytes: Vec<u8>) {
-        let mut pass = self.pass(form);
+    fn form(&mut self, viewed: &mut Viewed<'_>, view: View, bytes: Vec<u8>) {
+        let mut pass = self.pass(view);
         let _ = pass.matcher.feed(&bytes);
         pass.kept = bytes;
         self.end_pass(viewed, pass);
@@ -243,7 +254,7 @@ impl<'a> Walk<'a> {
     fn end_pass(&mut self, viewed: &mut Viewed<'_>, pass: Pass<'_>) {
         let object = Object::memory(Bytes::from(pass.kept), self.stop.clone());
         let lost = Reason::Limit(Limit::Contiguous);
-        let matches = pass.matcher.finish(&Subject {
+        let mut matches = pass.matcher.finish(&Subject {
             form: pass.form,
             file_type: viewed.file_type,
             layout: None,
@@ -253,7 +264,10 @@ impl<'a> Walk<'a> {
             allowed: viewed.allowed,
             contiguous: self.job.limits.contiguous,
         });
-        viewed.matches.add(matches);
+        for found in matches.findings.iter_mut().chain(&mut matches.allowed) {
+            found.view = Some(pass.view);
+        }
+        viewed.matches.add(matches, self.job.each_view);
     }
 
     /// What was encoded: a member if it is something, else a text that is matched with others, and searched in its turn.
@@ -322,7 +336,7 @@ impl<'a> Walk<'a> {
     fn flush(&mut self, viewed: &mut Viewed<'_>, texts: &mut Vec<u8>) {
         if !texts.is_empty() {
             let texts = std::mem::take(texts);
-            self.form(viewed, Form::Reading, texts);
+            self.form(viewed, View::Base64, texts);
         }
     }
 
@@ -332,7 +346,7 @@ impl<'a> Walk<'a> {
         let path = viewed.spot.path.member(name.as_bytes());
         let kind = kind::by_name(b"text");
         if !kind.is_some_and(|kind| self.job.expand.contains(kind)) {
-            let detail = "text is switched off by the request".to_owned();
+            let detail = "text is switched off".to_owned();
             return self.gap(&path, Reason::Excluded(Exclusion::Expand), detail);
         }
         if !self
@@ -362,6 +376,16 @@ impl<'a> Walk<'a> {
         let done = members.child(name.as_bytes(), Content::Object(object));
         viewed.any |= members.any;
         done
+    }
+}
+
+/// Which signatures a view is for.
+fn form(view: View) -> Form {
+    match view {
+        View::Utf8 | View::Base64 | View::HtmlText => Form::Reading,
+        View::NormalText => Form::Text,
+        View::NormalHtml | View::NormalHtmlText => Form::Html,
+        View::NormalScripts => Form::Script,
     }
 }
 

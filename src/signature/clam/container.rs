@@ -55,9 +55,9 @@ impl Format for Containers {
     fn parse(&self, text: &mut dyn BufRead, source: &str, out: &mut dyn Intake) -> io::Result<()> {
         let notes = Notes { source };
         match unpack(text, source, out)? {
-            Ok(()) => notes.set_aside(out, 1, Until::Never, "digital signature not checked"),
+            Ok(()) => notes.set_aside(out, Until::Never, "digital signature not checked"),
             Err(Trouble::Wrong(reason)) => notes.complain(out, 1, reason),
-            Err(Trouble::Aside(until, reason)) => notes.set_aside(out, 1, until, reason),
+            Err(Trouble::Aside(until, reason)) => notes.set_aside(out, until, reason),
         }
         Ok(())
     }
@@ -242,7 +242,7 @@ fn member(
         }
         Some(format) => format.parse(content, &inner, out),
         None => {
-            notes.set_aside(out, 1, Until::Never, "unknown kind of file");
+            notes.set_aside(out, Until::Never, "unknown kind of file");
             Ok(())
         }
     }

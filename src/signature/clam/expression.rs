@@ -234,6 +234,9 @@ impl<'a> Reader<'a> {
 
     fn wrong(&mut self, what: &str) -> Trouble {
         let rest = printable(self.rest(), 20);
+        if rest.is_empty() {
+            return format!("the expression: {what} at its end").into();
+        }
         format!(
             "the expression: {what} at `{rest}` (character {})",
             self.at + 1

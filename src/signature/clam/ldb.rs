@@ -400,6 +400,7 @@ mod tests {
             let aside = Aside {
                 file: "x.ldb".to_owned(),
                 line: 1,
+                name: "A".to_owned(),
                 until,
                 reason,
             };

@@ -95,10 +95,34 @@ fn read_lines(
         Ok(line) => match read(line) {
             Ok(item) => out.take(item),
             Err(Trouble::Wrong(reason)) => notes.complain(out, number, reason),
-            Err(Trouble::Aside(until, reason)) => notes.set_aside(out, number, until, reason),
+            Err(Trouble::Aside(until, reason)) => {
+                notes.set_line_aside(out, number, &name(line), until, reason);
+            }
         },
         Err(reason) => notes.complain(out, number, reason),
     })
+}
+
+/// The longest name that is told of what is set aside, in bytes.
+const NAME: usize = 200;
+
+/// The name of the signature on a line, for people: the first field, or what stands behind a digest.
+fn name(line: &[u8]) -> String {
+    let is_digest = |field: &[u8]| {
+        matches!(field.len(), 32 | 40 | 64) && field.iter().all(u8::is_ascii_hexdigit)
+    };
+    let mut fields = line.split(|byte| matches!(byte, b':' | b';'));
+    let first = fields.next().unwrap_or_default();
+    let second = fields.next().unwrap_or_default();
+    let name = match is_digest(first) || is_digest(second) {
+        true => fields.next().unwrap_or_default(),
+        false => first,
+    };
+    let name = name.get(..NAME).unwrap_or(name);
+    let name = String::from_utf8_lossy(name);
+    name.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// A decimal number; signs, blanks and anything that does not fit are none.

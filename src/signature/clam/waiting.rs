@@ -106,7 +106,8 @@ impl Format for Waiting {
         if !self.has_lines {
             out.take(Item::Aside(Aside {
                 file: source.to_owned(),
-                line: 1,
+                line: 0,
+                name: String::new(),
                 until: Until::Never,
                 reason: self.reason,
             }));

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 use super::token::{Kind, Place, Token};
+use crate::signature::excerpt::pointed;
 
 /// Why something is not understood, and where.
 #[derive(Debug)]
@@ -15,12 +16,6 @@ pub(super) struct Flaw {
     pub(super) place: Place,
     pub(super) reason: String,
 }
-
-/// Bytes of the line that are shown before the place.
-const BEFORE: usize = 60;
-
-/// Bytes of the line that are shown from the place on.
-const BEHIND: usize = 40;
 
 impl Flaw {
     /// Something is wrong here.
@@ -53,39 +48,8 @@ impl Flaw {
         let Place { line_start, at, .. } = self.place;
         let line = text.get(line_start..).unwrap_or(&[]);
         let column = at.saturating_sub(line_start);
-        let from = column.saturating_sub(BEFORE);
-        let shown = line
-            .get(from..line.len().min(column + BEHIND))
-            .unwrap_or(&[]);
-        let end = memchr::memchr2(b'\n', b'\r', shown).unwrap_or(shown.len());
-        let cut = end == shown.len() && line.len() > column + BEHIND;
-        let (before, behind) = shown
-            .get(..end)
-            .unwrap_or(&[])
-            .split_at_checked(column - from)
-            .unwrap_or((&[], &[]));
-        let before = visible(before);
-        let lead = if from > 0 { "…" } else { "" };
-        let tail = if cut { "…" } else { "" };
-        let caret = before.chars().count() + lead.chars().count();
-        format!(
-            "column {}: {}\n    {lead}{before}{}{tail}\n    {:caret$}^",
-            column + 1,
-            self.reason,
-            visible(behind),
-            "",
-        )
+        pointed(line, column, column + 1, &self.reason)
     }
-}
-
-/// A piece of a line as it can be shown: each byte as one character, so that the caret stands under its place.
-fn visible(piece: &[u8]) -> String {
-    let show = |byte: &u8| match byte {
-        b' '..=b'~' => char::from(*byte),
-        b'\t' => ' ',
-        _ => '·',
-    };
-    piece.iter().map(show).collect()
 }
 
 /// The words of the language, as they are suggested.
@@ -123,6 +87,7 @@ fn is_near(known: &str, word: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::signature::excerpt::{BEFORE, BEHIND};
 
     #[test]
     fn the_caret_stands_under_its_place() {

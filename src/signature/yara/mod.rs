@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
+use super::excerpt::pointed;
 use super::{Complaint, Format, Intake, Item, Notes, Remark, RemarkKind, Until};
 use split::{Kind, Piece, split};
 
@@ -62,7 +63,7 @@ impl Format for Yara {
     fn parse(&self, text: &mut dyn BufRead, source: &str, out: &mut dyn Intake) -> io::Result<()> {
         let notes = Notes { source };
         if !cfg!(feature = "yara") {
-            notes.set_aside(out, 1, Until::Never, "built without YARA");
+            notes.set_aside(out, Until::Never, "built without YARA");
             return Ok(());
         }
         let mut bytes = Vec::new();
@@ -103,9 +104,10 @@ impl Reading<'_> {
     fn file(&mut self, file: &Arc<str>, text: &[u8], depth: usize) {
         for piece in split(text) {
             if let Err(reason) = self.piece(file, &piece, depth) {
+                let (line, reason) = placed(text, &piece, &reason);
                 self.out.take(Item::Complaint(Complaint {
                     file: file.to_string(),
-                    line: piece.line,
+                    line,
                     reason,
                 }));
             }
@@ -114,6 +116,9 @@ impl Reading<'_> {
 
     fn piece(&mut self, file: &Arc<str>, piece: &Piece<'_>, depth: usize) -> Result<(), String> {
         match piece.kind {
+            Kind::Rule if piece.open.is_some() => {
+                Err("a string or expression that does not end in its line".to_owned())
+            }
             Kind::Rule if piece.text.len() > RULE_LIMIT => {
                 Err("a rule of more than 1 MiB; make several".to_owned())
             }
@@ -150,9 +155,13 @@ impl Reading<'_> {
                 Ok(())
             }
             Kind::Include(name) => self.include(file, name, depth),
-            Kind::Unknown => Err("neither a rule nor an import or include".to_owned()),
-            Kind::Endless => Err("the rule does not end".to_owned()),
-            Kind::Comment => Err("a comment from here on does not end".to_owned()),
+            Kind::Unknown => Err(left_out("neither a rule nor an import or include", piece)),
+            Kind::Endless if piece.open.is_some() => Err(left_out(
+                "a string or expression that does not end in its line, and so the rule does not end",
+                piece,
+            )),
+            Kind::Endless => Err(left_out("the rule does not end", piece)),
+            Kind::Comment => Err(left_out("a comment from here on does not end", piece)),
         }
     }
 
@@ -172,6 +181,28 @@ impl Reading<'_> {
         }
         Ok(())
     }
+}
+
+/// The reason, and what is left out for it: nobody can tell whether rules stand there.
+fn left_out(reason: &str, piece: &Piece<'_>) -> String {
+    let first = piece.line;
+    match piece.last_line {
+        None => format!("{reason}; everything from line {first} on is left out"),
+        Some(last) if last > first => format!("{reason}; lines {first} to {last} are left out"),
+        Some(_) => format!("{reason}; line {first} is left out"),
+    }
+}
+
+/// The line and the reason with the place in it: where a string is open, else where the piece begins.
+fn placed(text: &[u8], piece: &Piece<'_>, reason: &str) -> (u32, String) {
+    let column = (piece.column as usize).saturating_sub(1);
+    let (line, start, at) = match piece.open {
+        Some(open) => (open.line, open.line_start, open.at),
+        None => (piece.line, piece.at.saturating_sub(column), piece.at),
+    };
+    let at = at.saturating_sub(start);
+    let shown = text.get(start..).unwrap_or(&[]);
+    (line, pointed(shown, at, at + 1, reason))
 }
 
 #[cfg(all(test, feature = "yara"))]
@@ -235,10 +266,11 @@ mod tests {
         ];
         assert_eq!(folder.parts, expected);
         let expected = [
-            "a.yar:3: cannot include c.yar: no such file",
-            "a.yar:4: neither a rule nor an import or include",
+            "a.yar:3: column 1: cannot include c.yar: no such file",
+            "a.yar:4: column 1: neither a rule nor an import or include; everything from line 4 on is left out",
         ];
-        assert_eq!(folder.complaints, expected);
+        let said: Vec<_> = folder.complaints.iter().map(|one| first(one)).collect();
+        assert_eq!(said, expected);
     }
 
     #[test]
@@ -247,15 +279,15 @@ mod tests {
         let rows = [
             (
                 format!("rule a {{ condition: {}1 > 0 }}", "-".repeat(2000)),
-                "a.yar:1: a row of more than 1,000 operators in a condition",
+                "a.yar:1: column 1: a row of more than 1,000 operators in a condition",
             ),
             (
                 format!("rule a {{ strings: {xors} }} rule b {{ strings: {xors} }}"),
-                "a.yar:1: more than 2,000 strings in one file are xor; make several",
+                "a.yar:1: column 22522: more than 2,000 strings in one file are xor; make several",
             ),
             (
                 "include \"a.yar\" ".repeat(INCLUDES_LIMIT + 1),
-                "a.yar:1: too many files include each other",
+                "a.yar:1: column 160001: too many files include each other",
             ),
             (
                 "rule a { strings: $ = { 41 [-] 42 } condition: any of them }".to_owned(),
@@ -263,7 +295,7 @@ mod tests {
             ),
             (
                 "/* rule".to_owned(),
-                "a.yar:1: a comment from here on does not end",
+                "a.yar:1: column 1: a comment from here on does not end; everything from line 1 on is left out",
             ),
         ];
         for (text, expected) in rows {
@@ -273,7 +305,57 @@ mod tests {
             };
             Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
                 .unwrap();
-            assert_eq!(folder.complaints, [expected]);
+            let said: Vec<_> = folder.complaints.iter().map(|one| first(one)).collect();
+            assert_eq!(said, [expected]);
+        }
+    }
+
+    /// The first line of a complaint.
+    fn first(complaint: &str) -> &str {
+        complaint.lines().next().unwrap()
+    }
+
+    #[test]
+    fn what_does_not_end_takes_no_more_with_it_than_must_be() {
+        let rows: [(&str, &[&str], &str); 6] = [
+            (
+                "rule a { strings: $a = \"abc condition: $a }\nrule b { condition: true }\n",
+                &["rule b { condition: true }"],
+                "a.yar:1: column 24: a string or expression that does not end in its line, and so the rule does not end; line 1 is left out\n    rule a { strings: $a = \"abc condition: $a }\n                           ^",
+            ),
+            (
+                "rule a {\n strings:\n  $a = /abc\n condition: $a\n}\nrule b { condition: true }\n",
+                &["rule b { condition: true }"],
+                "a.yar:3: column 8: a string or expression that does not end in its line\n      $a = /abc\n           ^",
+            ),
+            (
+                "rule a {\n condition: true\n\n/*\nrule c { condition: true }\n*/\nprivate rule b { condition: true }\n",
+                &["private rule b { condition: true }"],
+                "a.yar:1: column 1: the rule does not end; lines 1 to 6 are left out\n    rule a {\n    ^",
+            ),
+            (
+                "rule b { condition: true }\nrule a {\n condition: true\n",
+                &["rule b { condition: true }"],
+                "a.yar:2: column 1: the rule does not end; everything from line 2 on is left out\n    rule a {\n    ^",
+            ),
+            (
+                "rule b { condition: true } /*\nrule a {\n condition: true }\n",
+                &["rule b { condition: true }"],
+                "a.yar:1: column 27: a comment from here on does not end; everything from line 1 on is left out\n    rule b { condition: true } /*\n                              ^",
+            ),
+            (
+                "what\nis\nrule b { condition: true }",
+                &["rule b { condition: true }"],
+                "a.yar:1: column 1: neither a rule nor an import or include; lines 1 to 2 are left out\n    what\n    ^",
+            ),
+        ];
+        for (text, rules, complaint) in rows {
+            let mut folder = Folder::default();
+            Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
+                .unwrap();
+            let found: Vec<_> = folder.parts.iter().map(|(_, _, text)| &**text).collect();
+            assert_eq!(found, rules, "{text}");
+            assert_eq!(folder.complaints, [complaint], "{text}");
         }
     }
 
@@ -285,8 +367,8 @@ mod tests {
         Yara.parse(&mut text.as_bytes(), "a.yar", &mut folder)
             .unwrap();
         assert_eq!(folder.parts.len(), 2);
-        let expected = ["a.yar:2: a rule of more than 1 MiB; make several"];
-        assert_eq!(folder.complaints, expected);
+        let expected = "a.yar:2: column 1: a rule of more than 1 MiB; make several";
+        assert_eq!(first(&folder.complaints[0]), expected);
         let mut folder = Folder::default();
         let large = vec![b' '; TEXT_LIMIT as usize + 1];
         Yara.parse(&mut large.as_slice(), "a.yar", &mut folder)

@@ -9,7 +9,9 @@ pub(super) struct Piece<'a> {
     pub kind: Kind<'a>,
     /// The whole of it.
     pub text: &'a [u8],
-    /// Where it begins, from 1.
+    /// The byte at which it begins.
+    pub at: usize,
+    /// Where that is, from 1.
     pub line: u32,
     pub column: u32,
     /// The most operators that stand in one row of its condition, with no bracket, comma, `and` or `or` between them: so
@@ -17,8 +19,20 @@ pub(super) struct Piece<'a> {
     pub operators: usize,
     /// The number of strings that are `xor`.
     pub xors: usize,
+    /// Where its first string or expression begins that does not end in its line, if one does not.
+    pub open: Option<Open>,
+    /// The last line of it; `None` if it reaches to the end of the text.
+    pub last_line: Option<u32>,
     /// The largest jump of its hex strings in bytes, if one is above [`JUMP`]; `usize::MAX` without a bound.
     pub jump: usize,
+}
+
+/// A place in a text: the line, and the bytes of it in front of the place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Open {
+    pub line: u32,
+    pub line_start: usize,
+    pub at: usize,
 }
 
 /// A jump that ends further on than this is not followed by the engine.
@@ -34,7 +48,7 @@ pub(super) enum Kind<'a> {
     Rule,
     /// What begins like none of these, up to the next line that does.
     Unknown,
-    /// A rule whose end never comes.
+    /// A rule whose end never comes: up to the next line that begins like a part, if there is one.
     Endless,
     /// A comment whose end never comes.
     Comment,
@@ -51,6 +65,7 @@ pub(super) fn split(text: &[u8]) -> Vec<Piece<'_>> {
         operators: 0,
         xors: 0,
         jump: 0,
+        open: None,
     };
     let mut pieces = Vec::new();
     while let Some(piece) = cursor.piece() {
@@ -70,7 +85,11 @@ struct Cursor<'a> {
     operators: usize,
     xors: usize,
     jump: usize,
+    open: Option<Open>,
 }
+
+/// Words that begin a part.
+const BEGINNINGS: [&[u8]; 5] = [b"import", b"include", b"private", b"global", b"rule"];
 
 /// Words that are operators.
 const OPERATORS: [&[u8]; 10] = [
@@ -99,6 +118,7 @@ impl<'a> Cursor<'a> {
             Some(_) => {
                 (start, line, column) = place(self);
                 (self.operators, self.xors, self.jump) = (0, 0, 0);
+                self.open = None;
                 self.kind()
             }
             None if self.open_comment => {
@@ -110,11 +130,14 @@ impl<'a> Cursor<'a> {
         Some(Piece {
             kind,
             text: self.text.get(start..self.at).unwrap_or(&[]),
+            at: start,
             line,
             column,
             operators: self.operators,
             xors: self.xors,
             jump: self.jump,
+            open: self.open,
+            last_line: self.last_line(),
         })
     }
 
@@ -137,14 +160,20 @@ impl<'a> Cursor<'a> {
         let mut expects_regex = false;
         // The operators since the last bracket, comma, `and` or `or`.
         let mut row = None;
+        // The next line that begins like a part: there is none within a rule, so the end was missed before it.
+        let mut next: Option<(usize, u32)> = None;
         loop {
             self.blanks();
             let Some(byte) = self.peek() else {
+                if let Some((at, line)) = next {
+                    (self.at, self.line, self.line_start) = (at, line, at);
+                    self.open_comment = false;
+                }
                 return Kind::Endless;
             };
             match byte {
-                b'"' => drop(self.quoted(b'"')),
-                b'/' if expects_regex => drop(self.quoted(b'/')),
+                b'"' => self.closed(b'"'),
+                b'/' if expects_regex => self.closed(b'/'),
                 b'{' => {
                     depth += 1;
                     self.step();
@@ -157,7 +186,11 @@ impl<'a> Cursor<'a> {
                     }
                 }
                 _ if is_word(byte) => {
+                    let at = self.at;
                     let word = self.word();
+                    if at == self.line_start && next.is_none() && BEGINNINGS.contains(&word) {
+                        next = (depth > 0).then_some((at, self.line));
+                    }
                     expects_regex = word == b"matches";
                     match word {
                         b"condition" if depth == 1 => row = Some(0),
@@ -222,8 +255,7 @@ impl<'a> Cursor<'a> {
                 }
             }
             let rest = self.text.get(self.at..).unwrap_or(&[]);
-            let begins = [&b"import"[..], b"include", b"private", b"global", b"rule"];
-            if rest.is_empty() || begins.iter().any(|word| rest.starts_with(word)) {
+            if rest.is_empty() || BEGINNINGS.iter().any(|word| rest.starts_with(word)) {
                 return Kind::Unknown;
             }
         }
@@ -287,6 +319,27 @@ impl<'a> Cursor<'a> {
             Some(b'"') => self.quoted(b'"'),
             _ => None,
         }
+    }
+
+    /// Steps over what stands between marks, and remembers the first that does not end.
+    fn closed(&mut self, mark: u8) {
+        let open = Open {
+            line: self.line,
+            line_start: self.line_start,
+            at: self.at,
+        };
+        if self.quoted(mark).is_none() {
+            self.open.get_or_insert(open);
+        }
+    }
+
+    /// The line of the last byte that was stepped over, if there are more.
+    fn last_line(&self) -> Option<u32> {
+        let line = match self.at == self.line_start {
+            true => self.line.saturating_sub(1),
+            false => self.line,
+        };
+        (self.at < self.text.len()).then_some(line)
     }
 
     /// From a mark to the next that no backslash stands before, in the same line.
