@@ -68,6 +68,7 @@ pub static KINDS: &[Kind] = &[
     expanded("CAB", "Microsoft cabinet"),
     expanded("7z", "7-Zip"),
     recognised("ace", "ACE"),
+    expanded("activemime", "ActiveMime"),
     encrypted("age", "age"),
     recognised("alz", "ALZ"),
     recognised("applearchive", "Apple Archive"),

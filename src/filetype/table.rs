@@ -73,6 +73,7 @@ pub static TYPES: &[FileType] = &[
     row("RealMedia file", "", 0, &[At(0, b".RMF")]),
     // Documents.
     row("Composite Document File (OLE2)", "CL_TYPE_MSOLE2", 2, &[Kind("ole2")]),
+    row("Microsoft ActiveMime data", "", 0, &[Kind("activemime")]),
     row("Rich Text Format data", "CL_TYPE_RTF", 0, &[Kind("rtf")]),
     row("Microsoft OneNote document", "CL_TYPE_ONENOTE", 0, &[Kind("onenote")]),
     row("Microsoft Word 2007+ document", "CL_TYPE_OOXML_WORD", 0, &[KindWhere("zip", office::word)]),

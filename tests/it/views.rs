@@ -225,3 +225,23 @@ fn containers_that_are_switched_off_stay_closed_and_it_is_said() {
     assert_eq!(talk.text(), "OK");
     assert!(talk.scan(&path).contains("DONE 1"));
 }
+
+/// As Word 2003 keeps them: base64 around ActiveMime around zlib.
+#[test]
+fn macros_in_the_xml_of_2003_are_found() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().unwrap();
+    let mut mso = b"ActiveMime\0\0\xf0\x01\x04\0\0\0\xff\xff\xff\xff".to_vec();
+    mso.resize(0x32, 0);
+    let mut zlib = flate2::write::ZlibEncoder::new(mso, flate2::Compression::best());
+    zlib.write_all(&crate::support::zip(&[("virus", &eicar())]))
+        .unwrap();
+    let data = data_encoding::BASE64_MIME.encode(&zlib.finish().unwrap());
+    let text = format!(
+        "<?xml version=\"1.0\"?>\r\n<?mso-application progid=\"Word.Document\"?>\r\n<w:wordDocument>\
+        <w:docSuppData><w:binData w:name=\"editdata.mso\">{data}</w:binData></w:docSuppData></w:wordDocument>"
+    );
+    let (code, said) = scanned(folder.path(), &[], text.as_bytes());
+    assert_eq!(code, Some(23), "{said}");
+    assert!(said.contains("\"data\" -> \"virus\""), "{said}");
+}

@@ -160,6 +160,7 @@ static MAGICS: &[Magic] = &[
     checked(0, b"hsqs", "squashfs", checks::squashfs_little),
     checked(0, b"sqsh", "squashfs", checks::squashfs_big),
     magic(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
+    checked(0, b"ActiveMime", "activemime", closed::is_binary),
     magic(0, b"{\\rt", "rtf"),
     structure("rtf", checks::rtf),
     magic(0, b"\x78\x9f\x3e\x22", "TNEF"),

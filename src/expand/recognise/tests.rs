@@ -176,6 +176,7 @@ fn every_row_of_the_table_is_met() {
         ("udf", at(32_769, b"BEA01")),
         ("squashfs", [&b"hsqs"[..], &[0; 24], &[4, 0]].concat()),
         ("squashfs", [&b"sqsh"[..], &[0; 24], &[0, 3]].concat()),
+        ("activemime", b"ActiveMime\0\0\xf0\x01\x04".to_vec()),
         ("ole2", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1".to_vec()),
         (
             "nsis",
