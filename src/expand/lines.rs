@@ -20,6 +20,8 @@ pub(super) struct Lines {
     next: usize,
     start: u64,
     ended: bool,
+    /// The line before has characters, and ended with CR alone.
+    cut: bool,
 }
 
 /// One line.
@@ -32,6 +34,8 @@ pub(super) struct Line<'a> {
     pub(super) stop: u64,
     /// Where the next one begins.
     pub(super) end: u64,
+    /// It has nothing but the end of the line before, which is CR CR LF.
+    pub(super) torn: bool,
 }
 
 impl Lines {
@@ -43,7 +47,20 @@ impl Lines {
             next: 0,
             start: at,
             ended: false,
+            cut: false,
         }
+    }
+
+    /// As [`Lines::new`], behind a line.
+    pub(super) fn behind(object: &Object, at: u64) -> io::Result<Self> {
+        let cut = match at.checked_sub(1) {
+            Some(before) => object.bytes_at(before, 1)? == b"\r",
+            None => false,
+        };
+        Ok(Self {
+            cut,
+            ..Self::new(object, at)
+        })
     }
 
     /// The place of the next line.
@@ -90,12 +107,16 @@ impl Lines {
         self.next = from.saturating_add(length).saturating_add(end);
         let stop = start.saturating_add(gone).saturating_add(length as u64);
         self.start = self.start.saturating_add(gone);
+        let is_return = self.buffer.get(from.saturating_add(length)) == Some(&b'\r');
+        let torn = self.cut && length == 0 && end == 2;
+        self.cut = length > 0 && end == 1 && is_return;
         let text = self.buffer.get(from..from.saturating_add(length.min(KEPT)));
         Ok(Some(Line {
             text: text.unwrap_or_default(),
             start,
             stop,
             end: stop.saturating_add(end as u64),
+            torn,
         }))
     }
 

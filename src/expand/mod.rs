@@ -23,6 +23,7 @@ mod iso;
 mod lha;
 mod lines;
 mod lzh;
+mod mailbox;
 mod mbox;
 mod mime;
 mod nsis;
@@ -57,6 +58,7 @@ use crate::event::{NoteKind, Reason};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object};
 
+pub use mime::is_mime;
 pub use recognise::recognise;
 
 /// Takes the members of a container; the walk is the one that does.

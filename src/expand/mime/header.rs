@@ -70,18 +70,25 @@ pub(super) struct Header {
 /// Reads the header at the start of `object`.
 ///
 /// It ends with an empty line. A line of white space is one of its own to some readers, and the end to others; so is
-/// one that is no field passed over, or the first line of the body.
+/// one that is no field passed over, or the first line of the body. One that is empty because its line end has a CR too many ends
+/// nothing.
 pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
-    let mut lines = Lines::new(object, from);
+    let mut lines = Lines::behind(object, from)?;
     let mut fields: Vec<Field> = Vec::new();
     let mut readings: Vec<Reading> = Vec::new();
     let mut clipped = false;
     // The field that a continuation belongs to is kept, dropped, or none at all.
     let mut open = Open::None;
     let (mut blank, mut strange, mut whole) = (false, false, false);
+    let mut torn = false;
     let mut body = from;
     while let Some(line) = lines.next()? {
         body = line.end;
+        if line.torn {
+            // What wrote CR CR LF meant one line end, and readers of texts see it so.
+            torn = true;
+            continue;
+        }
         if line.text.is_empty() {
             whole = true;
             break;
@@ -130,6 +137,10 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
             strange = true;
             open = Open::None;
         }
+    }
+    if torn && object.bytes_at(body, 2)? == b"\r\n" {
+        // The rest of the empty line's end.
+        body = body.saturating_add(2);
     }
     readings.push(Reading { fields, body });
     // The usual reading first: the header ends where it says so.

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod header;
+mod start;
 mod value;
 mod words;
 
@@ -14,6 +15,8 @@ use std::io::{self, Cursor, Read};
 
 pub(super) use self::header::field;
 use self::header::{Name, Reading};
+pub use self::start::is_mime;
+pub(super) use self::start::{Sure, is_of_mail, start};
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
@@ -32,6 +35,9 @@ const BOUNDARIES: usize = 16;
 /// How often the bytes of a mail may be gone through for boundaries, all multiparts and readings together.
 const PASSES: u64 = 128;
 
+/// Headers one after another that say nothing of a body.
+const HEADERS: usize = 1_000;
+
 /// Lines that have a boundary as their start only, and are looked at.
 const WEAK: usize = 256;
 
@@ -45,6 +51,9 @@ impl Expander for Mime {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
+        if !may_be_mail(object)? {
+            return Err(Halt::Unlike);
+        }
         let mut collector = Collector::default();
         match Parts::new(object, true, &mut collector).all() {
             // It has enough.
@@ -146,13 +155,21 @@ impl<'a> Parts<'a> {
     }
 
     fn all(mut self) -> Result<(), Halt> {
-        let root = Part {
-            from: start(self.object)?,
+        let head = self.object.bytes_at(0, HEAD)?;
+        let mut root = Part {
+            from: begin(self.object, &head)?,
             to: self.object.length(),
             number: String::new(),
             depth: 0,
         };
-        self.part(&root)?;
+        if let Some(boundary) = start::bare(&head) {
+            root.from = 0;
+            let frame = Frame::new(self.object, root, boundary.to_vec());
+            self.push(frame)?;
+        } else {
+            root.from = self.last_header(root.from)?;
+            self.part(&root)?;
+        }
         while let Some(mut frame) = self.frames.pop() {
             let Some((segment, part, by_weak)) = frame.next()? else {
                 self.ended(frame)?;
@@ -171,6 +188,25 @@ impl<'a> Parts<'a> {
             self.children.gap(None, Reason::Corrupt, detail)?;
         }
         Ok(())
+    }
+
+    /// Behind a header that says nothing of the body there may be another such, and another: files of records look like mails. The
+    /// last of them is taken, for each would be a container inside the one before.
+    fn last_header(&self, mut from: u64) -> Result<u64, Halt> {
+        for _ in 0..HEADERS {
+            let header = header::read(self.object, from)?;
+            if header.readings.iter().any(Reading::describes) {
+                break;
+            }
+            let body = header.readings.last().map_or(from, |reading| reading.body);
+            let rest = self.object.slice(body, u64::MAX);
+            let next = start(&rest.bytes_at(0, HEAD)?, rest.length());
+            match next.filter(|next| next.sure == Sure::Plain) {
+                Some(next) => from = body.saturating_add(next.at as u64),
+                None => break,
+            }
+        }
+        Ok(from)
     }
 
     /// A multipart came to its end.
@@ -672,9 +708,12 @@ fn decoder(slice: &Object, encoding: Encoding, padding: Padding) -> Box<dyn Read
     }
 }
 
-/// Where the header of a mail begins: behind a byte order mark, empty lines, and the line of an mbox.
-fn start(object: &Object) -> Result<u64, Halt> {
-    let mark: u64 = if object.bytes_at(0, 3)? == b"\xef\xbb\xbf" {
+/// Where the header of a mail begins: behind a byte order mark, empty lines, and the line of an mbox, if not further on.
+fn begin(object: &Object, head: &[u8]) -> Result<u64, Halt> {
+    if let Some(start) = start(head, object.length()) {
+        return Ok(start.at as u64);
+    }
+    let mark: u64 = if head.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
         0
@@ -689,6 +728,18 @@ fn start(object: &Object) -> Result<u64, Halt> {
         }
     }
     Ok(object.length())
+}
+
+/// What looked like an endless header may be anything: it has to say what the body is.
+fn may_be_mail(object: &Object) -> Result<bool, Halt> {
+    let head = object.bytes_at(0, HEAD)?;
+    match start(&head, object.length()) {
+        Some(start) if start.sure == Sure::Open => {
+            let header = header::read(object, start.at as u64)?;
+            Ok(header.readings.iter().any(Reading::describes))
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Whether a line is a delimiter of this boundary.

@@ -474,3 +474,54 @@ fn more_boundaries_than_are_tried_are_said() {
     let text = format!("Content-Type: multipart/mixed; boundary=a\n\n--a\n\n{lines}--a--\n");
     assert_eq!(open(text.as_bytes()).reasons(), ["limit/memory"]);
 }
+
+#[test]
+fn what_stands_before_a_mail_and_in_its_line_ends_is_passed_over() {
+    let mail = "From: a\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"xyz w\"\n\n--xyz w\n\none\n--xyz w\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--xyz w--\n";
+    let body = mail.split_once("\n\n").unwrap().1;
+    let long = "X: some words\n\tand more\n".repeat(4_000);
+    let texts = [
+        mail.to_owned(),
+        format!(" {mail}"),
+        format!("\tby b; Mon, 1 Jan 2024 00:00:00 +0000\n{mail}"),
+        format!("no field\n{mail}"),
+        format!("{}\n{mail}<?xml version=\"1.0\"?>\n", mail.len()),
+        format!(
+            "POST /x HTTP/1.1\nHost: x\nContent-Type: multipart/form-data; boundary=\"xyz w\"\n\n{body}"
+        ),
+        format!("X-A: {}\n{mail}", "a".repeat(40_000)),
+        format!("{long}{mail}"),
+        format!("From: x\n{long}To: y\nMIME-Version: 1.0\n{mail}"),
+        mail.replace('\n', "\r\r\n"),
+        mail.replace('\n', "\r\n").replace(": x\r\n", ": x\r\r\n"),
+        mail.replace('\n', "\r\n")
+            .replace(": base64\r\n", ": base64\r\r\n"),
+        body.replace("--xyz w\n\n", "--xyz w\nContent-Type: x\n\n"),
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        let probe = crate::expand::testing::object(text.as_bytes())
+            .probe()
+            .unwrap();
+        let is_mail = recognise(&probe).iter().any(|kind| kind.name == "mime");
+        assert!(is_mail, "{number}: {text:.100}");
+        let got = open(text.as_bytes());
+        let found: Vec<String> = contents(&got)
+            .into_iter()
+            .map(|(_, content)| content.trim().to_owned())
+            .collect();
+        assert_eq!(found, ["one", "hello"], "{number}: {text:.100}");
+        assert_eq!(got.gaps, [], "{number}");
+    }
+}
+
+#[test]
+fn a_mail_without_mime_gives_its_body_once() {
+    let records = "From: a\nTo: b\n\n".repeat(500);
+    let text = format!("{records}begin 644 x\n#86)C\n`\nend\n");
+    let got = open(text.as_bytes());
+    let wanted = [("body", "begin 644 x\n#86)C\n`\nend\n")];
+    assert_eq!(contents(&got), pairs(&wanted));
+    assert_eq!((&got.gaps[..], &got.notes[..]), (&[][..], &[][..]));
+    let text = format!("X-A: {}\nno mail at all\n", "a".repeat(40_000));
+    assert!(open(text.as_bytes()).unlike);
+}

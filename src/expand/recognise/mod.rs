@@ -231,6 +231,8 @@ static MAGICS: &[Magic] = &[
     ranked(Rank::Text, structure("Hqx8", text::binhex)),
     ranked(Rank::Text, structure("uu", text::uuencode)),
     ranked(Rank::Text, structure("yenc", yenc::begins)),
+    // Behind them, for it may be no mail.
+    structure("mime", text::perhaps_mime),
     // Last, for it finds what nothing before it opens.
     checked(0, b"MZ", "program", checks::dos_program),
     checked(0, b"\x7fELF", "program", checks::elf),

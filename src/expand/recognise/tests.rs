@@ -311,7 +311,7 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         b"begin 644 of something\nthat is no uuencoded line at all, is it\n".to_vec(),
         b"begin 644\nbegin 644 \n".to_vec(),
         b"From here on\nNote: this is no mail\nNor: is this\n".to_vec(),
-        b"From: a\nTo: b\n\nA mail without attachments.\n".to_vec(),
+        b"From: a\n\nNothing that only a mail has.\n".to_vec(),
         b"=ybegin is how yEnc begins\n".to_vec(),
         b"let begin 644 x\n#86)C\n".to_vec(),
         b"a line about %PDF-files\n".to_vec(),
