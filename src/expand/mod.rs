@@ -31,6 +31,7 @@ mod number;
 mod ole1;
 mod ole2;
 mod onenote;
+mod passwords;
 mod pdf;
 mod program;
 mod rar;
@@ -59,6 +60,7 @@ use crate::kind::Kind;
 use crate::object::{CHUNK, Object};
 
 pub use mime::is_mime;
+pub use passwords::{Effort, Passwords};
 pub use recognise::recognise;
 
 /// Takes the members of a container; the walk is the one that does.
@@ -161,8 +163,8 @@ pub struct Container<'a> {
     pub object: &'a Object,
     /// Its own name, for formats whose member has none.
     pub name: &'a [u8],
-    /// What is tried on members that are encrypted, in this order.
-    pub passwords: &'a [Vec<u8>],
+    /// What is tried on members that are encrypted.
+    pub passwords: &'a Passwords<'a>,
     /// The most bytes of memory that a decoder may take. What needs more is the gap `limit/memory`.
     pub memory: u64,
 }

@@ -11,7 +11,7 @@ mod start;
 mod value;
 mod words;
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
 pub(super) use self::header::field;
 use self::header::{Name, Reading};
@@ -20,7 +20,7 @@ pub(super) use self::start::{Sure, is_of_mail, start};
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
-use super::transfer::{Base64, Padding, Quoted};
+use super::transfer::{Base64, Padding, Quoted, Utf7};
 use super::uu::{Alphabet, File};
 use super::{Children, Container, Content, Expander, Halt, recognise};
 use crate::event::{Limit, NoteKind, Reason};
@@ -500,6 +500,13 @@ impl<'a> Parts<'a> {
                 }
                 Encoding::Uu => self.uu(&name, &slice)?,
             }
+            if reading.is_utf7() {
+                // No reader of texts would see it without being told.
+                let name = [&name[..], b" (from UTF-7)"].concat();
+                let decoded = BufReader::new(decoder(&slice, encoding, Padding::EndsGroup));
+                let mut text = Utf7::new(decoded);
+                self.children.child(&name, Content::Stream(&mut text))?;
+            }
         }
         Ok(())
     }
@@ -648,6 +655,17 @@ impl Reading {
     /// Tells whether there are more parameters, or boundaries among them, than were looked at.
     fn is_overfull(&self) -> bool {
         self.boundaries().len() >= BOUNDARIES || self.values(Name::Type).any(value::is_overfull)
+    }
+
+    /// Its text is said to be UTF-7.
+    fn is_utf7(&self) -> bool {
+        self.values(Name::Type)
+            .flat_map(|value| value::parameter(value, "charset"))
+            .any(|set| {
+                let set = set.to_ascii_lowercase();
+                memchr::memmem::find(&set, b"utf-7").is_some()
+                    || memchr::memmem::find(&set, b"utf7").is_some()
+            })
     }
 
     /// The name of the file, by disposition, else by type.

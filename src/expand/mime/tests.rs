@@ -525,3 +525,22 @@ fn a_mail_without_mime_gives_its_body_once() {
     let text = format!("X-A: {}\nno mail at all\n", "a".repeat(40_000));
     assert!(open(text.as_bytes()).unlike);
 }
+
+#[test]
+fn text_in_utf_7_is_given_as_python_reads_it() {
+    let Some(folder) = tool("python3") else {
+        return;
+    };
+    let text = "a+b, gr\u{f6}\u{df}e <script> \u{1f600} ~ \u{41f}\u{440}";
+    folder.write("text", text.as_bytes());
+    folder.write("make.py", b"t = open('text', encoding='utf-8').read()\nopen('a', 'wb').write(t.encode('utf-7'))\nimport base64\nopen('b', 'wb').write(b'+' + base64.b64encode(t.encode('utf-16be')).rstrip(b'=') + b'-')\n");
+    folder.run("python3", &["make.py"]);
+    for name in ["a", "b"] {
+        let mut mail =
+            b"MIME-Version: 1.0\nContent-Type: text/plain; charset=\"UTF-7\"\n\n".to_vec();
+        mail.extend(folder.read(name));
+        let got = open(&mail);
+        assert_eq!(got.names(), ["body", "body (from UTF-7)"]);
+        assert_eq!(got.children[1].1, text.as_bytes(), "{name}");
+    }
+}
