@@ -56,6 +56,7 @@ pub static KINDS: &[Kind] = &[
     expanded("CAB", "Microsoft cabinet"),
     expanded("7z", "7-Zip"),
     recognised("ace", "ACE"),
+    expanded("activemime", "ActiveMime"),
     expanded("applesingle", "AppleSingle or AppleDouble"),
     expanded("ar", "Unix archive, Debian package"),
     expanded("arj", "ARJ"),

@@ -9,7 +9,8 @@ use crate::object::{Object, ObjectReader};
 /// Of a longer line this much is kept; no line that means anything is as long.
 pub(super) const KEPT: usize = 8 * 1024;
 
-/// Bytes read in one step.
+/// Bytes read in the first step, for many ask for a line or two; then each step is twice as long, up to the last.
+const FIRST: usize = 512;
 const STEP: usize = 64 * 1024;
 
 /// Reads line by line.
@@ -20,6 +21,7 @@ pub(super) struct Lines {
     next: usize,
     start: u64,
     ended: bool,
+    step: usize,
     /// The line before has characters, and ended with CR alone.
     cut: bool,
 }
@@ -47,6 +49,7 @@ impl Lines {
             next: 0,
             start: at,
             ended: false,
+            step: FIRST,
             cut: false,
         }
     }
@@ -54,7 +57,11 @@ impl Lines {
     /// As [`Lines::new`], behind a line.
     pub(super) fn behind(object: &Object, at: u64) -> io::Result<Self> {
         let cut = match at.checked_sub(1) {
-            Some(before) => object.bytes_at(before, 1)? == b"\r",
+            Some(before) => {
+                let mut byte = [0];
+                object.read_at(&mut byte, before)?;
+                byte == *b"\r"
+            }
             None => false,
         };
         Ok(Self {
@@ -127,8 +134,9 @@ impl Lines {
             self.next = 0;
         }
         let before = self.buffer.len();
-        let mut step = (&mut self.reader).take(STEP as u64);
+        let mut step = (&mut self.reader).take(self.step as u64);
         step.read_to_end(&mut self.buffer)?;
+        self.step = (2 * self.step).min(STEP);
         self.ended = self.buffer.len() == before;
         Ok(())
     }

@@ -6,6 +6,7 @@
 
 use std::io::{self, Read};
 
+mod activemime;
 mod apple;
 mod ar;
 mod arj;
@@ -171,6 +172,7 @@ pub struct Container<'a> {
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.
 pub static EXPANDERS: &[&dyn Expander] = &[
+    &activemime::ActiveMime,
     &apple::AppleSingle,
     &apple::MacBinary,
     &ar::Ar,

@@ -126,6 +126,7 @@ pub static TYPES: &[FileType] = &[
     row("Windows imaging (WIM) image", "", 0, &[Kind("wim")]),
     row("EGG archive data", "CL_TYPE_EGG", 0, &[At(0, b"EGGA")]),
     row("MacBinary file", "", 0, &[Kind("macbinary")]),
+    row("ActiveMime file", "", 0, &[Kind("activemime")]),
     row("AppleSingle or AppleDouble file", "", 0, &[Kind("applesingle")]),
     row("PDF document", "CL_TYPE_PDF", 10, &[Kind("pdf")]),
     row("ISO 9660 filesystem", "CL_TYPE_ISO9660", 0, &[Kind("iso")]),

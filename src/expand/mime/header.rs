@@ -12,6 +12,9 @@ const FIELD: usize = 64 * 1024;
 /// Fields that are kept of one header.
 const FIELDS: usize = 64;
 
+/// Subjects that are kept, for their words. They say nothing of the body.
+const SUBJECTS: usize = 8;
+
 /// The fields that say what a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -81,6 +84,7 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
     let mut open = Open::None;
     let (mut blank, mut strange, mut whole) = (false, false, false);
     let mut torn = false;
+    let mut subjects = 0_usize;
     let mut body = from;
     while let Some(line) = lines.next()? {
         body = line.end;
@@ -109,7 +113,9 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
         } else if starts_white && open != Open::None {
             if open == Open::Kept {
                 let last = fields.last_mut();
-                clipped |= last.is_some_and(|field| !append(&mut field.value, &text));
+                clipped |= last.is_some_and(|field| {
+                    !append(&mut field.value, &text) && field.name != Name::Subject
+                });
             }
         } else if let Some((name, value)) = field(&text) {
             let name = NAMES
@@ -117,10 +123,15 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
                 .find(|(known, _)| name.eq_ignore_ascii_case(known));
             open = Open::Dropped;
             if let Some((_, name)) = name {
+                let is_subject = *name == Name::Subject;
+                if is_subject && subjects >= SUBJECTS {
+                    continue;
+                }
+                subjects += usize::from(is_subject);
                 if fields.len() < FIELDS {
                     open = Open::Kept;
                     let mut kept = Vec::new();
-                    clipped |= !append(&mut kept, value);
+                    clipped |= !append(&mut kept, value) && !is_subject;
                     fields.push(Field {
                         name: *name,
                         value: kept,

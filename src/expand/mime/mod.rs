@@ -542,6 +542,7 @@ impl<'a> Parts<'a> {
         let mut lines = Lines::new(slice, 0);
         while let Some(line) = lines.next()? {
             let begins = line.text.starts_with(b"begin")
+                || line.text.starts_with(b"Begin")
                 || line.text.starts_with(b"=ybegin ")
                 || line.text.starts_with(binhex::START)
                 || binhex::begins(line.text);

@@ -56,9 +56,10 @@ impl Collector {
         words
     }
 
-    fn take(&mut self, text: &[u8]) {
+    /// Takes the words of a text, between blanks and these signs.
+    fn take(&mut self, text: &[u8], signs: &[u8]) {
         let mut near = 0_usize;
-        let spaces = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | 0);
+        let spaces = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0 || signs.contains(byte);
         // A blank that does not break, and what has no width, are not ASCII.
         let text = without_blanks(text);
         for token in text.split(spaces).filter(|token| !token.is_empty()) {
@@ -276,9 +277,9 @@ impl Children for Collector {
         let text = plain(text);
         // What a person sees comes first: a tag may stand within a word, and a blank may be an entity.
         if text.iter().any(|byte| matches!(byte, b'<' | b'&')) {
-            self.take(&shown(&text));
+            self.take(&shown(&text), b"");
         }
-        self.take(&text);
+        self.take(&text, b"<>");
         self.texts += 1;
         let enough = self.texts >= TEXTS || self.near.len() + self.others.len() >= 2 * WORDS;
         if enough { Err(Halt::Item) } else { Ok(()) }

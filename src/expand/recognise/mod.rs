@@ -7,7 +7,7 @@
 mod checks;
 mod text;
 
-use super::{apple, installshield, mbox, stream, yenc};
+use super::{activemime, apple, installshield, mbox, stream, yenc};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -184,6 +184,7 @@ static MAGICS: &[Magic] = &[
     magic(0, b"\x7a\x1a\x20\x10", "sis"),
     magic(0, b"MSWIM\0\0\0", "wim"),
     magic(0, b"WLPWM\0\0\0", "wim"),
+    magic(0, activemime::MAGIC, "activemime"),
     checked(0, b"FWS", "swf", checks::swf),
     checked(0, b"CWS", "swf", checks::swf_zlib),
     checked(0, b"ZWS", "swf", checks::swf_lzma),

@@ -268,6 +268,9 @@ fn every_row_of_the_table_is_met() {
         ("wim", b"MSWIM\0\0\0".to_vec()),
         ("swf", b"FWS\x0a\x16\0\0\0..............".to_vec()),
         ("swf", b"CWS\x0a....\x78\xda".to_vec()),
+        ("swf", b"CWS\xff\x0a\0\0\0\x78\x9c\x03\0\0\0\0\x01".to_vec()),
+        ("swf", b"CWS\x03\x0a\0\0\0\x78\x9c\x03\0\0\0\0\x01".to_vec()),
+        ("activemime", b"ActiveMime\0\0\x01\xf0".to_vec()),
         ("swf", b"ZWS\x0d........\x5d".to_vec()),
         (
             "onenote",
@@ -324,6 +327,7 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         partitioned(30, 20),
         partitioned(0, 0),
         b"CWSomething else".to_vec(),
+        b"CWS\xff\x0a\0\0\0\x78\x9cno stream".to_vec(),
         at(100, b"PK\x05\x06\0\0\0\0\x01\0\x01\0\xff\0\0\0\0\0\0\0\0\0"),
         at(100, b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
         [&b"70 -lh5- is a method of LHA"[..], &[0; 100]].concat(),

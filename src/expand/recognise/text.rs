@@ -60,5 +60,6 @@ pub(super) fn binhex(probe: &Probe) -> bool {
 
 /// A line `begin MODE NAME` and a well-formed line of content.
 pub(super) fn uuencode(probe: &Probe) -> bool {
-    at_a_line(probe, b"begin", |text| uu::begins(lines(text)))
+    let begins = |text: &[u8]| uu::begins(lines(text));
+    at_a_line(probe, b"begin", begins) || at_a_line(probe, b"Begin", begins)
 }
