@@ -17,7 +17,7 @@ use crate::database::Live;
 use crate::database::sources::Sources;
 use crate::engine::Database;
 use crate::event::{Epoch, Event, NoteKind, Reason};
-use crate::expand::{self, Children, Container, Content, EXPANDERS, Halt};
+use crate::expand::{self, Children, Container, Content, EXPANDERS, Halt, Passwords};
 use crate::gateway::svsp::reply::{self, Reply};
 use crate::gateway::{Channel, GATEWAYS, Hello, Protocol, Step};
 use crate::kind;
@@ -183,10 +183,11 @@ pub fn expander(data: &[u8]) {
         return;
     };
     let object = Object::memory(content.unwrap_or_default().to_vec().into(), Stop::never());
+    let secret = [b"secret".to_vec()];
     let container = Container {
         object: &object,
         name: b"fuzz",
-        passwords: &[b"secret".to_vec()],
+        passwords: &Passwords::given(&secret),
         memory: 64 * MIB,
     };
     let mut taker = Taker { left: 16 * MIB };

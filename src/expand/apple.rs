@@ -162,6 +162,9 @@ impl Expander for AppleSingle {
                 name = stored;
             }
         }
+        let end = |entry: &Entry| u64::from(entry.offset) + u64::from(entry.length);
+        let own = 26 + 12 * u64::from(count);
+        let end = entries.iter().map(end).fold(own, u64::max);
         for entry in entries.iter().filter(|entry| entry.length > 0) {
             let name = match entry.id {
                 DATA => name.clone(),
@@ -175,6 +178,9 @@ impl Expander for AppleSingle {
                 entry.length.into(),
                 children,
             )?;
+        }
+        if end < object.length() {
+            return super::behind(object, end, children);
         }
         Ok(())
     }
@@ -286,6 +292,20 @@ mod tests {
             (&b"data"[..], &b"resource"[..])
         );
         assert_eq!(got.gaps, []);
+    }
+
+    #[test]
+    fn what_stands_behind_the_entries_is_given_if_it_is_something() {
+        let zip = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let got = expand(&AppleSingle, &[&applesingle()[..], zip].concat(), b"x");
+        let (name, content) = got.children.last().unwrap();
+        assert_eq!((&**name, &**content), (&b"(behind the end)"[..], &zip[..]));
+        let got = expand(
+            &AppleSingle,
+            &[&applesingle()[..], b"padding"].concat(),
+            b"x",
+        );
+        assert_eq!((got.children.len(), got.gaps.len()), (3, 0));
     }
 
     #[test]

@@ -9,7 +9,8 @@ use crate::object::{Object, ObjectReader};
 /// Of a longer line this much is kept; no line that means anything is as long.
 pub(super) const KEPT: usize = 8 * 1024;
 
-/// Bytes read in one step.
+/// Bytes read in the first step, for many ask for a line or two; then each step is twice as long, up to the last.
+const FIRST: usize = 512;
 const STEP: usize = 64 * 1024;
 
 /// Reads line by line.
@@ -20,6 +21,9 @@ pub(super) struct Lines {
     next: usize,
     start: u64,
     ended: bool,
+    step: usize,
+    /// The line before has characters, and ended with CR alone.
+    cut: bool,
 }
 
 /// One line.
@@ -32,6 +36,8 @@ pub(super) struct Line<'a> {
     pub(super) stop: u64,
     /// Where the next one begins.
     pub(super) end: u64,
+    /// It has nothing but the end of the line before, which is CR CR LF.
+    pub(super) torn: bool,
 }
 
 impl Lines {
@@ -43,7 +49,25 @@ impl Lines {
             next: 0,
             start: at,
             ended: false,
+            step: FIRST,
+            cut: false,
         }
+    }
+
+    /// As [`Lines::new`], behind a line.
+    pub(super) fn behind(object: &Object, at: u64) -> io::Result<Self> {
+        let cut = match at.checked_sub(1) {
+            Some(before) => {
+                let mut byte = [0];
+                object.read_at(&mut byte, before)?;
+                byte == *b"\r"
+            }
+            None => false,
+        };
+        Ok(Self {
+            cut,
+            ..Self::new(object, at)
+        })
     }
 
     /// The place of the next line.
@@ -90,12 +114,16 @@ impl Lines {
         self.next = from.saturating_add(length).saturating_add(end);
         let stop = start.saturating_add(gone).saturating_add(length as u64);
         self.start = self.start.saturating_add(gone);
+        let is_return = self.buffer.get(from.saturating_add(length)) == Some(&b'\r');
+        let torn = self.cut && length == 0 && end == 2;
+        self.cut = length > 0 && end == 1 && is_return;
         let text = self.buffer.get(from..from.saturating_add(length.min(KEPT)));
         Ok(Some(Line {
             text: text.unwrap_or_default(),
             start,
             stop,
             end: stop.saturating_add(end as u64),
+            torn,
         }))
     }
 
@@ -106,8 +134,9 @@ impl Lines {
             self.next = 0;
         }
         let before = self.buffer.len();
-        let mut step = (&mut self.reader).take(STEP as u64);
+        let mut step = (&mut self.reader).take(self.step as u64);
         step.read_to_end(&mut self.buffer)?;
+        self.step = (2 * self.step).min(STEP);
         self.ended = self.buffer.len() == before;
         Ok(())
     }

@@ -5,10 +5,11 @@
 #![forbid(unsafe_code)]
 
 use super::lines::Lines;
-use super::mime::field;
+use super::mailbox;
+use super::mime::{field, is_of_mail};
 use super::{Children, Container, Content, Expander, Halt};
 use crate::event::NoteKind;
-use crate::object::{Object, Probe};
+use crate::object::{HEAD, Object, Probe};
 
 /// The expander of mailboxes.
 pub(super) struct Mbox;
@@ -20,6 +21,9 @@ impl Expander for Mbox {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
+        if let Some(form) = mailbox::form(&object.bytes_at(0, HEAD)?) {
+            return mailbox::expand(form, object, children);
+        }
         let mut lines = Lines::new(object, 0);
         // Where the mail began that strict readers see, and the piece of it that the others see.
         let (mut mail, mut piece) = (None, None);
@@ -137,9 +141,13 @@ fn ends_with_time(line: &[u8]) -> bool {
     last.iter().any(is_time) && last.iter().any(is_year)
 }
 
-/// A first line of a mailbox with a time, and a header behind it; or without, and a header that can only be a mail's.
+/// A first line of a mailbox with a time, and a header behind it; or without, and a header that can only be a mail's. Or one of the
+/// other forms.
 pub(super) fn begins(probe: &Probe) -> bool {
     let text = &probe.head;
+    if mailbox::form(text).is_some() {
+        return true;
+    }
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
     let mut lines = lines.filter(|line| !line.is_empty());
@@ -150,25 +158,6 @@ pub(super) fn begins(probe: &Probe) -> bool {
     let count = if ends_with_time(first) { 1 } else { 2 };
     let plain = count == 1 && headers.clone().next().is_some();
     plain || headers.any(|line| field(line).is_some_and(|(name, _)| is_of_mail(name)))
-}
-
-/// Names that only a mail has.
-pub(super) fn is_of_mail(name: &[u8]) -> bool {
-    const NAMES: [&str; 10] = [
-        "from",
-        "to",
-        "date",
-        "subject",
-        "received",
-        "return-path",
-        "message-id",
-        "mime-version",
-        "reply-to",
-        "delivered-to",
-    ];
-    NAMES
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ mod iso;
 mod lha;
 mod lines;
 mod lzh;
+mod mailbox;
 mod mbox;
 mod mime;
 mod nsis;
@@ -32,6 +33,7 @@ mod number;
 mod ole1;
 mod ole2;
 mod onenote;
+mod passwords;
 mod pdf;
 mod pgp;
 mod program;
@@ -61,6 +63,8 @@ use crate::event::{NoteKind, Reason};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
 
+pub use mime::is_mime;
+pub use passwords::{Effort, Passwords};
 pub use recognise::recognise;
 
 /// Takes the members of a container; the walk is the one that does.
@@ -163,8 +167,8 @@ pub struct Container<'a> {
     pub object: &'a Object,
     /// Its own name, for formats whose member has none.
     pub name: &'a [u8],
-    /// What is tried on members that are encrypted, in this order.
-    pub passwords: &'a [Vec<u8>],
+    /// What is tried on members that are encrypted.
+    pub passwords: &'a Passwords<'a>,
     /// The most bytes of memory that a decoder may take. What needs more is the gap `limit/memory`.
     pub memory: u64,
 }

@@ -35,6 +35,29 @@ const DESTINATIONS: [(&[u8], &str, bool); 6] = [
     (b"fontfile", "font", false),
 ];
 
+/// Bytes before a document, and between its first brace and its first word, that readers pass over.
+const BEFORE: usize = 64;
+
+/// Where a document begins. Word passes over white space; other readers find it behind some text, with more than one brace or white
+/// space behind it, and in capitals.
+pub(super) fn start(head: &[u8]) -> Option<usize> {
+    let white = head.len() - head.trim_ascii_start().len();
+    let rest = head.get(white..).unwrap_or_default();
+    if rest.starts_with(MAGIC) {
+        return Some(white);
+    }
+    let near = head.get(..2 * BEFORE).unwrap_or(head);
+    let first = memchr::memchr(b'{', near.get(..BEFORE).unwrap_or(near))?;
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n' | 0x80..);
+    let (before, braces) = near.split_at_checked(first)?;
+    let is_brace = |byte: &&u8| **byte == b'{' || byte.is_ascii_whitespace();
+    let count = braces.iter().take_while(is_brace).count();
+    let word = braces.get(count..count + 5)?;
+    let is_word = matches!(word, [b'\\', word @ .., digit]
+        if word.eq_ignore_ascii_case(b"rtf") && digit.is_ascii_digit());
+    (before.iter().all(is_text) && is_word).then_some(first)
+}
+
 /// The expander of RTF.
 pub(super) struct Rtf;
 
@@ -46,9 +69,11 @@ impl Expander for Rtf {
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
         let head = object.bytes_at(0, FIRST)?;
-        if !head.trim_ascii_start().starts_with(MAGIC) {
+        let Some(at) = start(&head) else {
             return Err(Halt::Unlike);
-        }
+        };
+        // What stands before the document is none of it.
+        let object = &object.slice(at as u64, u64::MAX);
         let effort = Cell::new(object.length().saturating_mul(EFFORT) + (CHUNK as u64));
         let mut text = Text {
             object,
@@ -506,6 +531,47 @@ impl<R: Read> Read for Counted<R> {
         let read = self.inner.read(out);
         self.failed |= read.is_err();
         read
+    }
+}
+
+#[cfg(test)]
+mod starts {
+    use super::*;
+    use crate::expand::testing::{expand, object};
+
+    #[test]
+    fn a_document_may_stand_behind_what_readers_pass_over() {
+        let document = "{\\*\\objdata 01050000 }";
+        let starts = [
+            "{\\rtf1",
+            "{\\rt",
+            "\n {\\rtf1",
+            "\u{feff}{\\rtf1",
+            "abc{\\rtf1",
+            "{{\\rtf1",
+            "{\\RTF1",
+            "{\r\n\\rtf1",
+            "{ \\rtf1",
+        ];
+        for start in starts {
+            let text = format!("{start} {document}}}}}");
+            let probe = object(text.as_bytes()).probe().unwrap();
+            let kinds = crate::expand::recognise(&probe);
+            assert!(kinds.iter().any(|kind| kind.name == "rtf"), "{text}");
+            let got = expand(&Rtf, text.as_bytes(), b"x");
+            assert!(!got.unlike && got.children.len() == 1, "{text} {got:?}");
+        }
+        let others = [
+            "a line about {\\rtf",
+            "{rtf1}",
+            "\u{1}{\\rtf1",
+            "{\\RT1",
+            "{x\\rtf1",
+            "in a text that is no document RTF stands far from the first bytes: {\\rtf1",
+        ];
+        for text in others {
+            assert_eq!(start(text.as_bytes()), None, "{text}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use bytes::Bytes;
 use tempfile::TempDir;
 
-use super::{Children, Container, Content, Expander, Halt};
+use super::{Children, Container, Content, Expander, Halt, Passwords};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 use crate::stop::Stop;
@@ -106,7 +106,7 @@ pub(super) fn expand_with(
     let container = Container {
         object: &object(bytes),
         name,
-        passwords: &passwords,
+        passwords: &Passwords::given(&passwords),
         memory: MEMORY,
     };
     match expander.expand(&container, &mut recorder) {

@@ -72,6 +72,89 @@ impl<R: BufRead> Base64<R> {
     }
 }
 
+/// Decodes UTF-7 (RFC 2152) to UTF-8, also the commas that IMAP writes for slashes.
+pub(super) struct Utf7<R> {
+    input: R,
+    /// Inside of an encoded run: bits that are there, and how many; the characters so far.
+    run: Option<(u32, u32, usize)>,
+    /// The first half of a character.
+    high: Option<u16>,
+    out: Vec<u8>,
+}
+
+impl<R: BufRead> Utf7<R> {
+    pub(super) fn new(input: R) -> Self {
+        Self {
+            input,
+            run: None,
+            high: None,
+            out: Vec::new(),
+        }
+    }
+
+    fn take(&mut self, byte: u8) {
+        let Some((bits, count, length)) = self.run else {
+            match byte {
+                b'+' => self.run = Some((0, 0, 0)),
+                _ => self.out.push(byte),
+            }
+            return;
+        };
+        let digit = if byte == b',' {
+            Some(63)
+        } else {
+            base64_value(byte)
+        };
+        let Some(digit) = digit.filter(|_| !matches!(byte, b'-' | b'_')) else {
+            self.run = None;
+            self.high = None;
+            match byte {
+                b'-' if length == 0 => self.out.push(b'+'),
+                b'-' => {}
+                _ => self.out.push(byte),
+            }
+            return;
+        };
+        let (bits, count) = (bits << 6 | u32::from(digit), count + 6);
+        let Some(left) = count.checked_sub(16) else {
+            self.run = Some((bits, count, length + 1));
+            return;
+        };
+        let unit = (bits >> left & 0xffff) as u16;
+        self.run = Some((bits & ((1 << left) - 1), left, length + 1));
+        let units = [self.high.take(), Some(unit)];
+        if units == [None, Some(unit)] && matches!(unit, 0xd800..=0xdbff) {
+            self.high = Some(unit);
+            return;
+        }
+        for character in char::decode_utf16(units.into_iter().flatten()) {
+            let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
+            let mut place = [0; 4];
+            self.out
+                .extend_from_slice(character.encode_utf8(&mut place).as_bytes());
+        }
+    }
+}
+
+impl<R: BufRead> Read for Utf7<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.out.is_empty() && !out.is_empty() {
+            let buffer = self.input.fill_buf()?;
+            let some = buffer.get(..out.len()).unwrap_or(buffer).to_vec();
+            if some.is_empty() {
+                return Ok(0);
+            }
+            self.input.consume(some.len());
+            for byte in some {
+                self.take(byte);
+            }
+        }
+        let count = self.out.as_slice().read(out)?;
+        self.out.drain(..count);
+        Ok(count)
+    }
+}
+
 /// The value of a digit of base64.
 pub(super) fn base64_value(byte: u8) -> Option<u8> {
     match byte {

@@ -69,24 +69,49 @@ impl Expander for Uu {
 /// A line that begins a file.
 struct Begin {
     base64: bool,
+    /// It is not as POSIX has it, though some readers take it: the next line has to be beyond doubt.
+    odd: bool,
     name: Vec<u8>,
 }
 
+/// What a file without a name is called.
+const NAMELESS: &[u8] = b"uuencoded";
+
+/// Digits of a mode.
+const MODE: std::ops::RangeInclusive<usize> = 1..=16;
+
+/// Lines that are no part of a file and may stand in it behind an empty one.
+const FOREIGN: u32 = 8;
+
 impl Begin {
-    /// `begin MODE NAME`, or `begin-base64 MODE NAME`.
+    /// `begin MODE NAME`, or `begin-base64 MODE NAME`. Readers differ over what else will do: other modes, no name, a capital.
     fn parse(line: &[u8]) -> Option<Self> {
-        let rest = line.strip_prefix(b"begin")?;
+        let capital = line.starts_with(b"B");
+        let rest = line
+            .strip_prefix(b"begin")
+            .or_else(|| line.strip_prefix(b"Begin"))?;
         let (base64, rest) = match rest.strip_prefix(b"-base64") {
             Some(rest) => (true, rest.strip_prefix(b"-encoded").unwrap_or(rest)),
             None => (false, rest),
         };
-        let rest = rest.strip_prefix(b" ")?.trim_ascii_start();
+        let blank = matches!(rest.first(), Some(b' ' | b'\t'));
+        let mode = rest.trim_ascii_start();
+        let octal = mode.strip_prefix(b"0o").unwrap_or(mode);
         let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
-        let mode = rest.iter().take_while(is_digit).count();
-        let name = rest.get(mode..)?.strip_prefix(b" ")?.trim_ascii();
-        let whole = (3..=6).contains(&mode) && !name.is_empty();
-        whole.then(|| Self {
+        let count = octal.iter().take_while(is_digit).count();
+        let rest_of_line = octal.get(count..)?;
+        let parted = rest_of_line.is_empty() || matches!(rest_of_line.first(), Some(b' ' | b'\t'));
+        let name = rest_of_line.trim_ascii();
+        let usual = (3..=6).contains(&count)
+            && rest_of_line.starts_with(b" ")
+            && rest.starts_with(b" ")
+            && octal.len() == mode.len()
+            && !name.is_empty()
+            && !capital;
+        let name = if name.is_empty() { NAMELESS } else { name };
+        (blank && parted && MODE.contains(&count)).then(|| Self {
             base64,
+            odd: !usual,
             name: name.to_vec(),
         })
     }
@@ -96,6 +121,14 @@ impl Begin {
         if self.base64 {
             let yes = is_base64(line) || line.starts_with(b"====");
             return yes.then_some(Alphabet::Base64).into_iter().collect();
+        }
+        if self.odd {
+            let all = [
+                (is_full_uu_line(line), Alphabet::Uu),
+                (is_xx_line(line), Alphabet::Xx),
+            ];
+            let held = all.into_iter().filter(|(holds, _)| *holds);
+            return held.map(|(_, alphabet)| alphabet).collect();
         }
         let empty = matches!(line, b"`" | b" " | b"" | b"+") && next.starts_with(b"end");
         let uu = empty || line.starts_with(b"end") || is_uu_line(line);
@@ -128,7 +161,22 @@ fn is_uu_line(line: &[u8]) -> bool {
     (b'!'..=b'_').contains(first)
         && rest.len() <= full + 1
         && rest.len() * 2 >= full
-        && rest.iter().all(|byte| (b' '..=b'`').contains(byte))
+        && of_line(rest, full)
+            .iter()
+            .all(|byte| (b' '..=b'`').contains(byte))
+}
+
+/// A line of bytes that has lost nothing.
+fn is_full_uu_line(line: &[u8]) -> bool {
+    let count = line.first().and_then(|first| uu_value(*first)).unwrap_or(0);
+    let length = line.len().saturating_sub(1);
+    let full = digits(count);
+    count > 0 && (full..=full + 1).contains(&length) && is_uu_line(line)
+}
+
+/// Without the checksum, which may be any character.
+fn of_line(rest: &[u8], full: usize) -> &[u8] {
+    rest.get(..full).unwrap_or(rest)
 }
 
 fn is_xx_line(line: &[u8]) -> bool {
@@ -139,7 +187,9 @@ fn is_xx_line(line: &[u8]) -> bool {
         let full = digits(count);
         count > 0
             && (full..=full + 1).contains(&rest.len())
-            && rest.iter().all(|byte| xx_value(*byte).is_some())
+            && of_line(rest, full)
+                .iter()
+                .all(|byte| xx_value(*byte).is_some())
     })
 }
 
@@ -187,6 +237,8 @@ pub(super) struct File {
     decoded: Vec<u8>,
     given: usize,
     strange: u64,
+    /// Where lines began behind an empty one that are no part of the file, and how many they are.
+    foreign: Option<(u64, u32)>,
     state: State,
     /// Where the text goes on behind the file.
     end: u64,
@@ -213,6 +265,7 @@ impl File {
             decoded: Vec::new(),
             given: 0,
             strange: 0,
+            foreign: None,
             state: State::Data,
             end: from,
         }
@@ -226,12 +279,18 @@ impl File {
         Ok(())
     }
 
+    /// The text goes on at `end`, or where it was no more that of the file.
+    fn stop(&mut self, end: u64, rightly: bool) {
+        self.end = self.foreign.map_or(end, |(start, _)| start);
+        self.state = State::Ended(rightly);
+    }
+
     /// Takes a line.
     fn line(&mut self) -> io::Result<()> {
         let (alphabet, state) = (self.alphabet, self.state);
         let Some(line) = self.lines.next()? else {
-            self.end = self.lines.position();
-            self.state = State::Ended(false);
+            let end = self.lines.position();
+            self.stop(end, false);
             return Ok(());
         };
         let text = line.text;
@@ -240,22 +299,38 @@ impl File {
             _ => text.trim_ascii() == b"end",
         };
         if ends {
-            self.end = line.end;
-            self.state = State::Ended(true);
+            let end = line.end;
+            let foreign = self.foreign.take();
+            self.strange += foreign.map_or(0, |(_, count)| u64::from(count));
+            self.stop(end, true);
             return Ok(());
         }
         if Begin::parse(text).is_some() {
-            self.end = line.start;
-            self.state = State::Ended(false);
+            let end = line.start;
+            self.stop(end, false);
             return Ok(());
         }
         if state == State::Empty {
-            // Blank lines may stand before the last, anything else is no part of the file.
-            if !text.trim_ascii().is_empty() {
-                self.end = line.start;
-                self.state = State::Ended(false);
+            // Blank lines may stand before the last. Behind anything else a line that can only be one of the file goes on with it.
+            if text.trim_ascii().is_empty() {
+                return Ok(());
             }
-            return Ok(());
+            let goes_on = match alphabet {
+                Alphabet::Uu => is_full_uu_line(text),
+                Alphabet::Xx => is_xx_line(text),
+                Alphabet::Base64 => false,
+            };
+            if !goes_on {
+                let (start, count) = self.foreign.unwrap_or((line.start, 0));
+                self.foreign = Some((start, count + 1));
+                if count >= FOREIGN {
+                    self.stop(start, false);
+                }
+                return Ok(());
+            }
+            let (_, count) = self.foreign.take().unwrap_or_default();
+            self.strange += u64::from(count) + 1;
+            self.state = State::Data;
         }
         self.decoded.clear();
         self.given = 0;
@@ -366,7 +441,7 @@ mod tests {
 
     #[test]
     fn what_was_lost_on_the_way_is_borne_or_said() {
-        let rows: [(&[u8], &[u8], usize); 7] = [
+        let rows: [(&[u8], &[u8], usize); 11] = [
             (b"begin 644 x\n#86)C\nend\n", b"abc", 0),
             (b"begin 644 x\n#86)C\n \n\nend\n", b"abc", 0),
             (b"begin 644 x\n#86)C+\n`\nend\n", b"abc", 0),
@@ -378,6 +453,15 @@ mod tests {
                 1,
             ),
             (b"begin 644 x\n#86)C\n`\n", b"abc", 1),
+            // A checksum, and lines that somebody put in.
+            (b"begin 644 x\n#86)Cz\n`\nend\n", b"abc", 0),
+            (b"begin 644 x\n#86)C\n\n#86)C\n`\nend\n", b"abcabc", 1),
+            (
+                b"begin 644 x\n#86)C\n junk\nmore\n\n#86)C\n`\nend\n",
+                b"abcabc",
+                1,
+            ),
+            (b"begin 644 x\n#86)C\n`\ntext\nmore\n", b"abc", 1),
             (
                 b"begin 644 x\n#86)C\nbegin 644 y\n#86)C\n`\nend\n",
                 b"abc",
@@ -393,6 +477,40 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn first_lines_that_some_readers_take_begin_a_file() {
+        let names = [
+            ("begin 0100644 a", "a"),
+            ("begin 6 a", "a"),
+            ("begin 64 a", "a"),
+            ("begin 00000000644 a", "a"),
+            ("begin 0o644 a", "a"),
+            ("begin 644", "uuencoded"),
+            ("begin 644 ", "uuencoded"),
+            ("Begin 644 a", "a"),
+            ("begin\t644\ta b", "a b"),
+        ];
+        for (line, name) in names {
+            let text = format!("text\n\n{line}\n#86)C\n`\nend\n");
+            let got = open(text.as_bytes());
+            let wanted = [(name.as_bytes().to_vec(), b"abc".to_vec())];
+            assert_eq!(
+                (&got.children[..], &got.gaps[..]),
+                (&wanted[..], &[][..]),
+                "{line}"
+            );
+            let probe = crate::expand::testing::object(text.as_bytes())
+                .probe()
+                .unwrap();
+            let kinds = crate::expand::recognise(&probe);
+            assert!(kinds.iter().any(|kind| kind.name == "uu"), "{line}");
+            let text = format!("{line}\nSOME TEXT\n");
+            assert!(open(text.as_bytes()).unlike, "{line}");
+        }
+        assert!(open(b"begin 9 a\n#86)C\n`\nend\n").unlike);
+        assert!(open(b"beginning 6 a\n#86)C\n`\nend\n").unlike);
     }
 
     #[test]

@@ -73,7 +73,11 @@ impl FileType {
         };
         match is(&self) {
             true => self,
-            false => TYPES.iter().find(plain).unwrap_or(self),
+            false => TYPES
+                .iter()
+                .find(plain)
+                .or_else(|| TYPES.iter().find(is))
+                .unwrap_or(self),
         }
     }
 

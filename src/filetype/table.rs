@@ -3,6 +3,7 @@
 
 use super::Tell::{At, Kind, KindWhere, Where};
 use super::{FileType, Tell, office, program, text};
+use crate::expand;
 
 /// What no row fits.
 pub static UNKNOWN: FileType = row("unknown", "CL_TYPE_BINARY_DATA", 0, &[]);
@@ -150,7 +151,7 @@ pub static TYPES: &[FileType] = &[
     row("disk image", "", 0, &[Kind("disk")]),
     // What is text.
     row("script encoder file", "CL_TYPE_SCRENC", 0, &[At(0, b"#@~^")]),
-    row("mail text", "CL_TYPE_MAIL", 4, &[Where(text::mail), Kind("mime"), Kind("mbox")]),
+    row("mail text", "CL_TYPE_MAIL", 4, &[Where(text::mail), KindWhere("mime", expand::is_mime), Kind("mbox")]),
     row("BinHex text", "CL_TYPE_BINHEX", 0, &[Kind("Hqx8")]),
     row("yEnc text", "", 0, &[Kind("yenc")]),
     row("uuencoded text", "CL_TYPE_UUENCODED", 0, &[Kind("uu")]),

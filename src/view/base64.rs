@@ -1,8 +1,10 @@
 //! Long runs of base64 in text, and what they decode to: programs in scripts, `data:` addresses, encoded commands.
 //!
 //! A run may go over lines, each of which ends with nothing but a line break, and may be cut by what joins texts in scripts
-//! (`" + "`, `" & _`). Paths and digests look like base64 too: short runs, and those of hexadecimal digits alone, are left.
+//! (`" + "`, `" & _`). Short lines count where several have the same length. Paths and digests look like base64 too: short runs, and those of hexadecimal digits alone, are left.
 #![forbid(unsafe_code)]
+
+use super::address::Addresses;
 
 /// The fewest characters of a run.
 const RUN: usize = 64;
@@ -15,6 +17,9 @@ const PIECE: usize = 16;
 
 /// The fewest characters of a line that goes on in the next.
 const LINE: usize = 32;
+
+/// The fewest characters of a line of a run that has lines of the same length.
+const NARROW: usize = 8;
 
 /// What may stand between two pieces of one run: a line break with blanks, quotes and a sign that joins texts.
 const JOINT: usize = 80;
@@ -54,6 +59,7 @@ pub struct Finder {
     /// The last bytes in front of a run.
     before: Vec<u8>,
     run: Option<Run>,
+    addresses: Addresses,
 }
 
 #[derive(Debug)]
@@ -67,6 +73,21 @@ struct Run {
     bytes: Vec<u8>,
     cut: bool,
     joint: Vec<u8>,
+    narrow: Narrow,
+    /// Capitals, small letters, digits.
+    classes: [bool; 3],
+}
+
+/// Lines that are shorter than [`LINE`] go on if all have the same length.
+#[derive(Debug, Default)]
+struct Narrow {
+    /// The run began with its line.
+    may_be: bool,
+    /// The length of the lines, once there were any; and how many there were.
+    width: Option<usize>,
+    lines: usize,
+    /// The line that is open: what stood before may be no part of the run.
+    line: Vec<u8>,
 }
 
 impl Finder {
@@ -77,11 +98,13 @@ impl Finder {
             position: 0,
             before: Vec::new(),
             run: None,
+            addresses: Addresses::new(limit),
         }
     }
 
     /// Takes the next bytes, and gives each run that has ended.
     pub fn push(&mut self, bytes: &[u8], found: &mut dyn FnMut(Blob)) {
+        self.addresses.push(bytes, found);
         let mut at: usize = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             at = at.saturating_add(match self.run.is_some() {
@@ -98,6 +121,7 @@ impl Finder {
     /// The text has ended.
     pub fn finish(mut self, found: &mut dyn FnMut(Blob)) {
         self.end_run(found);
+        self.addresses.finish(found);
     }
 
     /// Passes over what is no run, or begins one, and gives the bytes that this took. Words are short: most of a text is passed
@@ -121,20 +145,16 @@ impl Finder {
         let start = at.saturating_add(skipped);
         let own = last(bytes.get(..start).unwrap_or_default());
         let named = is_named(last(&[&self.before[..], own].concat()));
-        if length < PIECE && !named && !may_go_on {
+        let near = [&self.before[..], own].concat();
+        let line = near.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
+        let starts_line = line.is_none_or(|at| matches!(near.get(at), Some(b'\n' | b'\r')));
+        let ends_line = matches!(rest.get(length), Some(b'\n' | b'\r'));
+        let is_line = starts_line && (ends_line || may_go_on);
+        if length < PIECE && !named && !may_go_on && !is_line {
             return taken;
         }
-        let mut run = Run {
-            at: self.position.saturating_add(start as u64),
-            named,
-            hexadecimal: true,
-            count: 0,
-            line: 0,
-            bits: 0,
-            bytes: Vec::new(),
-            cut: false,
-            joint: Vec::new(),
-        };
+        let mut run = Run::new(self.position.saturating_add(start as u64), named);
+        run.narrow.may_be = is_line || named;
         for byte in rest.get(..length).unwrap_or_default() {
             run.add(*byte, self.limit);
         }
@@ -152,9 +172,15 @@ impl Finder {
                 may_join(*byte) && (value(*byte).is_none() || !goes_on && run.may_be_quoted());
             if value(*byte).is_some() && goes_on {
                 if !run.joint.is_empty() {
-                    run.joint.clear();
-                    run.line = 0;
+                    run.next_line();
                 }
+                run.add(*byte, self.limit);
+                if run.is_wider() {
+                    run.begin_again(self.limit);
+                }
+            } else if value(*byte).is_some() && run.may_begin_again() {
+                run.begin_again(self.limit);
+                run.next_line();
                 run.add(*byte, self.limit);
             } else if is_joint && run.joint.len() < JOINT {
                 run.joint.push(*byte);
@@ -171,7 +197,8 @@ impl Finder {
             return;
         };
         let least = if run.named { NAMED_RUN } else { RUN };
-        let left_alone = run.hexadecimal && !run.named;
+        let plain = run.narrow.width.is_some() && run.classes.contains(&false);
+        let left_alone = (run.hexadecimal || plain) && !run.named;
         if run.count < least || left_alone {
             return;
         }
@@ -185,9 +212,81 @@ impl Finder {
 }
 
 impl Run {
+    fn new(at: u64, named: bool) -> Self {
+        Self {
+            at,
+            named,
+            hexadecimal: true,
+            count: 0,
+            line: 0,
+            bits: 0,
+            bytes: Vec::new(),
+            cut: false,
+            joint: Vec::new(),
+            narrow: Narrow::default(),
+            classes: [false; 3],
+        }
+    }
+
+    /// Goes on behind the joint.
+    fn next_line(&mut self) {
+        if self.is_at_break() {
+            if self.line < LINE && self.narrow.may_be {
+                self.narrow.width = Some(self.line);
+            }
+            self.narrow.lines = self.narrow.lines.saturating_add(1);
+        }
+        self.narrow.line.clear();
+        self.joint.clear();
+        self.line = 0;
+    }
+
+    /// The joint is a line break.
+    fn is_at_break(&self) -> bool {
+        let breaks = self.joint.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
+        breaks && self.joint.iter().all(u8::is_ascii_whitespace)
+    }
+
+    /// The line is longer than the one before it, which then is no part of the run, if it was the first.
+    fn is_wider(&self) -> bool {
+        !self.named
+            && self.narrow.lines == 1
+            && self.narrow.width.is_some_and(|width| self.line > width)
+    }
+
+    /// The line is shorter than the only one before it, and another follows.
+    fn may_begin_again(&self) -> bool {
+        !self.named
+            && self.narrow.lines == 1
+            && self.is_at_break()
+            && self.line >= NARROW
+            && self.narrow.width.is_some_and(|width| self.line < width)
+    }
+
+    /// Begins with the line that is open.
+    fn begin_again(&mut self, limit: usize) {
+        let line = std::mem::take(&mut self.narrow.line);
+        let gone = self.count.saturating_sub(line.len());
+        let joint = std::mem::take(&mut self.joint);
+        // Near enough: line breaks are not counted.
+        *self = Self::new(self.at.saturating_add(gone as u64).saturating_add(1), false);
+        self.narrow.may_be = true;
+        for byte in line {
+            self.add(byte, limit);
+        }
+        self.joint = joint;
+    }
+
     fn add(&mut self, byte: u8, limit: usize) {
         let six = value(byte).unwrap_or(0);
         self.hexadecimal &= byte.is_ascii_hexdigit();
+        let [capital, small, digit] = &mut self.classes;
+        *capital |= byte.is_ascii_uppercase();
+        *small |= byte.is_ascii_lowercase();
+        *digit |= byte.is_ascii_digit();
+        if self.narrow.may_be && self.narrow.line.len() <= LINE {
+            self.narrow.line.push(byte);
+        }
         self.count = self.count.saturating_add(1);
         self.line = self.line.saturating_add(1);
         self.bits = self.bits << 6 | u32::from(six);
@@ -213,12 +312,18 @@ impl Run {
     /// Tells whether the run goes on behind its joint: a line break behind a long line, or two quotes with a sign that joins.
     fn joins(&self) -> bool {
         let is_quote = |byte: &&u8| matches!(byte, b'"' | b'\'');
+        if self.joint.iter().all(u8::is_ascii_whitespace) {
+            let narrow = &self.narrow;
+            let fits = narrow.may_be
+                && self.line >= NARROW
+                && match narrow.width {
+                    Some(width) => self.line == width || self.named && narrow.lines == 1,
+                    None => true,
+                };
+            return self.is_at_break() && (self.line >= LINE || fits);
+        }
         if self.count < self.least() {
             return false;
-        }
-        if self.joint.iter().all(u8::is_ascii_whitespace) {
-            let breaks = self.joint.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-            return breaks && self.line >= LINE;
         }
         // Lists of texts have commas: their members are no parts of one.
         self.joint.iter().filter(is_quote).count() == 2 && !self.joint.contains(&b',')
@@ -332,6 +437,41 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn short_lines_of_one_length_are_a_run() {
+        let secret = secret(301);
+        let one = BASE64.encode(&secret);
+        for width in [8, 10, 11, 31] {
+            let lines: Vec<&str> = (one.as_bytes().chunks(width))
+                .map(|line| std::str::from_utf8(line).unwrap())
+                .collect();
+            for before in [
+                "",
+                "x:\n",
+                "Contents\n",
+                "Contents12\n",
+                "SomeLongerLine12345\n",
+                "X2\n",
+            ] {
+                for end in ["\n", "\r\n  "] {
+                    let text = format!("{before}{}\nend of it\n", lines.join(end));
+                    for step in [1, 7, 10_000] {
+                        let blobs = found(text.as_bytes(), step, usize::MAX);
+                        let held = blobs.iter().any(|blob| {
+                            let start = blob.bytes.get(..297).unwrap_or_default();
+                            secret.starts_with(start) && !start.is_empty()
+                        });
+                        // A line of the same length is part of it.
+                        let same = before.trim_end().len() == width;
+                        assert!(held || same, "{width} {step} {text}");
+                    }
+                }
+            }
+        }
+        let words = "elephant\nantelope\nhedgehog\nmongoose\nreindeer\n".repeat(20);
+        assert_eq!(found(words.as_bytes(), 1000, usize::MAX), []);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! `sigtool --html-normalise` and `--ascii-normalise` make them.
 #![forbid(unsafe_code)]
 
+mod address;
 pub mod base64;
 pub mod charset;
 mod entity;

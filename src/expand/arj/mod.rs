@@ -14,7 +14,8 @@ use delharc::header::CompressionMethod;
 use self::fastest::Fastest;
 use super::lzh::{Lzh, Wrap};
 use super::{
-    Children, Container, Content, Expander, Halt, Member, behind, damaged, is_damage, trailing,
+    Children, Container, Content, Expander, Halt, Member, Passwords, behind, damaged, is_damage,
+    trailing,
 };
 use crate::bytes::Reader;
 use crate::event::Reason;
@@ -173,7 +174,7 @@ impl Header {
 /// The cursor.
 struct Archive<'a> {
     object: &'a Object,
-    passwords: &'a [Vec<u8>],
+    passwords: &'a Passwords<'a>,
     at: u64,
     cipher: u8,
 }
@@ -232,7 +233,8 @@ impl Archive<'_> {
                         3 | 4 => "GOST, 40 bits",
                         _ => "GOST",
                     };
-                    children.gap(Some(name), Reason::Encrypted, method.to_owned())?;
+                    let detail = [method, self.passwords.untried()].concat();
+                    children.gap(Some(name), Reason::Encrypted, detail)?;
                 }
             }
         } else {
@@ -277,20 +279,25 @@ impl Archive<'_> {
 
     /// The password with which the checksum holds.
     fn password(&self, header: &Header, raw: &Object) -> io::Result<Option<&[u8]>> {
-        for password in self
-            .passwords
-            .iter()
-            .filter(|password| !password.is_empty())
-        {
+        // All of it is decoded.
+        let mut attempts = self.passwords.attempts(1 + header.size / 10);
+        while let Some(password) = attempts.next() {
+            if password.is_empty() {
+                continue;
+            }
             let Some(mut content) = Checked::new(header, raw, password) else {
                 return Ok(None);
             };
             match io::copy(&mut content, &mut io::sink()) {
-                Ok(_) => return Ok(Some(password)),
+                Ok(_) => {
+                    attempts.ended(true);
+                    return Ok(Some(password));
+                }
                 Err(error) if is_damage(&error) => {}
                 Err(error) => return Err(error),
             }
         }
+        attempts.ended(false);
         Ok(None)
     }
 

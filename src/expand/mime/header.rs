@@ -12,6 +12,9 @@ const FIELD: usize = 64 * 1024;
 /// Fields that are kept of one header.
 const FIELDS: usize = 64;
 
+/// Subjects that are kept, for their words. They say nothing of the body.
+const SUBJECTS: usize = 8;
+
 /// The fields that say what a part is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Name {
@@ -70,18 +73,26 @@ pub(super) struct Header {
 /// Reads the header at the start of `object`.
 ///
 /// It ends with an empty line. A line of white space is one of its own to some readers, and the end to others; so is
-/// one that is no field passed over, or the first line of the body.
+/// one that is no field passed over, or the first line of the body. One that is empty because its line end has a CR too many ends
+/// nothing.
 pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
-    let mut lines = Lines::new(object, from);
+    let mut lines = Lines::behind(object, from)?;
     let mut fields: Vec<Field> = Vec::new();
     let mut readings: Vec<Reading> = Vec::new();
     let mut clipped = false;
     // The field that a continuation belongs to is kept, dropped, or none at all.
     let mut open = Open::None;
     let (mut blank, mut strange, mut whole) = (false, false, false);
+    let mut torn = false;
+    let mut subjects = 0_usize;
     let mut body = from;
     while let Some(line) = lines.next()? {
         body = line.end;
+        if line.torn {
+            // What wrote CR CR LF meant one line end, and readers of texts see it so.
+            torn = true;
+            continue;
+        }
         if line.text.is_empty() {
             whole = true;
             break;
@@ -102,7 +113,9 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
         } else if starts_white && open != Open::None {
             if open == Open::Kept {
                 let last = fields.last_mut();
-                clipped |= last.is_some_and(|field| !append(&mut field.value, &text));
+                clipped |= last.is_some_and(|field| {
+                    !append(&mut field.value, &text) && field.name != Name::Subject
+                });
             }
         } else if let Some((name, value)) = field(&text) {
             let name = NAMES
@@ -110,10 +123,15 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
                 .find(|(known, _)| name.eq_ignore_ascii_case(known));
             open = Open::Dropped;
             if let Some((_, name)) = name {
+                let is_subject = *name == Name::Subject;
+                if is_subject && subjects >= SUBJECTS {
+                    continue;
+                }
+                subjects += usize::from(is_subject);
                 if fields.len() < FIELDS {
                     open = Open::Kept;
                     let mut kept = Vec::new();
-                    clipped |= !append(&mut kept, value);
+                    clipped |= !append(&mut kept, value) && !is_subject;
                     fields.push(Field {
                         name: *name,
                         value: kept,
@@ -130,6 +148,10 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
             strange = true;
             open = Open::None;
         }
+    }
+    if torn && object.bytes_at(body, 2)? == b"\r\n" {
+        // The rest of the empty line's end.
+        body = body.saturating_add(2);
     }
     readings.push(Reading { fields, body });
     // The usual reading first: the header ends where it says so.

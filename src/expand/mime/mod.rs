@@ -7,17 +7,20 @@
 #![forbid(unsafe_code)]
 
 mod header;
+mod start;
 mod value;
 mod words;
 
-use std::io::{self, Cursor, Read};
+use std::io::{self, BufReader, Cursor, Read};
 
 pub(super) use self::header::field;
 use self::header::{Name, Reading};
+pub use self::start::is_mime;
+pub(super) use self::start::{Sure, is_of_mail, start};
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
-use super::transfer::{Base64, Padding, Quoted};
+use super::transfer::{Base64, Padding, Quoted, Utf7};
 use super::uu::{Alphabet, File};
 use super::{Children, Container, Content, Expander, Halt, recognise};
 use crate::event::{Limit, NoteKind, Reason};
@@ -32,6 +35,9 @@ const BOUNDARIES: usize = 16;
 /// How often the bytes of a mail may be gone through for boundaries, all multiparts and readings together.
 const PASSES: u64 = 128;
 
+/// Headers one after another that say nothing of a body.
+const HEADERS: usize = 1_000;
+
 /// Lines that have a boundary as their start only, and are looked at.
 const WEAK: usize = 256;
 
@@ -45,6 +51,9 @@ impl Expander for Mime {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
+        if !may_be_mail(object)? {
+            return Err(Halt::Unlike);
+        }
         let mut collector = Collector::default();
         match Parts::new(object, true, &mut collector).all() {
             // It has enough.
@@ -146,13 +155,21 @@ impl<'a> Parts<'a> {
     }
 
     fn all(mut self) -> Result<(), Halt> {
-        let root = Part {
-            from: start(self.object)?,
+        let head = self.object.bytes_at(0, HEAD)?;
+        let mut root = Part {
+            from: begin(self.object, &head)?,
             to: self.object.length(),
             number: String::new(),
             depth: 0,
         };
-        self.part(&root)?;
+        if let Some(boundary) = start::bare(&head) {
+            root.from = 0;
+            let frame = Frame::new(self.object, root, boundary.to_vec());
+            self.push(frame)?;
+        } else {
+            root.from = self.last_header(root.from)?;
+            self.part(&root)?;
+        }
         while let Some(mut frame) = self.frames.pop() {
             let Some((segment, part, by_weak)) = frame.next()? else {
                 self.ended(frame)?;
@@ -171,6 +188,25 @@ impl<'a> Parts<'a> {
             self.children.gap(None, Reason::Corrupt, detail)?;
         }
         Ok(())
+    }
+
+    /// Behind a header that says nothing of the body there may be another such, and another: files of records look like mails. The
+    /// last of them is taken, for each would be a container inside the one before.
+    fn last_header(&self, mut from: u64) -> Result<u64, Halt> {
+        for _ in 0..HEADERS {
+            let header = header::read(self.object, from)?;
+            if header.readings.iter().any(Reading::describes) {
+                break;
+            }
+            let body = header.readings.last().map_or(from, |reading| reading.body);
+            let rest = self.object.slice(body, u64::MAX);
+            let next = start(&rest.bytes_at(0, HEAD)?, rest.length());
+            match next.filter(|next| next.sure == Sure::Plain) {
+                Some(next) => from = body.saturating_add(next.at as u64),
+                None => break,
+            }
+        }
+        Ok(from)
     }
 
     /// A multipart came to its end.
@@ -464,6 +500,13 @@ impl<'a> Parts<'a> {
                 }
                 Encoding::Uu => self.uu(&name, &slice)?,
             }
+            if reading.is_utf7() {
+                // No reader of texts would see it without being told.
+                let name = [&name[..], b" (from UTF-7)"].concat();
+                let decoded = BufReader::new(decoder(&slice, encoding, Padding::EndsGroup));
+                let mut text = Utf7::new(decoded);
+                self.children.child(&name, Content::Stream(&mut text))?;
+            }
         }
         Ok(())
     }
@@ -499,6 +542,7 @@ impl<'a> Parts<'a> {
         let mut lines = Lines::new(slice, 0);
         while let Some(line) = lines.next()? {
             let begins = line.text.starts_with(b"begin")
+                || line.text.starts_with(b"Begin")
                 || line.text.starts_with(b"=ybegin ")
                 || line.text.starts_with(binhex::START)
                 || binhex::begins(line.text);
@@ -614,6 +658,17 @@ impl Reading {
         self.boundaries().len() >= BOUNDARIES || self.values(Name::Type).any(value::is_overfull)
     }
 
+    /// Its text is said to be UTF-7.
+    fn is_utf7(&self) -> bool {
+        self.values(Name::Type)
+            .flat_map(|value| value::parameter(value, "charset"))
+            .any(|set| {
+                let set = set.to_ascii_lowercase();
+                memchr::memmem::find(&set, b"utf-7").is_some()
+                    || memchr::memmem::find(&set, b"utf7").is_some()
+            })
+    }
+
     /// The name of the file, by disposition, else by type.
     fn name(&self) -> Option<Vec<u8>> {
         let of = |field, name| {
@@ -672,9 +727,12 @@ fn decoder(slice: &Object, encoding: Encoding, padding: Padding) -> Box<dyn Read
     }
 }
 
-/// Where the header of a mail begins: behind a byte order mark, empty lines, and the line of an mbox.
-fn start(object: &Object) -> Result<u64, Halt> {
-    let mark: u64 = if object.bytes_at(0, 3)? == b"\xef\xbb\xbf" {
+/// Where the header of a mail begins: behind a byte order mark, empty lines, and the line of an mbox, if not further on.
+fn begin(object: &Object, head: &[u8]) -> Result<u64, Halt> {
+    if let Some(start) = start(head, object.length()) {
+        return Ok(start.at as u64);
+    }
+    let mark: u64 = if head.starts_with(b"\xef\xbb\xbf") {
         3
     } else {
         0
@@ -689,6 +747,18 @@ fn start(object: &Object) -> Result<u64, Halt> {
         }
     }
     Ok(object.length())
+}
+
+/// What looked like an endless header may be anything: it has to say what the body is.
+fn may_be_mail(object: &Object) -> Result<bool, Halt> {
+    let head = object.bytes_at(0, HEAD)?;
+    match start(&head, object.length()) {
+        Some(start) if start.sure == Sure::Open => {
+            let header = header::read(object, start.at as u64)?;
+            Ok(header.readings.iter().any(Reading::describes))
+        }
+        _ => Ok(true),
+    }
 }
 
 /// Whether a line is a delimiter of this boundary.

@@ -413,8 +413,8 @@ fn attachments_are_named_as_ripmime_and_munpack_name_them() {
 #[test]
 fn too_many_fields_are_said() {
     let text = format!(
-        "Content-Type: text/plain\n{}\nx\n",
-        "Subject: x\n".repeat(100)
+        "MIME-Version: 1.0\n{}\nx\n",
+        "Content-Type: text/plain\n".repeat(100)
     );
     assert_eq!(
         open(text.as_bytes()).gaps,
@@ -424,6 +424,8 @@ fn too_many_fields_are_said() {
             "body: more or longer fields than are read"
         )]
     );
+    let text = format!("From: a\nTo: b\n{}\nx\n", "Subject: x\n".repeat(100));
+    assert_eq!(open(text.as_bytes()).gaps, []);
 }
 
 /// Everything that a content comes to, however deep.
@@ -473,4 +475,74 @@ fn more_boundaries_than_are_tried_are_said() {
     let lines: String = (0..300).map(|n| format!("--a{n}\n\nx\n")).collect();
     let text = format!("Content-Type: multipart/mixed; boundary=a\n\n--a\n\n{lines}--a--\n");
     assert_eq!(open(text.as_bytes()).reasons(), ["limit/memory"]);
+}
+
+#[test]
+fn what_stands_before_a_mail_and_in_its_line_ends_is_passed_over() {
+    let mail = "From: a\nSubject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=\"xyz w\"\n\n--xyz w\n\none\n--xyz w\nContent-Transfer-Encoding: base64\n\naGVsbG8=\n--xyz w--\n";
+    let body = mail.split_once("\n\n").unwrap().1;
+    let long = "X: some words\n\tand more\n".repeat(4_000);
+    let texts = [
+        mail.to_owned(),
+        format!(" {mail}"),
+        format!("\tby b; Mon, 1 Jan 2024 00:00:00 +0000\n{mail}"),
+        format!("no field\n{mail}"),
+        format!("{}\n{mail}<?xml version=\"1.0\"?>\n", mail.len()),
+        format!(
+            "POST /x HTTP/1.1\nHost: x\nContent-Type: multipart/form-data; boundary=\"xyz w\"\n\n{body}"
+        ),
+        format!("X-A: {}\n{mail}", "a".repeat(40_000)),
+        format!("{long}{mail}"),
+        format!("From: x\n{long}To: y\nMIME-Version: 1.0\n{mail}"),
+        mail.replace('\n', "\r\r\n"),
+        mail.replace('\n', "\r\n").replace(": x\r\n", ": x\r\r\n"),
+        mail.replace('\n', "\r\n")
+            .replace(": base64\r\n", ": base64\r\r\n"),
+        body.replace("--xyz w\n\n", "--xyz w\nContent-Type: x\n\n"),
+    ];
+    for (number, text) in texts.iter().enumerate() {
+        let probe = crate::expand::testing::object(text.as_bytes())
+            .probe()
+            .unwrap();
+        let is_mail = recognise(&probe).iter().any(|kind| kind.name == "mime");
+        assert!(is_mail, "{number}: {text:.100}");
+        let got = open(text.as_bytes());
+        let found: Vec<String> = contents(&got)
+            .into_iter()
+            .map(|(_, content)| content.trim().to_owned())
+            .collect();
+        assert_eq!(found, ["one", "hello"], "{number}: {text:.100}");
+        assert_eq!(got.gaps, [], "{number}");
+    }
+}
+
+#[test]
+fn a_mail_without_mime_gives_its_body_once() {
+    let records = "From: a\nTo: b\n\n".repeat(500);
+    let text = format!("{records}begin 644 x\n#86)C\n`\nend\n");
+    let got = open(text.as_bytes());
+    let wanted = [("body", "begin 644 x\n#86)C\n`\nend\n")];
+    assert_eq!(contents(&got), pairs(&wanted));
+    assert_eq!((&got.gaps[..], &got.notes[..]), (&[][..], &[][..]));
+    let text = format!("X-A: {}\nno mail at all\n", "a".repeat(40_000));
+    assert!(open(text.as_bytes()).unlike);
+}
+
+#[test]
+fn text_in_utf_7_is_given_as_python_reads_it() {
+    let Some(folder) = tool("python3") else {
+        return;
+    };
+    let text = "a+b, gr\u{f6}\u{df}e <script> \u{1f600} ~ \u{41f}\u{440}";
+    folder.write("text", text.as_bytes());
+    folder.write("make.py", b"t = open('text', encoding='utf-8').read()\nopen('a', 'wb').write(t.encode('utf-7'))\nimport base64\nopen('b', 'wb').write(b'+' + base64.b64encode(t.encode('utf-16be')).rstrip(b'=') + b'-')\n");
+    folder.run("python3", &["make.py"]);
+    for name in ["a", "b"] {
+        let mut mail =
+            b"MIME-Version: 1.0\nContent-Type: text/plain; charset=\"UTF-7\"\n\n".to_vec();
+        mail.extend(folder.read(name));
+        let got = open(&mail);
+        assert_eq!(got.names(), ["body", "body (from UTF-7)"]);
+        assert_eq!(got.children[1].1, text.as_bytes(), "{name}");
+    }
 }

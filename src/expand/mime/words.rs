@@ -56,9 +56,12 @@ impl Collector {
         words
     }
 
-    fn take(&mut self, text: &[u8]) {
+    /// Takes the words of a text, between blanks and these signs.
+    fn take(&mut self, text: &[u8], signs: &[u8]) {
         let mut near = 0_usize;
-        let spaces = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | 0);
+        let spaces = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0 || signs.contains(byte);
+        // A blank that does not break, and what has no width, are not ASCII.
+        let text = without_blanks(text);
         for token in text.split(spaces).filter(|token| !token.is_empty()) {
             let lower = String::from_utf8_lossy(token).to_lowercase();
             if MARKS.iter().any(|mark| lower.contains(mark)) || lower == "passe" {
@@ -85,6 +88,131 @@ impl Collector {
             list.push(word.to_vec());
         }
     }
+}
+
+/// UTF-16 as UTF-8: with its mark, or with zeros for every other byte of what is mostly ASCII.
+fn plain(text: Vec<u8>) -> Vec<u8> {
+    let start = text.get(..1024).unwrap_or(&text);
+    let zeros = |of: usize| {
+        let (pairs, _) = start.as_chunks::<2>();
+        let zero = |pair: &&[u8; 2]| pair.get(of) == Some(&0);
+        let count = pairs.iter().filter(zero).count();
+        count * 2 > pairs.len()
+    };
+    let encoding = if text.starts_with(b"\xff\xfe") || zeros(1) {
+        encoding_rs::UTF_16LE
+    } else if text.starts_with(b"\xfe\xff") || zeros(0) {
+        encoding_rs::UTF_16BE
+    } else {
+        return text;
+    };
+    encoding.decode(&text).0.into_owned().into_bytes()
+}
+
+/// Blanks of other kinds than ASCII's, in UTF-8, as blanks; what has no width vanishes.
+fn without_blanks(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr3(0xc2, 0xe2, 0xe3, rest) {
+        let (before, here) = rest.split_at_checked(at).unwrap_or((rest, b""));
+        out.extend_from_slice(before);
+        let (put, length): (&[u8], usize) = match here {
+            [0xc2, 0xad, ..] => (b"", 2),
+            [0xc2, 0xa0, ..] => (b" ", 2),
+            [0xe2, 0x80, 0x8b..=0x8f, ..] | [0xe2, 0x81, 0xa0, ..] => (b"", 3),
+            [0xe2, 0x80, 0x80..=0x8a | 0xa8 | 0xa9 | 0xaf, ..]
+            | [0xe2, 0x81, 0x9f, ..]
+            | [0xe3, 0x80, 0x80, ..] => (b" ", 3),
+            _ => (here.get(..1).unwrap_or_default(), 1),
+        };
+        out.extend_from_slice(put);
+        rest = here.get(length..).unwrap_or_default();
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Tags that do not part words.
+const INLINE: [&[u8]; 14] = [
+    b"a", b"b", b"code", b"em", b"font", b"i", b"mark", b"s", b"small", b"span", b"strong", b"tt",
+    b"u", b"wbr",
+];
+
+/// Of HTML what a person sees: tags within words vanish, others are blanks, the entities that passwords need are decoded.
+fn shown(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = memchr::memchr2(b'<', b'&', rest) {
+        let (before, here) = rest.split_at_checked(at).unwrap_or((rest, b""));
+        out.extend_from_slice(before);
+        let behind = here.get(1..).unwrap_or_default();
+        if here.starts_with(b"<") {
+            let name = behind.strip_prefix(b"/").unwrap_or(behind);
+            let letters = name
+                .iter()
+                .take(8)
+                .take_while(|byte| byte.is_ascii_alphabetic());
+            let name = name.get(..letters.count()).unwrap_or_default();
+            let end = memchr::memchr(b'>', behind.get(..TAG).unwrap_or(behind));
+            match end.filter(|_| !name.is_empty()) {
+                Some(end) => {
+                    if !INLINE.iter().any(|known| name.eq_ignore_ascii_case(known)) {
+                        out.push(b' ');
+                    }
+                    rest = behind.get(end + 1..).unwrap_or_default();
+                }
+                None => {
+                    out.push(b'<');
+                    rest = behind;
+                }
+            }
+            continue;
+        }
+        match entity(behind) {
+            Some((character, length)) => {
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                rest = behind.get(length..).unwrap_or_default();
+            }
+            None => {
+                out.push(b'&');
+                rest = behind;
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Bytes of a tag.
+const TAG: usize = 4096;
+
+/// The character that an entity behind its `&` stands for, and its length.
+fn entity(text: &[u8]) -> Option<(char, usize)> {
+    const NAMES: [(&[u8], char); 6] = [
+        (b"nbsp", ' '),
+        (b"amp", '&'),
+        (b"lt", '<'),
+        (b"gt", '>'),
+        (b"quot", '"'),
+        (b"apos", '\''),
+    ];
+    let semicolon = |length: usize| length + usize::from(text.get(length) == Some(&b';'));
+    for (name, character) in NAMES {
+        if text.starts_with(name) {
+            return Some((character, semicolon(name.len())));
+        }
+    }
+    let digits = text.strip_prefix(b"#")?;
+    let (digits, radix) = match digits {
+        [b'x' | b'X', rest @ ..] => (rest, 16),
+        _ => (digits, 10),
+    };
+    let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
+    let count = digits.iter().take(8).take_while(is_digit).count();
+    let number = str::from_utf8(digits.get(..count)?).ok()?;
+    let number = u32::from_str_radix(number, radix).ok()?;
+    let before = text.len() - digits.len();
+    Some((char::from_u32(number)?, semicolon(before + count)))
 }
 
 /// A word as it stands, without the signs around it, behind its colon or equals sign, and what of it is ASCII.
@@ -146,7 +274,12 @@ impl Children for Collector {
         {
             return Err(error.into());
         }
-        self.take(&text);
+        let text = plain(text);
+        // What a person sees comes first: a tag may stand within a word, and a blank may be an entity.
+        if text.iter().any(|byte| matches!(byte, b'<' | b'&')) {
+            self.take(&shown(&text), b"");
+        }
+        self.take(&text, b"<>");
         self.texts += 1;
         let enough = self.texts >= TEXTS || self.near.len() + self.others.len() >= 2 * WORDS;
         if enough { Err(Halt::Item) } else { Ok(()) }
@@ -167,7 +300,8 @@ mod tests {
 
     fn words(text: &[u8]) -> Vec<String> {
         let mut collector = Collector::default();
-        collector.take(text);
+        let mut stream = text;
+        let _ = collector.child(b"", Content::Stream(&mut stream));
         let text = |word: Vec<u8>| String::from_utf8_lossy(&word).into_owned();
         collector.words().into_iter().map(text).collect()
     }
@@ -181,6 +315,30 @@ mod tests {
             words(b"<p>pwd:hunter22</p>").starts_with(&["pwd:hunter22".into(), "hunter22".into()])
         );
         assert!(words("密码：infected。".as_bytes()).contains(&"infected".to_owned()));
+    }
+
+    #[test]
+    fn words_are_what_a_person_sees() {
+        let rows = [
+            "<p>The password is&nbsp;Se<b>cret</b>#1&nbsp;.</p>",
+            "password:&#160;Secret&#x23;1<br>",
+            "Das Passwort:\u{a0}Secret#1\u{200b}",
+            "password <span>Secret</span>#1<td>next",
+        ];
+        for text in rows {
+            let got = words(text.as_bytes());
+            assert!(
+                got.iter().take(6).any(|word| word == "Secret#1"),
+                "{text} {got:?}"
+            );
+        }
+        let text = "the password is Secret#1";
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for text in [little, [&b"\xfe\xff"[..], &big].concat(), big] {
+            assert!(words(&text).contains(&"Secret#1".to_owned()));
+        }
+        assert!(words(b"password a&lt;b<c&amp;d").contains(&"a<b<c&d".to_owned()));
     }
 
     #[test]

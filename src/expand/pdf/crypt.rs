@@ -129,6 +129,15 @@ impl Handler {
         )
     }
 
+    /// What one password costs.
+    pub(super) fn cost(&self) -> u64 {
+        match self.revision {
+            6.. => 15_000,
+            5 => 10,
+            _ => 300,
+        }
+    }
+
     /// The key, if this is the password of a user (or, since revision 5, of the owner).
     pub(super) fn open(&self, password: &[u8]) -> Option<Vec<u8>> {
         if self.revision >= 5 {

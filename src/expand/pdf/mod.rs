@@ -15,7 +15,9 @@ use std::io::{self, BufReader, Read};
 use self::crypt::{Handler, Opened, What};
 use self::filters::{CHAIN, Filter, Made};
 use self::syntax::{Parser, Text, Value, Wrong, scattered};
-use super::{Children, Container, Content, Expander, Halt, behind, is_damage, recognise};
+use super::{
+    Children, Container, Content, Expander, Halt, Passwords, behind, is_damage, recognise,
+};
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
 
@@ -380,7 +382,11 @@ impl<'a> File<'a> {
     }
 
     /// Finds out whether and how the document is encrypted, and opens it.
-    fn unlock(&mut self, passwords: &[Vec<u8>], children: &mut dyn Children) -> Result<(), Halt> {
+    fn unlock(
+        &mut self,
+        passwords: &Passwords<'_>,
+        children: &mut dyn Children,
+    ) -> Result<(), Halt> {
         let mut found: Vec<(Value, Vec<u8>)> = Vec::new();
         let (mut refused, mut untried) = (None, false);
         let trailers = std::mem::take(&mut self.trailers);
@@ -417,7 +423,8 @@ impl<'a> File<'a> {
                     continue;
                 }
             };
-            let all = std::iter::once(&b""[..]).chain(passwords.iter().map(Vec::as_slice));
+            let attempts = passwords.attempts(handler.cost());
+            let all = std::iter::once(&b""[..]).chain(attempts);
             let mut all = all.filter_map(|password| handler.open(password));
             match all.next() {
                 Some(key) => {
@@ -427,7 +434,7 @@ impl<'a> File<'a> {
                 }
                 None => {
                     drop(all);
-                    refused.get_or_insert(handler.describe());
+                    refused.get_or_insert(handler.describe() + passwords.untried());
                 }
             }
         }

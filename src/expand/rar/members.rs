@@ -202,6 +202,8 @@ pub(super) struct Members<'a> {
     solid: bool,
     /// Passwords are not tried: one of the keys would take too long.
     costly: bool,
+    /// Binary logarithm of the most rounds of one of the keys.
+    rounds: u8,
     passes: u32,
 }
 
@@ -214,6 +216,7 @@ impl<'a> Members<'a> {
             classes: Vec::new(),
             solid: false,
             costly: false,
+            rounds: 0,
             passes: PASSES,
         }
     }
@@ -316,7 +319,8 @@ impl<'a> Members<'a> {
             return Ok(Class::Lost);
         }
         if meta.is_encrypted {
-            self.costly |= rounds(reference) > ROUNDS;
+            self.rounds = self.rounds.max(rounds(reference));
+            self.costly |= self.rounds > ROUNDS;
             return Ok(Class::Locked);
         }
         Ok(if meta.is_split_after {
@@ -373,10 +377,12 @@ impl<'a> Members<'a> {
     /// Tries the passwords.
     fn unlock(&mut self, archive: &Archive, children: &mut dyn Children) -> Result<(), Halt> {
         let known = self.headers.password.into_iter();
-        let others = self.opened.container.passwords.iter().map(Vec::as_slice);
         let mut best: Option<(usize, &[u8])> = None;
-        let passwords: Vec<&[u8]> = known.chain(others).collect();
-        for password in passwords {
+        let passwords = self.opened.container.passwords;
+        // Each member may have a key of its own, though as a rule they have one.
+        let locked = self.classes.iter().filter(|class| **class == Class::Locked);
+        let cost = cost(self.rounds).saturating_mul(1 + locked.count() as u64 / 16);
+        for password in known.chain(passwords.attempts(cost)) {
             if self.costly {
                 break;
             }
@@ -491,7 +497,11 @@ impl<'a> Members<'a> {
                 ),
             };
             let name = pass::name(&reference.to_owned());
-            children.gap(Some(&name), reason, detail.to_owned())?;
+            let untried = match reason {
+                Reason::Encrypted => self.opened.container.passwords.untried(),
+                _ => "",
+            };
+            children.gap(Some(&name), reason, [detail, untried].concat())?;
         }
         Ok(())
     }
@@ -517,6 +527,14 @@ fn dictionary(reference: ArchiveMemberRef<'_>) -> Option<u64> {
     };
     let info = file.decoded_compression_info().ok()?;
     Some(info.dictionary_size)
+}
+
+/// What a password costs: since RAR 5 an archive says how many rounds its key has, before they were 2^18 of SHA-1.
+pub(super) fn cost(rounds: u8) -> u64 {
+    match rounds {
+        0 => 100_000,
+        _ => (3_u64 << rounds.min(ROUNDS)) / 2,
+    }
 }
 
 /// Binary logarithm of the rounds that make the key of a member.

@@ -13,7 +13,7 @@ mod tail;
 
 use std::io;
 
-use rars::{Archive, ArchiveReadOptions, ArchiveReader, ErrorKind};
+use rars::{Archive, ArchiveReadOptions, ArchiveReader, Error, ErrorKind};
 
 use self::blocks::{Family, Layout, MAGIC, Source};
 use self::members::{Members, What};
@@ -130,7 +130,8 @@ impl<'a> Opened<'a> {
             return children.gap(None, Reason::Encrypted, detail);
         }
         let Some(headers) = self.headers()? else {
-            return children.gap(None, Reason::Encrypted, "headers".to_owned());
+            let detail = ["headers", self.container.passwords.untried()].concat();
+            return children.gap(None, Reason::Encrypted, detail);
         };
         self.comment(&headers, children)?;
         for what in [What::Files, What::Streams] {
@@ -165,17 +166,19 @@ impl<'a> Opened<'a> {
     fn headers(&self) -> Result<Option<Headers<'a>>, Halt> {
         let claimed = self.layout.end.max(self.object.length());
         let first = self.parse(None, claimed);
-        let attempts = match &first {
-            Err(error) if error.kind() == ErrorKind::PasswordRequired => self.container.passwords,
-            _ => &[],
-        };
+        let is_locked = |error: &Error| error.kind() == ErrorKind::PasswordRequired;
+        let locked = first.as_ref().is_err_and(is_locked);
+        let attempts = locked.then(|| {
+            self.container
+                .passwords
+                .attempts(members::cost(self.layout.rounds))
+        });
         let mut last = first.map(|archive| (archive, None));
-        for password in attempts {
+        for password in attempts.into_iter().flatten() {
             if last.is_ok() {
                 break;
             }
-            last = (self.parse(Some(password), claimed))
-                .map(|archive| (archive, Some(password.as_slice())));
+            last = (self.parse(Some(password), claimed)).map(|archive| (archive, Some(password)));
         }
         match last {
             Ok((archive, password)) => Ok(Some(Headers {

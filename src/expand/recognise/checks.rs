@@ -6,7 +6,7 @@ use crate::expand::ar::old_package as old_deb;
 use crate::expand::number::digits;
 use crate::expand::pyinstaller::Package;
 use crate::expand::tar::Header;
-use crate::expand::{gzip as gz, nsis as installer, stream, zip};
+use crate::expand::{gzip as gz, nsis as installer, rtf as rtf_file, stream, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
@@ -250,28 +250,38 @@ fn lha_sum_holds(probe: &Probe) -> bool {
     sum.is_some() && sum == byte(probe, 1)
 }
 
-/// Word passes over white space in front.
+/// Word passes over white space in front, other readers over more.
 pub(super) fn rtf(probe: &Probe) -> bool {
-    probe.head.trim_ascii_start().starts_with(b"{\\rtf")
+    rtf_file::start(&probe.head).is_some()
 }
 
 /// A version that exists, and a length that can be: these three letters begin texts, too.
 pub(super) fn swf(probe: &Probe) -> bool {
     let length = from(probe, 4).u32_le().map(u64::from);
-    within(byte(probe, 3), 1..=60)
+    // Players do not ask for the version.
+    (within(byte(probe, 3), 1..=60) || length == Some(probe.length))
         && length.is_some_and(|length| length >= 21 && length / 4 <= probe.length)
 }
 
-/// A version that exists, and the start of a zlib stream.
+/// A version that exists, and the start of a zlib stream. Players do not ask for the version: with another the stream has to be one.
 pub(super) fn swf_zlib(probe: &Probe) -> bool {
     let stream = be16(&mut from(probe, 8));
-    within(byte(probe, 3), 6..=60)
-        && stream.is_some_and(|head| head >> 8 & 0x0f == 8 && head % 31 == 0)
+    let begins = stream.is_some_and(|head| head >> 8 & 0x0f == 8 && head % 31 == 0);
+    let is_stream = || {
+        let head = probe.head.get(8..).unwrap_or_default().to_vec();
+        stream::is_zlib(&Probe {
+            head,
+            ..Probe::default()
+        })
+    };
+    begins && (within(byte(probe, 3), 6..=60) || is_stream())
 }
 
-/// A version that exists, and the usual properties of LZMA after the compressed size.
+/// A version that exists, or a compressed size that can be; and the usual properties of LZMA behind it.
 pub(super) fn swf_lzma(probe: &Probe) -> bool {
-    within(byte(probe, 3), 13..=60) && byte(probe, 12) == Some(0x5d)
+    let size = from(probe, 8).u32_le().map(u64::from);
+    let fits = size.is_some_and(|size| size > 0 && size <= probe.length);
+    (within(byte(probe, 3), 13..=60) || fits) && byte(probe, 12) == Some(0x5d)
 }
 
 /// The first header's checksum holds, which is all that tar itself asks; or it is damaged, with its magic left; or there is a

@@ -269,6 +269,8 @@ static MAGICS: &[Magic] = &[
     ranked(Rank::Text, structure("yenc", yenc::begins)),
     magic(0, b"PYZ\0", "pyinstaller"),
     structure("pyinstaller", checks::pyinstaller),
+    // Behind them, for it may be no mail.
+    structure("mime", text::perhaps_mime),
     // Last, for it finds what nothing before it opens.
     checked(0, b"MZ", "program", checks::dos_program),
     checked(0, b"\x7fELF", "program", checks::elf),

@@ -17,6 +17,24 @@ const DESCRIPTION: u64 = 64 * 1024;
 /// Coders of a folder, and streams of a coder.
 const MOST: u64 = 32;
 
+/// The method of AES, the length of its properties behind it.
+const AES: &[u8] = b"\x06\xf1\x07\x01";
+
+/// The bits of the first of those properties that are a binary logarithm of rounds; all of them for none.
+pub(super) const POWER: u8 = 0x3f;
+
+/// Binary logarithm of the rounds that make the key of encrypted headers.
+pub(super) fn power(object: &Object) -> io::Result<u8> {
+    let Some((from, length)) = Ends::of(object)?.and_then(|ends| ends.headers) else {
+        return Ok(0);
+    };
+    let length = usize::try_from(length.min(DESCRIPTION)).unwrap_or_default();
+    let bytes = object.bytes_at(from, length)?;
+    let at = memchr::memmem::find(&bytes, AES);
+    let first = at.and_then(|at| bytes.get(at + AES.len() + 1));
+    Ok(first.map_or(0, |first| first & POWER))
+}
+
 /// What the header at the start says.
 pub(super) struct Ends {
     /// Where the headers begin, and their length; unknown when a writer did not come back to fill that in.

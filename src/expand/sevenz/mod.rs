@@ -10,10 +10,12 @@ mod headers;
 
 use std::io::{self, BufReader, Read};
 
-use sevenz_rust2::{Archive, ArchiveEntry, Block, BlockDecoder, EncoderMethod, Error, Password};
+use sevenz_rust2::{
+    Archive, ArchiveEntry, Block, BlockDecoder, Coder, EncoderMethod, Error, Password,
+};
 
 use self::headers::{Ends, Size};
-use super::{Children, Container, Content, Expander, Halt, Member, trailing};
+use super::{Children, Container, Content, Expander, Halt, Member, Passwords, trailing};
 use crate::event::{Limit, Reason};
 use crate::object::{Object, ObjectReader};
 
@@ -22,6 +24,9 @@ const HEADERS: u64 = 16;
 
 /// The most bytes that are asked of a decoder at once. One that fails loses them; they are fetched again, one by one.
 const STEP: usize = 64 * 1024;
+
+/// Keys of more rounds, as a binary logarithm, are made to keep others busy: 7-Zip writes 19.
+const ABSURD: u8 = 22;
 
 /// The length of an archive without files.
 const EMPTY: u64 = 32;
@@ -111,26 +116,35 @@ type Input = BufReader<ObjectReader>;
 
 fn open(container: &Container<'_>, ends: &Ends, children: &mut dyn Children) -> Result<(), Halt> {
     let mut input = container.object.reader();
-    let passwords: Vec<Password> = (container.passwords.iter())
-        .filter_map(|password| str::from_utf8(password).ok())
-        .filter(|password| !password.is_empty())
-        .map(Password::from)
-        .collect();
     let mut headers = Archive::read(&mut input, &Password::empty());
     let locked = matches!(headers, Err(Error::PasswordRequired));
     // What a wrong password makes of headers may be the end of them.
     let has_files = |archive: &Archive| !archive.files.is_empty();
+    let mut shut = String::new();
     if locked {
-        for password in &passwords {
-            headers = Archive::read(&mut input, password);
-            if headers.as_ref().is_ok_and(has_files) {
+        let power = headers::power(container.object)?;
+        let mut attempts = container.passwords.attempts(cost(power));
+        let mut rightly = false;
+        for word in attempts.by_ref() {
+            let Some(password) = password(word) else {
+                continue;
+            };
+            headers = Archive::read(&mut input, &password);
+            rightly = headers.as_ref().is_ok_and(has_files);
+            if rightly {
                 break;
             }
         }
+        attempts.ended(rightly);
+        shut = format!(
+            "headers, {}{}",
+            cipher(power),
+            container.passwords.untried()
+        );
     }
     let mut archive = match headers {
         Ok(archive) if !has_files(&archive) && locked => {
-            return children.gap(None, Reason::Encrypted, "headers, AES-256".to_owned());
+            return children.gap(None, Reason::Encrypted, shut);
         }
         Ok(archive) if !has_files(&archive) && ends.end.is_none_or(|end| end > EMPTY) => {
             return Err(Halt::Broken("headers without any file".to_owned()));
@@ -139,9 +153,7 @@ fn open(container: &Container<'_>, ends: &Ends, children: &mut dyn Children) -> 
         Err(error) => {
             return match Failure::of(error) {
                 Failure::Io(error) => Err(error.into()),
-                Failure::Said(..) if locked => {
-                    children.gap(None, Reason::Encrypted, "headers, AES-256".to_owned())
-                }
+                Failure::Said(..) if locked => children.gap(None, Reason::Encrypted, shut),
                 Failure::Said(Reason::Corrupt, detail) => Err(Halt::Broken(detail)),
                 Failure::Said(reason, detail) => children.gap(None, reason, detail),
             };
@@ -153,7 +165,7 @@ fn open(container: &Container<'_>, ends: &Ends, children: &mut dyn Children) -> 
         checksums,
         object: container.object,
         input,
-        passwords,
+        passwords: container.passwords,
         memory: container.memory,
     };
     for (entry, block) in archive
@@ -192,6 +204,40 @@ fn open(container: &Container<'_>, ends: &Ends, children: &mut dyn Children) -> 
     Ok(())
 }
 
+/// Passwords are text.
+fn password(word: &[u8]) -> Option<Password> {
+    let text = str::from_utf8(word).ok().filter(|text| !text.is_empty())?;
+    Some(Password::from(text))
+}
+
+/// Binary logarithm of the rounds that make the key of a block.
+fn power(block: &Block) -> u8 {
+    let mut coders = block.coders.iter();
+    let aes = |coder: &&Coder| coder.encoder_method_id() == EncoderMethod::ID_AES256_SHA256;
+    let first = coders
+        .find(aes)
+        .and_then(|coder| coder.properties().first());
+    first.map_or(0, |first| first & headers::POWER)
+}
+
+/// What a password costs. Where that is absurd no word of a mail is tried.
+fn cost(power: u8) -> u64 {
+    match power {
+        // No rounds.
+        headers::POWER => 1,
+        0..=ABSURD => (1_u64 << power) / 4 + 1,
+        _ => u64::MAX,
+    }
+}
+
+/// For people.
+fn cipher(power: u8) -> String {
+    match power {
+        0..=ABSURD | headers::POWER => "AES-256".to_owned(),
+        _ => format!("AES-256, keys of 2^{power} rounds"),
+    }
+}
+
 /// The checksums of all files, which the crate then compares no more.
 fn take_checksums(archive: &mut Archive) -> Vec<Option<u32>> {
     for block in &mut archive.blocks {
@@ -214,7 +260,7 @@ struct Members<'a> {
     checksums: Vec<Option<u32>>,
     object: &'a Object,
     input: Input,
-    passwords: Vec<Password>,
+    passwords: &'a Passwords<'a>,
     memory: u64,
 }
 
@@ -231,10 +277,18 @@ impl Members<'_> {
         } else if !is_encrypted(block) {
             return self.give(number, &no_password, children);
         } else {
-            for password in self.passwords.clone() {
+            let power = power(block);
+            let mut attempts = self.passwords.attempts(cost(power));
+            while let Some(word) = attempts.next() {
+                let Some(password) = password(word) else {
+                    continue;
+                };
                 match self.opens(number, &password)? {
                     Fits::No => {}
-                    Fits::Yes => return self.give(number, &password, children),
+                    Fits::Yes => {
+                        attempts.ended(true);
+                        return self.give(number, &password, children);
+                    }
                     Fits::Untold => {
                         let detail = "no checksum tells whether the password is right".to_owned();
                         children.gap(None, Reason::Encrypted, detail)?;
@@ -242,7 +296,9 @@ impl Members<'_> {
                     }
                 }
             }
-            (Reason::Encrypted, "AES-256".to_owned())
+            attempts.ended(false);
+            let detail = cipher(power) + self.passwords.untried();
+            (Reason::Encrypted, detail)
         };
         let blocks = &self.archive.stream_map.file_block_index;
         for (entry, block) in self.archive.files.iter().zip(blocks) {

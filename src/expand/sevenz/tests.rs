@@ -181,7 +181,7 @@ fn headers_that_are_too_long_are_said() {
     let container = Container {
         object: &crate::expand::testing::object(&folder.read("out.7z")),
         name: b"x",
-        passwords: &[],
+        passwords: &crate::expand::Passwords::given(&[]),
         memory: 1 << 20,
     };
     SevenZ.expand(&container, &mut recorder).unwrap();

@@ -10,7 +10,7 @@ mod rtf;
 use std::io;
 
 use self::properties::Property;
-use super::{Children, Container, Content, Expander, Halt};
+use super::{Children, Container, Content, Expander, Halt, recognise};
 use crate::event::Reason;
 use crate::object::Object;
 
@@ -141,8 +141,16 @@ fn attribute(
         ATTACHMENT_DATA => attachment.hold(content.clone(), b"", children),
         ATTACHMENT_PICTURE => attachment.hold(content.clone(), b".picture", children),
         ATTACHMENT_PROPERTIES => attachment.properties(content, children),
-        _ => Ok(()),
+        tag => foreign(&format!("attribute {tag:#010x}"), content, children),
     }
+}
+
+/// Gives what is not known to have a content, if it is one by itself.
+fn foreign(name: &str, content: &Object, children: &mut dyn Children) -> Result<(), Halt> {
+    if recognise(&content.probe()?).is_empty() {
+        return Ok(());
+    }
+    children.child(name.as_bytes(), Content::Object(content.clone()))
 }
 
 /// A text up to its zero.
@@ -164,7 +172,12 @@ fn message(content: &Object, children: &mut dyn Children) -> Result<(), Halt> {
                 let mut stream = rtf::Rtf::new(&property.value)?;
                 return children.child(b"body.rtf", Content::Stream(&mut stream));
             }
-            _ => return Ok(()),
+            // A header is no mail.
+            properties::HEADERS => return Ok(()),
+            id => {
+                let name = format!("property {id:#06x}");
+                return foreign(&name, &property.value, children);
+            }
         };
         children.child(name, Content::Object(property.value))
     })?;
@@ -219,7 +232,7 @@ impl Attachment {
             }
             properties::ATTACH_DATA => self.hold(value, b"", children)?,
             properties::ATTACH_RENDERING => self.hold(value, b".rendering", children)?,
-            _ => {}
+            id => foreign(&format!("property {id:#06x}"), &value, children)?,
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::expand::Halt;
 use crate::object::Object;
 
 /// Identifiers ([MS-OXPROPS]).
+pub(super) const HEADERS: u16 = 0x007d;
 pub(super) const BODY: u16 = 0x1000;
 pub(super) const RTF_COMPRESSED: u16 = 0x1009;
 pub(super) const BODY_HTML: u16 = 0x1013;

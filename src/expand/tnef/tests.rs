@@ -144,3 +144,29 @@ fn the_sample_of_clamav_is_read() {
         .unwrap();
     assert!(rtf.1.starts_with(b"{\\rtf1"));
 }
+
+#[test]
+fn what_nobody_knows_is_given_if_it_is_something() {
+    let zip = b"PK\x05\x06\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    let of_message = properties(&[
+        (0x102, 0x6789, zip),
+        (0x102, 0x678a, b"nothing"),
+        (0x1e, 0x007d, b"From: a\nTo: b\nMIME-Version: 1.0\n\0"),
+    ]);
+    let of_attachment = properties(&[(0x102, 0x8001, zip)]);
+    let bytes = [
+        SIGNATURE.to_vec(),
+        attribute(1, 0x0006_8abc, zip),
+        attribute(1, 0x0006_8abd, b"nothing"),
+        attribute(1, MESSAGE_PROPERTIES, &of_message),
+        attribute(2, ATTACHMENT_BEGINS, &[0; 14]),
+        attribute(2, ATTACHMENT_PROPERTIES, &of_attachment),
+    ]
+    .concat();
+    let got = expand(&Tnef, &bytes, b"winmail.dat");
+    assert_eq!(
+        got.names(),
+        ["attribute 0x00068abc", "property 0x6789", "property 0x8001"]
+    );
+    assert!(got.gaps.is_empty() && got.children.iter().all(|(_, content)| content == zip));
+}

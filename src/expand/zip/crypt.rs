@@ -76,6 +76,14 @@ pub(super) fn head(entry: &Entry, raw: &Object) -> io::Result<Vec<u8>> {
     raw.bytes_at(0, length)
 }
 
+/// What one password costs: a thousand rounds for each twenty bytes of the key, or a few steps.
+pub(super) fn cost(entry: &Entry) -> u64 {
+    entry.aes.map_or(1, |aes| {
+        let length = 2 * aes.key_length() + CHECK;
+        1000 * length.div_ceil(20) as u64
+    })
+}
+
 /// The key of a password, if that fits the check in `head`.
 pub(super) fn key(entry: &Entry, head: &[u8], password: &[u8]) -> Option<Key> {
     match entry.aes {

@@ -77,7 +77,8 @@ pub(super) fn give(
         ..entry.clone()
     };
     let mut fits = None;
-    for password in container.passwords {
+    let mut attempts = container.passwords.attempts(crypt::cost(entry));
+    while let Some(password) = attempts.next() {
         let Some(key) = crypt::key(entry, &head, password) else {
             continue;
         };
@@ -85,17 +86,20 @@ pub(super) fn give(
         let mut trial = Trial::default();
         opened(plain, raw, &key, container, &mut trial)?;
         if !trial.unsound {
+            attempts.ended(true);
             return opened(plain, raw, &key, container, children);
         }
         fits.get_or_insert(key);
     }
-    let detail = match fits {
+    attempts.ended(false);
+    let mut detail = match fits {
         Some(key) => {
             opened(plain, raw, &key, container, children)?;
             format!("{how}, a password fits its check and not the content")
         }
         None => how.to_owned(),
     };
+    detail.push_str(container.passwords.untried());
     children.gap(Some(&entry.name), Reason::Encrypted, detail)
 }
 

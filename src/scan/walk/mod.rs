@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
@@ -28,7 +29,7 @@ use crate::engine::search::Extent;
 use crate::engine::{About, Database, Match, Matcher, Matches, Subject};
 use crate::event::{Description, Event, Exclusion, NoteKind, Place, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
-use crate::expand::{self, Container, Expander, Halt, Member};
+use crate::expand::{self, Container, Effort, Expander, Halt, Member, Passwords};
 use crate::filetype::{self, FileType};
 use crate::kind::{self, Kind};
 use crate::object::{CHUNK, Object, Probe};
@@ -57,6 +58,8 @@ pub(super) struct Walk<'a> {
     budget: Budget,
     on_disk: u64,
     outcome: Outcome,
+    /// The work that words of mails may make as passwords.
+    effort: Rc<Effort>,
     /// Findings that were not reported because of a list of known good digests.
     allowed: u64,
     /// What is read into; kept, because small objects are many.
@@ -132,6 +135,7 @@ impl<'a> Walk<'a> {
             budget: Budget::new(job.limits.clone(), 0),
             on_disk: 0,
             outcome: Outcome::default(),
+            effort: Rc::default(),
             allowed: 0,
             buffer: Vec::new(),
         }
@@ -491,11 +495,13 @@ impl<'a> Walk<'a> {
                 words: Arc::clone(&around.words),
             };
             let words = spot.words.iter().take(tried(expander)).cloned();
-            let passwords: Vec<Vec<u8>> = passwords.iter().cloned().chain(words).collect();
+            let given = passwords.len();
+            passwords.extend(words);
+            let effort = Rc::clone(&members.walk.effort);
             let container = Container {
                 object,
                 name: spot.path.name(),
-                passwords: &passwords,
+                passwords: &Passwords::new(&passwords, given, &effort),
                 memory: members.walk.job.limits.memory / DECODER,
             };
             let end = expander.expand(&container, &mut members);
