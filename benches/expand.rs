@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use vfind::event::{NoteKind, Reason};
-use vfind::expand::{Children, Container, Content, Halt, expander, recognise};
+use vfind::expand::{Children, Container, Content, Halt, Passwords, expander, recognise};
 use vfind::object::Object;
 use vfind::stop::Stop;
 
@@ -166,7 +166,7 @@ fn unpack_here(packed: &Path) -> u64 {
     let container = Container {
         object: &object,
         name: b"x",
-        passwords: &[b"secret".to_vec()],
+        passwords: &Passwords::given(&[b"secret".to_vec()]),
         memory: 128 << 20,
     };
     let mut nowhere = Nowhere { bytes: 0 };

@@ -26,6 +26,17 @@ pub enum Charset {
     Utf7,
 }
 
+/// Tells whether these first bytes are a text, but for a few that are not.
+pub fn is_mostly_text(head: &[u8]) -> bool {
+    /// Control characters that a text may have anyhow, and one more in so many bytes.
+    const FEW: usize = 4;
+    const ONE_IN: usize = 128;
+    let head = head.get(..HEAD).unwrap_or(head);
+    let is_strange = |byte: &&u8| **byte < b'\t' || (14..27).contains(*byte);
+    let count = head.iter().filter(is_strange).count();
+    count <= FEW + head.len() / ONE_IN && count * 8 <= head.len()
+}
+
 /// Tells how a text is encoded by its first bytes; `None` if its bytes are what is matched anyway.
 pub fn tell(head: &[u8]) -> Option<Charset> {
     let head = head.get(..HEAD).unwrap_or(head);

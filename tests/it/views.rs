@@ -144,6 +144,11 @@ fn base64_in_every_kind_of_text_is_found() {
         format!("From: a@b\r\nSubject: hello\r\n\r\nSee this:\r\n{data}\r\n"),
         format!("From x Thu Jul 31 13:49:50 2008\nFrom: a@b\nSubject: hello\n\n{data}\n"),
         format!("x = {data}\nbegin 644 x\n#86)C\n`\nend\n"),
+        format!("// \u{1} a script\nx = '{data}'\n"),
+        format!("// \0 a script\nx = '{data}'\n"),
+        format!("MZ=\"{data}\""),
+        format!("BM=\"{data}\""),
+        format!("GIF89a=\"{data}\""),
     ];
     for row in rows {
         let (code, said) = scanned(folder.path(), &[], row.as_bytes());

@@ -509,9 +509,12 @@ impl<'a> Walk<'a> {
             opened = end.or_else(|halt| self.halted(spot, halt));
         }
         if let Some(object) = object.filter(|_| opened.is_ok()) {
-            match self.views(spot, object, &mut matched, as_mail, &mut inside) {
-                Ok(views) => any |= views.any,
-                Err(halt) => opened = Err(halt),
+            // The parts of a mail are read, each as it is decoded.
+            if !(as_mail && any) {
+                match self.views(spot, object, &mut matched, any, &mut inside) {
+                    Ok(views) => any |= views.any,
+                    Err(halt) => opened = Err(halt),
+                }
             }
         }
         if !any && !matched.announced {

@@ -82,30 +82,25 @@ impl Pass<'_> {
 }
 
 impl<'a> Walk<'a> {
-    /// Makes the views of an object that was matched, and adds what holds on them. What was opened as a mail is not read
-    /// once more: its parts are, each as it is decoded.
+    /// Makes the views of an object that was matched, and adds what holds on them. One that nothing came out of is text as
+    /// well if it looks like that, whatever its first letters are.
     pub(super) fn views(
         &mut self,
         spot: &Spot,
         object: &Object,
         matched: &mut Matched,
-        opened_as_mail: bool,
+        was_opened: bool,
         inside: &mut Names,
     ) -> Result<Views, Halt> {
-        if opened_as_mail {
-            return Ok(Views::default());
-        }
         let file_type = matched.file_type;
-        let is_text = file_type.is_text();
-        if !is_text && !file_type.is_unknown() {
-            return Ok(Views::default());
-        }
         let head = match object.bytes_at(0, charset::HEAD) {
             Ok(head) => head,
             Err(error) => return self.failed(&spot.path, &error).map(|()| Views::default()),
         };
-        let charset = charset::tell(&head);
-        if !is_text && charset.is_none() {
+        let charset =
+            charset::tell(&head).filter(|_| file_type.is_text() || file_type.is_unknown());
+        let is_like_text = !was_opened && charset::is_mostly_text(&head);
+        if !file_type.is_text() && !is_like_text && charset.is_none() {
             return Ok(Views::default());
         }
         let around = spot.around_members(matched, file_type);
@@ -132,7 +127,8 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Halt> {
         let is_html = viewed.file_type.target == HTML;
         // What is text by its content though not by its type is text. ClamAV's normal form is made of nothing else.
-        let is_plain = viewed.file_type.target == TEXT || viewed.file_type.is_unknown();
+        let is_unknown = viewed.file_type.is_unknown() && charset.is_some();
+        let is_plain = viewed.file_type.target == TEXT || is_unknown;
         let normal_text = !is_html && is_plain && self.database.needs(Form::Text);
         let level = Level::from_number(self.html_level()).filter(|_| is_html);
         let normal_html = is_html && self.database.needs(Form::Html);
