@@ -452,13 +452,22 @@ fn lzma_with_any_parameters_is_recognised() {
         "dict=96KiB",
         "dict=1GiB",
     ];
-    for row in rows {
+    folder.write("b", &tar_of(tar::Header::new_gnu()));
+    folder.write("c", &Random::new(9).bytes(100_000));
+    for (file, row) in ["a", "b", "c"]
+        .iter()
+        .flat_map(|file| rows.map(|row| (file, row)))
+    {
         let option = format!("--lzma1={row}");
-        folder.run("xz", &["-kf", "--format=lzma", &option, "a"]);
-        let mut bytes = folder.read("a.lzma");
-        assert_eq!(name(&bytes), Some("lzma"), "{row}");
+        folder.run("xz", &["-kf", "--format=lzma", &option, file]);
+        let mut bytes = folder.read(&format!("{file}.lzma"));
+        assert_eq!(name(&bytes), Some("lzma"), "{file} {row}");
         bytes[1..5].fill(0xff);
-        assert_eq!(name(&bytes), Some("lzma"), "{row}, the largest dictionary");
+        assert_eq!(
+            name(&bytes),
+            Some("lzma"),
+            "{file} {row}, the largest dictionary"
+        );
     }
 }
 

@@ -104,9 +104,11 @@ const LIKELY: usize = 1024;
 /// Tells whether a content with a header that can be is likely to be LZMA: what can be seen of it is decoded.
 pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
     /// Zeros and small numbers decode as well, to few but zeros.
-    const MOST_ZEROS: usize = 15;
+    const MOST_ZEROS: usize = 31;
+    /// More than is read.
+    const MEMORY: u64 = 1 << 20;
     let input = Input::new(Box::new(probe.head.as_slice()));
-    let Ok(mut decoder) = open(input, LIKELY as u64 * GROWTH) else {
+    let Ok(mut decoder) = open(input, MEMORY) else {
         return false;
     };
     let mut out = vec![0; LIKELY];
@@ -122,7 +124,7 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
     }
     let out = out.get(..count).unwrap_or_default();
     let zeros = out.iter().filter(|byte| **byte == 0).count();
-    zeros < count && zeros * 16 <= count * MOST_ZEROS
+    zeros < count && zeros * 32 <= count * MOST_ZEROS
 }
 
 struct Alone<'a>(Lzma<'a>);
