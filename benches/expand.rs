@@ -163,10 +163,11 @@ fn unpack_here(packed: &Path) -> u64 {
     let length = file.metadata().unwrap().len();
     let object = Object::file(file, length, Stop::never());
     let kinds = recognise(&object.probe().unwrap());
+    let secret = [b"secret".to_vec()];
     let container = Container {
         object: &object,
         name: b"x",
-        passwords: &Passwords::given(&[b"secret".to_vec()]),
+        passwords: &Passwords::given(&secret),
         memory: 128 << 20,
     };
     let mut nowhere = Nowhere { bytes: 0 };
