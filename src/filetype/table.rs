@@ -115,6 +115,7 @@ pub static TYPES: &[FileType] = &[
     row("InstallShield data", "", 0, &[Kind("installshield")]),
     row("Symbian installation file", "CL_TYPE_SIS", 0, &[Kind("sis")]),
     row("compiled AutoIt script", "", 0, &[Kind("autoit")]),
+    row("PyInstaller archive", "", 0, &[Kind("pyinstaller")]),
     row("Squashfs filesystem", "", 0, &[Kind("squashfs")]),
     row("Transport Neutral Encapsulation Format", "CL_TYPE_TNEF", 0, &[Kind("TNEF")]),
     row("MS Windows HtmlHelp Data", "CL_TYPE_MSCHM", 0, &[Kind("chm")]),
@@ -133,6 +134,14 @@ pub static TYPES: &[FileType] = &[
     row("StuffIt Archive", "", 0, &[Kind("stuffit")]),
     row("UHarc archive data", "", 0, &[Kind("uharc")]),
     row("ZPAQ file", "", 0, &[Kind("zpaq")]),
+    row("Apple Archive data", "", 0, &[Kind("applearchive")]),
+    row("pbzx compressed data", "", 0, &[Kind("pbzx")]),
+    row("LZFSE compressed data", "", 0, &[Kind("lzfse")]),
+    row("rzip compressed data", "", 0, &[Kind("rzip")]),
+    row("zchunk compressed data", "", 0, &[Kind("zchunk")]),
+    row("Snappy compressed data", "", 0, &[Kind("snappy")]),
+    row("Electron archive", "", 0, &[Kind("asar")]),
+    row("DMS disk archive", "", 0, &[Kind("dms")]),
     row("MS Compress archive data", "CL_TYPE_MSSZDD", 0, &[Kind("szdd")]),
     row("Windows imaging (WIM) image", "", 0, &[Kind("wim")]),
     // What is signed or encrypted.
@@ -175,4 +184,6 @@ pub static TYPES: &[FileType] = &[
     row("UTF-16, big-endian text", "CL_TYPE_TEXT_UTF16BE", 7, &[At(0, b"\xfe\xff")]),
     row("extended-ASCII text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::extended)]),
     row("unknown", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::without_controls)]),
+    // It is text as far as what it holds is.
+    row("web archive", "", 0, &[Kind("warc")]),
 ];
