@@ -56,18 +56,17 @@ impl Lines {
 
     /// As [`Lines::new`], behind a line.
     pub(super) fn behind(object: &Object, at: u64) -> io::Result<Self> {
-        let cut = match at.checked_sub(1) {
-            Some(before) => {
-                let mut byte = [0];
-                object.read_at(&mut byte, before)?;
-                byte == *b"\r"
-            }
-            None => false,
-        };
-        Ok(Self {
-            cut,
-            ..Self::new(object, at)
-        })
+        let mut lines = Self::new(object, at.saturating_sub(1));
+        if at == 0 {
+            return Ok(lines);
+        }
+        lines.more()?;
+        if lines.buffer.is_empty() {
+            return Ok(Self::new(object, at));
+        }
+        lines.cut = lines.buffer.starts_with(b"\r");
+        lines.next = 1;
+        Ok(lines)
     }
 
     /// The place of the next line.
@@ -134,10 +133,13 @@ impl Lines {
             self.next = 0;
         }
         let before = self.buffer.len();
-        let mut step = (&mut self.reader).take(self.step as u64);
-        step.read_to_end(&mut self.buffer)?;
+        self.buffer.resize(before.saturating_add(self.step), 0);
+        let room = self.buffer.get_mut(before..).unwrap_or_default();
+        let read = self.reader.read(room);
+        let count = *read.as_ref().unwrap_or(&0);
+        self.buffer.truncate(before.saturating_add(count));
         self.step = (2 * self.step).min(STEP);
-        self.ended = self.buffer.len() == before;
+        self.ended = read? == 0;
         Ok(())
     }
 }
@@ -168,6 +170,31 @@ mod tests {
         let texts: Vec<&[u8]> = texts.iter().map(|line| &*line.0).collect();
         assert_eq!(texts, [&b"a"[..], b"b", b"c", b"d", b"", b"", b"e"]);
         assert!(all(b"").is_empty());
+    }
+
+    #[test]
+    fn a_line_end_with_a_carriage_return_too_many_is_told() {
+        let object = object(b"a\r\r\nb\r\n\r\n\r\r\n");
+        let torn = |at: u64| {
+            let mut lines = Lines::behind(&object, at).unwrap();
+            let mut found = Vec::new();
+            while let Some(line) = lines.next().unwrap() {
+                found.push((line.start, line.torn));
+            }
+            found
+        };
+        let all = [
+            (0, false),
+            (2, true),
+            (4, false),
+            (7, false),
+            (9, false),
+            (10, false),
+        ];
+        assert_eq!(torn(0), all);
+        assert_eq!(torn(2), all[1..]);
+        assert_eq!(torn(4), all[2..]);
+        assert_eq!(torn(99), []);
     }
 
     #[test]

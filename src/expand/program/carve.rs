@@ -99,7 +99,7 @@ static ROWS: &[Row] = &[
     row(b"Inno Setup Setup Data (", sound::inno),
     row(b"AU3!EA0", sound::autoit),
     row(b"MSWIM\0\0\0\xd0\0\0\0", sound::wim),
-    row(b"ITSF\x03\0\0\0", sound::chm),
+    row(b"ITSF\x03\0\0\0\x60\0\0\0", sound::chm),
     row(b"\x89LZO\0\r\n\x1a\n", sound::lzop),
     row(b"\x04\x22\x4d\x18", sound::lz4),
     row(ARJ, sound::arj),

@@ -104,7 +104,7 @@ fn a_magic_without_a_sound_header_is_nobodys_archive() {
     let magics = b"7z\xbc\xaf\x27\x1c Rar!\x1a\x07\0 Rar!\x1a\x07\x01\0 RE\x7e\x5e MSCF\0\0\0\0 PK\x03\x04 PK\x05\x06 \
         \x1f\x8b\x08\0 \xfd7zXZ\0 BZh9 BZh91AY&SY \x28\xb5\x2f\xfd LZIP\x01 \xef\xbe\xad\xdeNullsoftInst \
         \xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1 PE\0\0\x4c\x01 \x7fELF\x02\x01\x01 hsqs **ACE** -lh5- ISc( Inno Setup Setup Data ( AU3!EA06 \
-        MSWIM\0\0\0 ITSF\x03\0\0\0 \x89LZO\0\r\n\x1a\n \x04\x22\x4d\x18 \x60\xea InstallShield\0\x01";
+        MSWIM\0\0\0 ITSF\x03\0\0\0\x60\0\0\0 \x89LZO\0\r\n\x1a\n \x04\x22\x4d\x18 \x60\xea InstallShield\0\x01";
     let mut random = Random::new(11);
     for _ in 0..300 {
         let mut content = Vec::new();
@@ -114,7 +114,10 @@ fn a_magic_without_a_sound_header_is_nobodys_archive() {
             content.extend(random.bytes(count));
         }
         let got = run(&pe(&content, b""));
-        let found = got.children.first().map(|(_, found)| found.escape_ascii().to_string());
+        let found = got
+            .children
+            .first()
+            .map(|(_, found)| found.escape_ascii().to_string());
         assert_eq!((found, got.gaps), (None, vec![]));
     }
 }
