@@ -421,8 +421,14 @@ pub(super) fn wim(look: &mut Look<'_>, at: u64) -> Answer {
     recognised(look, at, "wim", 208)
 }
 
+/// The number of its class is behind the header's lengths.
 pub(super) fn chm(look: &mut Look<'_>, at: u64) -> Answer {
-    recognised(look, at, "chm", 88)
+    const CLASS: &[u8] = b"\x10\xfd\x01\x7c\xaa\x7b\xd0\x11\x9e\x0c\0\xa0\xc9\x22\xe6\xec";
+    let class = look.object.bytes_at(at.saturating_add(24), CLASS.len())?;
+    match class == CLASS {
+        true => recognised(look, at, "chm", 88),
+        false => Ok(None),
+    }
 }
 
 /// All of it can be decoded.
