@@ -35,6 +35,9 @@ const BOUNDARIES: usize = 16;
 /// How often the bytes of a mail may be gone through for boundaries, all multiparts and readings together.
 const PASSES: u64 = 128;
 
+/// Bytes of a header in which a mail without MIME is told.
+const FAR: usize = 1 << 20;
+
 /// Headers one after another that say nothing of a body.
 const HEADERS: usize = 1_000;
 
@@ -749,11 +752,15 @@ fn begin(object: &Object, head: &[u8]) -> Result<u64, Halt> {
     Ok(object.length())
 }
 
-/// What looked like an endless header may be anything: it has to say what the body is.
+/// What looked like an endless header may be anything: further on it has to have the fields of a mail, or to say what the body is.
 fn may_be_mail(object: &Object) -> Result<bool, Halt> {
     let head = object.bytes_at(0, HEAD)?;
     match start(&head, object.length()) {
         Some(start) if start.sure == Sure::Open => {
+            let more = object.bytes_at(0, FAR)?;
+            if self::start(&more, object.length()).is_some_and(|more| more.sure > Sure::Open) {
+                return Ok(true);
+            }
             let header = header::read(object, start.at as u64)?;
             Ok(header.readings.iter().any(Reading::describes))
         }
