@@ -417,8 +417,24 @@ fn recognised(look: &Look<'_>, at: u64, kind: &str, least: u64) -> Answer {
     Ok(is_kind(look, at, kind)?.then_some(with_part(least)))
 }
 
+/// A version that exists, a part of as many as there are, and the table of contents within it.
 pub(super) fn wim(look: &mut Look<'_>, at: u64) -> Answer {
-    recognised(look, at, "wim", 208)
+    const HEADER: u64 = 208;
+    const VERSIONS: [u32; 2] = [0x1_0d00, 0xe00];
+    let head = look.object.bytes_at(at, 72)?;
+    let mut reader = Reader::new(&head);
+    let is_sound = (|| {
+        reader.take(12)?;
+        let version = reader.u32_le()?;
+        reader.take(24)?;
+        let (part, parts) = (reader.u16_le()?, reader.u16_le()?);
+        reader.take(4)?;
+        let (size, start) = (reader.u64_le()? & 0xff_ffff_ffff_ffff, reader.u64_le()?);
+        let end = at.checked_add(start.checked_add(size)?)?;
+        let is_whole = parts > 1 || end <= look.object.length();
+        Some(VERSIONS.contains(&version) && (1..=parts).contains(&part) && is_whole)
+    })();
+    Ok(is_sound.filter(|sound| *sound).map(|_| with_part(HEADER)))
 }
 
 /// The number of its class is behind the header's lengths.
