@@ -396,14 +396,18 @@ pub(super) fn install_shield(look: &mut Look<'_>, at: u64) -> Answer {
     Ok(sound.filter(|sound| *sound).map(|_| with_part(20)))
 }
 
-/// A list of files, behind what a linker leaves, with room for all of them and a first name that has an extension.
+/// A list of files, behind what a linker leaves, with room for all of them, and a first one that fits and has an extension.
 pub(super) fn install_shield_list(look: &mut Look<'_>, at: u64) -> Answer {
     /// The header, and of each file what stands before its content.
     const HEADER: u64 = 46;
     const FILE: u64 = 312;
+    /// Where the length of the first file is.
+    const LENGTH: u64 = HEADER + 268;
     let count = look.object.bytes_at(at.saturating_add(14), 2)?;
     let count = Reader::new(&count).u16_le().map_or(0, u64::from);
-    let least = HEADER + count * FILE;
+    let length = look.object.bytes_at(at.saturating_add(LENGTH), 4)?;
+    let length = Reader::new(&length).u32_le().map_or(0, u64::from);
+    let least = HEADER + count * FILE + length;
     let has_room = least <= look.object.length().saturating_sub(at);
     let name = look.object.bytes_at(at.saturating_add(HEADER), 64)?;
     let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
