@@ -28,6 +28,20 @@ fn lines(output: &Output, folder: &Path) -> Vec<String> {
     text.lines().map(|line| line.replace(&folder, "")).collect()
 }
 
+/// What `--explain` says of a file in `folder`, and its exit code.
+fn explained(folder: &Path, rule: &str, database: &str, file: &str) -> (Vec<String>, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
+        .current_dir(folder)
+        .args([
+            &format!("--database={database}"),
+            &format!("--explain={rule}"),
+            file,
+        ])
+        .output()
+        .unwrap();
+    (lines(&output, folder), output.status.code())
+}
+
 #[test]
 fn each_part_of_a_rule_holds_or_fails_and_it_is_said_where() {
     let folder = tempfile::tempdir().unwrap();
@@ -168,18 +182,8 @@ fn the_views_of_an_object_are_explained_as_the_scan_sees_them() {
         .flat_map(u16::to_le_bytes)
         .collect();
     std::fs::write(at("wide.txt"), wide).unwrap();
-    let run = |rule: &str, database: &str, file: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
-            .current_dir(folder.path())
-            .args([
-                &format!("--database={database}"),
-                &format!("--explain={rule}"),
-                file,
-            ])
-            .output()
-            .unwrap();
-        (lines(&output, folder.path()), output.status.code())
-    };
+    let run =
+        |rule: &str, database: &str, file: &str| explained(folder.path(), rule, database, file);
     let (said, code) = run("T7", "t.ndb", "two.txt");
     assert_eq!(
         said,
@@ -234,18 +238,8 @@ fn counts_are_told_in_words_and_places_with_their_view() {
     let counted = "Cnt;Engine:81-255,Target:0;(0|1)>2,2;616161;626262\n";
     std::fs::write(at("c.ldb"), counted).unwrap();
     std::fs::write(at("two.txt"), "Say  HELLO\n\tWorld!\n").unwrap();
-    let run = |rule: &str, database: &str, file: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
-            .current_dir(folder.path())
-            .args([
-                &format!("--database={database}"),
-                &format!("--explain={rule}"),
-                file,
-            ])
-            .output()
-            .unwrap();
-        (lines(&output, folder.path()), output.status.code())
-    };
+    let run =
+        |rule: &str, database: &str, file: &str| explained(folder.path(), rule, database, file);
     let (said, _) = run("Cnt", "c.ldb", "two.txt");
     assert!(
         said.contains(&"  found more than 2 times, at least 2 different: fails".to_owned()),

@@ -131,7 +131,9 @@ fn behind_something(mut lines: Lines<'_>, whole: bool) -> Option<Start> {
         let here = lines;
         let line = lines.next()?;
         let from = line.start;
-        if from > LEADING_BYTES {
+        // A catalogue of translations has such a header behind its tables.
+        let zeros = memchr::memchr_iter(0, line.text).count();
+        if from > LEADING_BYTES || zeros > ZEROS {
             return None;
         }
         // Blanks before the first field are the rest of nothing.
@@ -377,6 +379,7 @@ mod tests {
             "text about mail:\nFrom: a\n\nMIME-Version: 1.0\n",
             "Example:\n\n    From: a\n    b\n    MIME-Version: 1.0\n",
             "Example:\n  Content-Type: multipart/mixed\n",
+            "\u{12}\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0To: x\nFrom: a\nMIME-Version: 1.0\n\n",
         ];
         for text in texts {
             assert_eq!(sure(text), None, "{text}");

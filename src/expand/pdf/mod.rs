@@ -559,7 +559,8 @@ impl<'a> File<'a> {
             let value = self.scattered(at.saturating_sub(FIRST as u64), data)?;
             let stream = self.extent(&value, data)?;
             // Nothing says that the word is meant, and nothing ends it.
-            if stream.cut && value.get(b"Length").is_none() {
+            let is_meant = value.get(b"Length").or(value.get(b"Filter")).is_some();
+            if stream.cut && !is_meant {
                 continue;
             }
             end = data + stream.length;

@@ -393,6 +393,19 @@ fn streams_without_an_object_that_is_understood_are_given() {
 }
 
 #[test]
+fn a_stream_without_object_length_and_end_is_given() {
+    let data = deflated(b"this is what the stream says");
+    let start = b"\n4 -0 obj <</Filter/FlateDecode>>stream\n";
+    let got = run(&[&with_streams(&[]), &start[..], &data].concat());
+    let is_it = |child: &&(Vec<u8>, Vec<u8>)| child.1 == b"this is what the stream says";
+    assert!(
+        got.children.iter().find(is_it).is_some(),
+        "{:?}",
+        got.names()
+    );
+}
+
+#[test]
 fn many_streams_may_share_a_long_list() {
     let mut bytes = b"%PDF-1.4\n1 0 obj[".to_vec();
     bytes.extend(b"/FlateDecode ".repeat(20_000));

@@ -43,8 +43,10 @@ fn open(tag: u8, body: &[u8]) -> Vec<u8> {
     [&[0x83 | tag << 2], body].concat()
 }
 
-#[allow(clippy::type_complexity)] // One name would say less.
-const FORMS: [fn(u8, &[u8]) -> Vec<u8>; 4] = [packet, old_packet, parts, open];
+/// Makes a packet of a tag and a body.
+type Form = fn(u8, &[u8]) -> Vec<u8>;
+
+const FORMS: [Form; 4] = [packet, old_packet, parts, open];
 
 fn literal(name: &str, content: &[u8]) -> Vec<u8> {
     let length = u8::try_from(name.len()).unwrap();
