@@ -23,6 +23,9 @@ use crate::object::Object;
 /// In front of the first header when an archive was meant for several disks (§8.5.3, §8.5.4).
 const SPANNING: [&[u8]; 2] = [b"PK\x07\x08", b"PK00"];
 
+/// Entries of a further directory that are asked whether they lead to a member.
+const ASKED: usize = 1000;
+
 /// The expander of zip.
 pub(super) struct Zip;
 
@@ -96,9 +99,10 @@ fn central(
     let object = container.object;
     let mut listed = Listed::default();
     let mut readings = 0_u32;
-    for directory in directories {
+    for (index, directory) in directories.iter().enumerate() {
         // What lies in a stored member whose own end it is near is that member's, and followed when it is opened.
-        if listed.stores(directory.record) {
+        // Within a packed member its letters may stand legible, and then its offsets lead to nothing.
+        if listed.stores(directory.record) || (index > 0 && !leads(object, directory)?) {
             continue;
         }
         readings += u32::from(entries(container, directory, &mut listed, children)?);
@@ -112,6 +116,22 @@ fn central(
         let count = u64::try_from(directory.trailing).unwrap_or_default();
         trailing(object, object.length().saturating_sub(count), children)
     })
+}
+
+/// Whether there is a local header where at least one entry of `directory` says; taken for true of one so long that
+/// asking all is work.
+fn leads(object: &Object, directory: &Directory) -> std::io::Result<bool> {
+    let mut entries = directory.entries(object)?;
+    for _ in 0..ASKED {
+        let Some(entry) = entries.next()? else {
+            return Ok(false);
+        };
+        let at = entry.offset.checked_add_signed(directory.prefix);
+        if at.map_or(Ok(None), |at| Local::read(object, at))?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(true)
 }
 
 /// Gives the members of one directory; true if there were any that no directory before it had.

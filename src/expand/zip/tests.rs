@@ -501,6 +501,27 @@ fn every_end_record_that_leads_to_a_directory_is_followed() {
 }
 
 #[test]
+fn a_directory_that_leads_to_no_member_is_none_beside_another() {
+    // What packs an archive may leave the letters of its directory, but not all before it.
+    let inner = archive(&[stored(b"a", b"1"), stored(b"b", b"2")]);
+    let directory = inner.windows(4).position(|four| four == b"PK\x01\x02");
+    let outer = archive(&[Member {
+        raw: [b"packed", &inner[directory.unwrap()..]].concat(),
+        ..deflated(b"in.zip", b"content")
+    }]);
+    let got = run(&outer);
+    assert_eq!(got.names(), ["in.zip"]);
+    assert!(got.notes.is_empty(), "{:?}", got.notes);
+    assert!(
+        !got.gaps
+            .iter()
+            .any(|(_, _, detail)| detail.starts_with("no local header")),
+        "{:?}",
+        got.gaps
+    );
+}
+
+#[test]
 fn what_some_readers_do_not_ask_does_not_hide_a_directory() {
     // The 64-bit record is followed, whatever the short one says and whatever stands in front.
     let mut wide = [&b"junk"[..], &wide(0)].concat();
