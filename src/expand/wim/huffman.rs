@@ -84,8 +84,13 @@ impl<'a> Bits<'a> {
     }
 }
 
+/// Codes up to this length are looked up at once.
+const QUICK: u32 = 10;
+
 /// A canonical code.
 pub(super) struct Code {
+    /// By the next `QUICK` bits: the symbol, and in the lowest five bits the length of its code; 0 where it is longer.
+    quick: Vec<u16>,
     /// For each length: the first code, the first symbol's place, and how many there are.
     rows: [(u32, usize, u32); LONGEST + 1],
     symbols: Vec<u16>,
@@ -111,18 +116,34 @@ impl Code {
             return Err(damaged("a code with too many symbols"));
         }
         let mut symbols = Vec::new();
+        let mut quick = Vec::new();
         for wanted in 1..=LONGEST {
-            for (symbol, length) in lengths.iter().enumerate() {
-                if usize::from(*length) == wanted {
-                    symbols.push(u16::try_from(symbol).unwrap_or_default());
+            for (symbol, length) in (0_u16..).zip(lengths) {
+                if usize::from(*length) != wanted {
+                    continue;
+                }
+                symbols.push(symbol);
+                if let Some(shorter) = QUICK.checked_sub(u32::from(*length)) {
+                    let entry = symbol << 5 | u16::from(*length);
+                    quick.resize(quick.len() + (1 << shorter), entry);
                 }
             }
         }
-        Ok(Self { rows, symbols })
+        quick.resize(1 << QUICK, 0);
+        Ok(Self {
+            quick,
+            rows,
+            symbols,
+        })
     }
 
     pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> io::Result<u16> {
         let ahead = bits.peek(16);
+        let quick = self.quick.get((ahead >> (16 - QUICK)) as usize);
+        if let Some(entry) = quick.filter(|entry| **entry != 0) {
+            bits.skip(u32::from(entry & 31))?;
+            return Ok(entry >> 5);
+        }
         for (length, (first, place, count)) in (0_u32..).zip(&self.rows).skip(1) {
             let code = ahead >> (16 - length);
             if let Some(number) = code.checked_sub(*first).filter(|number| number < count) {
@@ -147,10 +168,12 @@ pub(super) fn repeat(
     let start = out.len().checked_sub(distance).filter(|_| distance > 0);
     let start = start.ok_or_else(|| damaged("a copy from before the start"))?;
     let room = most.saturating_sub(out.len());
-    for at in (start..).take(length.min(room)) {
-        if let Some(byte) = out.get(at).copied() {
-            out.push(byte);
-        }
+    let mut left = length.min(room);
+    while left > 0 {
+        // A copy may go on into itself: what was copied is there to be copied again.
+        let part = left.min(out.len() - start);
+        out.extend_from_within(start..start + part);
+        left -= part;
     }
     if length > room {
         return Err(damaged("a copy behind the end"));
