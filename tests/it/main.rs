@@ -24,6 +24,7 @@ mod data_file;
 mod differential;
 mod docs;
 mod ends;
+mod evasion;
 mod examples;
 mod explain;
 mod faults;

@@ -103,6 +103,27 @@ pub(super) fn give(
     children.gap(Some(&entry.name), Reason::Encrypted, detail)
 }
 
+/// Whether a member that is not encrypted decodes to the size and the checksum that are said, as far as is tried.
+pub(super) fn is_sound(entry: &Entry, at: u64, container: &Container<'_>) -> Result<bool, Halt> {
+    let raw = container.object.slice(at, entry.compressed);
+    if entry.method == STORED {
+        if raw.length() != entry.size || raw.length() > TRIAL {
+            return Ok(raw.length() == entry.size);
+        }
+        let mut reader = raw.reader();
+        let mut content = Checked::new(&mut reader, entry);
+        return match io::copy(&mut content, &mut io::sink()) {
+            Ok(_) => Ok(true),
+            Err(error) if is_damage(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        };
+    }
+    let mut trial = Trial::default();
+    let plain = Raw::plain(&raw);
+    decoded(entry, entry.compressed, plain, container, &mut trial)?;
+    Ok(trial.given && !trial.unsound)
+}
+
 /// Hands out a member whose key is known.
 fn opened(
     entry: &Entry,
@@ -131,14 +152,16 @@ fn opened(
 /// Bytes of content after which a password is believed: nothing has been paid for yet.
 const TRIAL: u64 = 16 << 20;
 
-/// Reads a member to find out whether a password is its own.
+/// Reads a member to find out whether a password is its own, or a header true.
 #[derive(Default)]
 struct Trial {
+    given: bool,
     unsound: bool,
 }
 
 impl Children for Trial {
     fn child(&mut self, _name: &[u8], content: Content<'_>) -> Result<(), Halt> {
+        self.given = true;
         let read = match content {
             Content::Object(_) => Ok(0),
             Content::Stream(stream) => io::copy(&mut stream.take(TRIAL), &mut io::sink()),

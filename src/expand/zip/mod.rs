@@ -9,6 +9,7 @@ mod crypt;
 mod decode;
 mod directory;
 mod opendocument;
+mod readings;
 mod streamed;
 mod unlisted;
 
@@ -187,20 +188,20 @@ fn member(
         return Ok(true);
     };
     let end = local.data_at.saturating_add(entry.compressed);
-    let known = listed.add(at, end.min(object.length()));
-    if let Some(field) = disagreement(object, entry, &local, end)? {
-        let reason = Reason::Unsupported("zip-disagreement".to_owned());
-        let detail = format!("{field} in central and local header");
-        children.gap(name, reason, detail)?;
-    }
+    // Where the headers disagree about the size, what is behind the shorter may be another member.
+    let shorter = match local.entry.flags & STREAMED {
+        0 => end.min(local.data_at.saturating_add(local.entry.compressed)),
+        _ => end,
+    };
+    let known = listed.add(at, shorter.min(object.length()));
     if known || entry.is_folder() {
         return Ok(!known);
     }
-    let raw = object.slice(local.data_at, entry.compressed);
-    if entry.method == decode::STORED && entry.encryption().is_none() {
-        listed.add_stored(local.data_at, local.data_at.saturating_add(raw.length()));
+    let differs = disagreement(object, entry, &local, end)?;
+    if entry.method == decode::STORED && entry.encryption().is_none() && differs.is_none() {
+        listed.add_stored(local.data_at, end.min(object.length()));
     }
-    decode::give(entry, local.data_at, container, children)?;
+    readings::give(entry, &local, differs, container, children)?;
     Ok(true)
 }
 
@@ -233,7 +234,7 @@ fn disagreement(
     }
     let streamed = local.entry.flags & STREAMED != 0;
     let ends = !streamed || end > object.length() || entry.ends_at(object, end)?;
-    Ok((!ends).then_some("the end of the content"))
+    Ok((!ends).then_some(readings::ENDS))
 }
 
 #[cfg(test)]

@@ -1,0 +1,136 @@
+//! The ordinary programs that people open files with: which of them give the marker out of a file.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+
+use super::Carrier;
+use crate::support::eicar;
+
+/// A program that takes things out of files.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extractor {
+    /// What it is called in the table.
+    pub(super) name: &'static str,
+    how: How,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// A shell's command, in an empty folder, with the file as `$1`. What it prints and what it leaves in the folder counts.
+    Shell(&'static str),
+    /// A function of [`PYTHON`].
+    Python(&'static str),
+}
+
+const fn shell(name: &'static str, command: &'static str) -> Extractor {
+    Extractor {
+        name,
+        how: How::Shell(command),
+    }
+}
+
+const fn python(name: &'static str, function: &'static str) -> Extractor {
+    Extractor {
+        name,
+        how: How::Python(function),
+    }
+}
+
+/// All that is asked for.
+pub(super) const PROGRAMS: &[&str] = &["unzip", "7z", "bsdtar", "python3", "clamscan", "timeout"];
+
+pub(super) const UNZIP: Extractor = shell("unzip", "unzip -qq -o -P x \"$1\"");
+pub(super) const SEVENZIP: Extractor = shell("7z", "7z x -y -bd -px \"$1\"");
+pub(super) const BSDTAR: Extractor = shell("bsdtar", "bsdtar -xf \"$1\"");
+pub(super) const PYTHON_ZIPFILE: Extractor = python("zipfile", "zipfile");
+
+/// One process for many files: to start it takes longer than to open one. It prints the numbers of the files out of which a
+/// function gives the marker.
+const PYTHON: &str = include_str!("extractors.py");
+
+/// Seconds that a program may take for one file.
+const TIMEOUT: &str = "20";
+
+/// For each carrier the names of those that give the marker out.
+pub(super) fn ask(carriers: &[Carrier], folder: &Path) -> BTreeMap<String, Vec<&'static str>> {
+    let given = Mutex::new(BTreeMap::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let length = carriers.len().div_ceil(threads).max(1);
+    std::thread::scope(|scope| {
+        for (number, part) in carriers.chunks(length).enumerate() {
+            let given = &given;
+            let room = folder.join(format!("room-{number}"));
+            scope.spawn(move || {
+                let pythons = pythons(part);
+                for (at, carrier) in part.iter().enumerate() {
+                    let gives = |one: &&Extractor| match one.how {
+                        How::Shell(command) => gives(command, &carrier.path, &room),
+                        How::Python(function) => pythons.contains(&(at, function.to_owned())),
+                    };
+                    let names = carrier.extractors.iter().filter(gives);
+                    let names = names.map(|one| one.name).collect();
+                    given.lock().unwrap().insert(carrier.key.clone(), names);
+                }
+            });
+        }
+    });
+    given.into_inner().unwrap()
+}
+
+/// Whether a command gives the marker out of a file.
+fn gives(command: &str, path: &Path, room: &Path) -> bool {
+    std::fs::create_dir(room).unwrap();
+    let output = Command::new("timeout")
+        .args([TIMEOUT, "sh", "-c", command, "sh"])
+        .arg(path)
+        .current_dir(room)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let found = is_in(&output.stdout) || is_below(room);
+    std::fs::remove_dir_all(room).unwrap();
+    found
+}
+
+fn is_below(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten();
+    entries.map(Result::unwrap).any(|entry| {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            is_below(&entry.path())
+        } else if kind.is_symlink() {
+            let target = std::fs::read_link(entry.path()).unwrap();
+            is_in(target.as_os_str().as_encoded_bytes())
+        } else {
+            kind.is_file() && std::fs::read(entry.path()).is_ok_and(|bytes| is_in(&bytes))
+        }
+    })
+}
+
+fn is_in(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, &eicar()).is_some()
+}
+
+/// The numbers of the files, and the functions of Python that give the marker out of them.
+fn pythons(carriers: &[Carrier]) -> Vec<(usize, String)> {
+    let mut command = Command::new("timeout");
+    command.args(["600", "python3", "-c", PYTHON]);
+    for (at, carrier) in carriers.iter().enumerate() {
+        for one in carrier.extractors {
+            if let How::Python(function) = one.how {
+                command.arg(format!("{at}:{function}")).arg(&carrier.path);
+            }
+        }
+    }
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| {
+            let (at, function) = line.split_once(':').unwrap();
+            (at.parse().unwrap(), function.to_owned())
+        })
+        .collect()
+}
