@@ -16,7 +16,7 @@ pub(super) use self::header::Header;
 use self::pax::Pax;
 use self::sparse::Sparse;
 use super::{Children, Container, Content, Expander, Halt, Member, behind, is_damage};
-use crate::event::{Limit, Reason};
+use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{Object, ObjectReader};
 
 /// The longest long name or extended header: a hundred times what any file system needs, and little memory.
@@ -57,6 +57,8 @@ struct Archive<'a> {
     behind: Option<u64>,
     /// The content behind a header without a readable size was given once.
     unsized_given: bool,
+    /// The next header need not be here: sizes disagree, and what the smallest leaves is passed over.
+    unsure: bool,
     /// What was said about the next entry.
     meta: Option<Meta>,
     global: Pax,
@@ -66,6 +68,8 @@ struct Archive<'a> {
 struct Meta {
     name: Option<Vec<u8>>,
     pax: Pax,
+    /// Sizes in extended headers before the last one.
+    sizes: Vec<u64>,
 }
 
 /// An entry whose header was read.
@@ -74,6 +78,8 @@ struct Entry {
     name: Vec<u8>,
     /// Bytes that are said to be stored.
     size: u64,
+    /// What other readers take for the size.
+    others: Vec<u64>,
     /// Bytes that are there, from the first one after the header.
     stored: Object,
     pax: Pax,
@@ -90,6 +96,7 @@ impl<'a> Archive<'a> {
             lost: None,
             behind: None,
             unsized_given: false,
+            unsure: false,
             meta: None,
             global: Pax::default(),
         }
@@ -111,6 +118,8 @@ impl<'a> Archive<'a> {
                 return Err(Halt::Unlike);
             } else if self.padded {
                 self.behind.get_or_insert(self.at);
+            } else if header.has_full_magic() {
+                self.unproved(&header)?;
             } else {
                 // As GNU tar does: on to the next header.
                 self.lost.get_or_insert(self.at);
@@ -129,6 +138,17 @@ impl<'a> Archive<'a> {
         Ok(header.is_ok_and(|header| header.is_sure()))
     }
 
+    /// A header whose checksum is wrong: most readers look for the next one, some take it.
+    fn unproved(&mut self, header: &Header) -> Result<(), Halt> {
+        self.lost.get_or_insert(self.at);
+        let Some(size) = header.size().filter(|size| *size > 0) else {
+            return Ok(());
+        };
+        let content = self.object.slice(self.data_start(), size);
+        self.children
+            .child(&header.name(), Content::Object(content))
+    }
+
     /// A header whose size is no number, or a negative one: for some readers the rest of the archive is its content, for others
     /// it has none.
     fn without_size(&mut self, header: &Header) -> Result<(), Halt> {
@@ -138,7 +158,7 @@ impl<'a> Archive<'a> {
             .take()
             .and_then(|meta| meta.pax.path.or(meta.name)))
         .unwrap_or_else(|| header.name());
-        self.disagreement(&name, "a size that is no number")?;
+        self.disagreement("a size that is no number")?;
         if std::mem::replace(&mut self.unsized_given, true) {
             return Ok(());
         }
@@ -148,7 +168,8 @@ impl<'a> Archive<'a> {
 
     /// Says where there was no header, now that there is one again or the end.
     fn found_again(&mut self) -> Result<(), Halt> {
-        let Some(from) = self.lost.take() else {
+        let unsure = std::mem::take(&mut self.unsure);
+        let Some(from) = self.lost.take().filter(|_| !unsure) else {
             return Ok(());
         };
         let detail = format!("no header from byte {from} to byte {}", self.at);
@@ -202,35 +223,42 @@ impl<'a> Archive<'a> {
         let path = path.or(meta.name).or_else(|| self.global.path.clone());
         let name = path.unwrap_or_else(|| header.name());
         if !header.has_plain_size() {
-            self.disagreement(&name, "how the size is written")?;
+            self.disagreement("how the size is written")?;
         }
         let told = pax.size;
-        if self
-            .global
-            .size
-            .is_some_and(|global| global != told.unwrap_or(size))
+        let mut others = meta.sizes;
+        if !header.has_plain_size() {
+            others.extend([size, 0]);
+        }
+        if let Some(global) = self.global.size
+            && global != told.unwrap_or(size)
         {
             // Some readers take it for every entry, some for none.
-            self.disagreement(&name, "size in the header and for all entries")?;
+            self.disagreement("size in the header and for all entries")?;
+            others.extend([global, size]);
         }
         // A writer that needs the record leaves the field empty or full; with two small sizes, readers go two ways.
         if told.is_some_and(|told| told != size && size != 0 && told.max(size) < OCTAL_LIMIT) {
-            self.disagreement(&name, "size in the header and in its extended header")?;
+            self.disagreement("size in the header and in its extended header")?;
+            others.push(size);
         }
         let size = told.unwrap_or(size);
+        others.retain(|other| *other != size);
+        others.dedup();
         Ok(Entry {
             stored: self.object.slice(self.data_start(), u64::MAX),
             header,
             name,
             size,
+            others,
             pax,
         })
     }
 
-    /// Says what two readers see differently.
-    fn disagreement(&mut self, name: &[u8], what: &str) -> Result<(), Halt> {
-        let reason = Reason::Unsupported("tar-disagreement".to_owned());
-        self.children.gap(Some(name), reason, what.to_owned())
+    /// Says what two readers see differently, where each reading is given.
+    fn disagreement(&mut self, what: &str) -> Result<(), Halt> {
+        let kind = NoteKind::Ambiguous("tar-headers".to_owned());
+        self.children.note(kind, what.to_owned())
     }
 
     fn data_start(&self) -> u64 {
@@ -265,9 +293,23 @@ impl<'a> Archive<'a> {
             let content = entry.stored.slice(0, entry.size);
             self.children.child(&entry.name, Content::Object(content))?;
         }
+        for other in entry.others.iter().filter(|other| **other > 0) {
+            let content = entry.stored.slice(0, *other);
+            self.children.child(&entry.name, Content::Object(content))?;
+        }
         if kind == b'M' {
             let detail = "begins in another volume".to_owned();
             self.children.gap(Some(&entry.name), part(), detail)?;
+        }
+        if let Some(least) = entry
+            .others
+            .iter()
+            .min()
+            .filter(|least| **least < entry.size)
+        {
+            // Whoever believes it sees a header in what others take for content.
+            self.unsure = true;
+            return self.skip(*least);
         }
         self.missing(&entry.name, &entry.stored, entry.size)?;
         self.skip(entry.size)
@@ -281,17 +323,11 @@ impl<'a> Archive<'a> {
         if entry.size == 0 || (is_hard_link && follows) {
             return Ok(());
         }
-        self.disagreement(&entry.name, "a size where there is no content")?;
-        if follows {
-            return Ok(());
-        }
+        self.disagreement("a size where there is no content")?;
         let content = entry.stored.slice(0, entry.size);
         self.children.child(&entry.name, Content::Object(content))?;
-        if is_hard_link {
-            // A hard link's size is that of the file it leads to, which nobody passes over.
-            return Ok(());
-        }
-        self.skip(entry.size)
+        self.unsure = true;
+        Ok(())
     }
 
     /// True when a header or the end comes where the content should be.
@@ -310,7 +346,7 @@ impl<'a> Archive<'a> {
                 self.sparse(&entry.name, &mut sparse)?;
                 if !entry.header.is_gnu() {
                     // Only where GNU's own fields are is there a map; for most readers this is a plain file.
-                    self.disagreement(&entry.name, "a sparse file in a header that is not GNU's")?;
+                    self.disagreement("a sparse file in a header that is not GNU's")?;
                     let content = entry.stored.slice(0, entry.size);
                     self.children.child(&entry.name, Content::Object(content))?;
                     self.missing(&entry.name, &entry.stored, entry.size)?;
@@ -411,13 +447,17 @@ impl<'a> Archive<'a> {
             _ => {
                 let well = pax.read(text);
                 let before = self.meta.get_or_insert_default();
-                let again = before.pax.size.is_some() || before.pax.sparse.is_used();
+                let sparse = before.pax.sparse.is_used();
+                let again = sparse || before.pax.size.is_some();
+                before.sizes.extend(before.pax.size);
                 before.pax = pax;
-                if again {
+                let detail = "several extended headers for one entry";
+                if sparse {
                     // Of several for one entry, readers take the first, the last, or all.
                     let reason = Reason::Unsupported("tar-disagreement".to_owned());
-                    let detail = "several extended headers for one entry".to_owned();
-                    self.children.gap(None, reason, detail)?;
+                    self.children.gap(None, reason, detail.to_owned())?;
+                } else if again {
+                    self.disagreement(detail)?;
                 }
                 well
             }

@@ -21,6 +21,8 @@ enum Map {
     Numbers(std::vec::IntoIter<u64>),
     /// Decimal lines in front of the content.
     Lines { lines: Lines, left: u64 },
+    /// Of a map that was not in order: with where each piece lies in the data.
+    Sorted(std::vec::IntoIter<(u64, u64, u64)>),
 }
 
 impl Map {
@@ -37,9 +39,40 @@ impl Map {
                 *left -= 1;
                 Ok(Some((lines.number()?, lines.number()?)))
             }
+            Self::Sorted(pieces) => Ok(pieces.next().map(|(offset, length, _)| (offset, length))),
         }
     }
+
+    /// Where the next piece lies in the data, if not behind the one before.
+    fn jump(&self) -> Option<u64> {
+        match self {
+            Self::Sorted(pieces) => pieces.as_slice().first().map(|(_, _, at)| *at),
+            _ => None,
+        }
+    }
+
+    /// The pieces in order, if they are not. Some readers write each to its place, others want them one after the other.
+    fn sorted(mut self) -> Option<Self> {
+        let mut pieces = Vec::new();
+        let mut stored = 0_u64;
+        // What is damaged is said where it is read.
+        while let Ok(Some((offset, length))) = self.next() {
+            if pieces.len() == MANY {
+                return None;
+            }
+            pieces.push((offset, length, stored));
+            stored = stored.saturating_add(length);
+        }
+        if pieces.is_sorted() {
+            return None;
+        }
+        pieces.sort_unstable();
+        Some(Self::Sorted(pieces.into_iter()))
+    }
 }
+
+/// Pieces that are put in order; more than a file has that was made to be read.
+const MANY: usize = 65_536;
 
 /// The content of a sparse file with its holes as zeros.
 pub(super) struct Sparse {
@@ -47,6 +80,8 @@ pub(super) struct Sparse {
     /// The pieces, one after the other.
     data: Object,
     used: u64,
+    /// Where the piece goes on in the data.
+    at: u64,
     position: u64,
     piece: Option<(u64, u64)>,
     real_size: u64,
@@ -59,10 +94,12 @@ impl Sparse {
         let mut blocks = Blocks::new(header, rest);
         while blocks.next()?.is_some() {}
         let taken = blocks.at;
+        let map = || Map::Blocks(Blocks::new(header, rest));
         let sparse = Self {
-            map: Map::Blocks(Blocks::new(header, rest)),
+            map: map().sorted().unwrap_or_else(map),
             data: rest.slice(taken, size),
             used: 0,
+            at: 0,
             position: 0,
             piece: None,
             real_size: number(header.field(483, 12))
@@ -73,15 +110,20 @@ impl Sparse {
 
     /// Of an entry that a pax header describes.
     pub(super) fn pax(keys: &pax::Sparse, stored: &Object) -> io::Result<Self> {
-        let (map, at) = match (keys.major.unwrap_or(0), keys.minor.unwrap_or(0)) {
-            (0, _) => (Map::Numbers(keys.map.clone().into_iter()), 0),
-            (1, 0) => lines_map(stored)?,
-            (major, minor) => return Err(damaged(format!("sparse format {major}.{minor}"))),
+        let map = || match (keys.major.unwrap_or(0), keys.minor.unwrap_or(0)) {
+            (0, _) => Ok((Map::Numbers(keys.map.clone().into_iter()), 0)),
+            (1, 0) => lines_map(stored),
+            (major, minor) => Err(damaged(format!("sparse format {major}.{minor}"))),
         };
+        let (first, at) = map()?;
         Ok(Self {
-            map,
+            map: match first.sorted() {
+                Some(sorted) => sorted,
+                None => map()?.0,
+            },
             data: stored.slice(at, u64::MAX),
             used: 0,
+            at: 0,
             position: 0,
             piece: None,
             real_size: keys
@@ -111,10 +153,11 @@ impl Sparse {
     fn piece(&mut self, out: &mut [u8], end: u64) -> io::Result<usize> {
         let count = clip(out, end.saturating_sub(self.position));
         let out = out.get_mut(..count).unwrap_or_default();
-        match self.data.read_at(out, self.used)? {
+        match self.data.read_at(out, self.at)? {
             0 => Err(cut_short("the sparse file is cut")),
             count => {
                 self.used = self.used.saturating_add(count as u64);
+                self.at = self.at.saturating_add(count as u64);
                 self.position = self.position.saturating_add(count as u64);
                 Ok(count)
             }
@@ -122,6 +165,7 @@ impl Sparse {
     }
 
     fn next_piece(&mut self) -> io::Result<Option<(u64, u64)>> {
+        self.at = self.map.jump().unwrap_or(self.at);
         let Some((start, length)) = self.map.next()? else {
             return Ok(None);
         };

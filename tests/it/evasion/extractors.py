@@ -18,6 +18,58 @@ def zipfile(path):
                 pass
 
 
+def inflated(content):
+    """The content, and what gzip makes of it."""
+    import zlib
+
+    yield content
+    try:
+        yield zlib.decompressobj(31).decompress(content)
+    except Exception:
+        pass
+
+
+def tarfile(path):
+    import tarfile
+
+    with tarfile.open(path) as archive:
+        for info in archive:
+            member = archive.extractfile(info) if info.isfile() else None
+            if member:
+                yield from inflated(member.read())
+
+
+def pieces(stream):
+    while True:
+        piece = stream.read(16)
+        if not piece:
+            return
+        yield piece
+
+
+def joined(stream):
+    """All that can be read before an error."""
+    content = b""
+    try:
+        for piece in pieces(stream):
+            content += piece
+    except Exception:
+        pass
+    yield content
+
+
+def gzip(path):
+    import gzip
+
+    return joined(gzip.open(path))
+
+
+def bz2(path):
+    import bz2
+
+    return joined(bz2.open(path))
+
+
 def gives(function, path):
     try:
         for content in function(path):

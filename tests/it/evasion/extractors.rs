@@ -38,13 +38,38 @@ const fn python(name: &'static str, function: &'static str) -> Extractor {
     }
 }
 
+/// What takes the marker out of the members of an archive that shows what is in it.
+macro_rules! gunzip {
+    () => {
+        "find . -type f | while read -r f; do gzip -dc < \"$f\"; done"
+    };
+}
+
 /// All that is asked for.
-pub(super) const PROGRAMS: &[&str] = &["unzip", "7z", "bsdtar", "python3", "clamscan", "timeout"];
+pub(super) const PROGRAMS: &[&str] = &[
+    "7z", "bsdcat", "bsdtar", "bzip2", "clamscan", "compress", "find", "gzip", "lz4", "lzip",
+    "lzop", "python3", "tar", "timeout", "unzip", "xz", "zstd",
+];
 
 pub(super) const UNZIP: Extractor = shell("unzip", "unzip -qq -o -P x \"$1\"");
 pub(super) const SEVENZIP: Extractor = shell("7z", "7z x -y -bd -px \"$1\"");
 pub(super) const BSDTAR: Extractor = shell("bsdtar", "bsdtar -xf \"$1\"");
 pub(super) const PYTHON_ZIPFILE: Extractor = python("zipfile", "zipfile");
+pub(super) const TAR: Extractor = shell("tar", concat!("tar -xif \"$1\";", gunzip!()));
+pub(super) const SEVENZIP_TAR: Extractor =
+    shell("7z", concat!("7z x -y -bd \"$1\" >/dev/null;", gunzip!()));
+pub(super) const BSDTAR_TAR: Extractor = shell("bsdtar", concat!("bsdtar -xf \"$1\";", gunzip!()));
+pub(super) const PYTHON_TARFILE: Extractor = python("tarfile", "tarfile");
+pub(super) const GZIP: Extractor = shell("gzip", "gzip -dc < \"$1\"");
+pub(super) const PYTHON_GZIP: Extractor = python("gzip (Python)", "gzip");
+pub(super) const BZIP2: Extractor = shell("bzip2", "bzip2 -dc < \"$1\"");
+pub(super) const PYTHON_BZ2: Extractor = python("bz2 (Python)", "bz2");
+/// By the content: the group's files are of several formats.
+pub(super) const XZ: Extractor = shell(
+    "its own program",
+    "for p in xz zstd lz4 lzip lzop uncompress; do $p -dc < \"$1\"; done",
+);
+pub(super) const BSDTAR_STREAM: Extractor = shell("bsdcat", "bsdcat \"$1\"");
 
 /// One process for many files: to start it takes longer than to open one. It prints the numbers of the files out of which a
 /// function gives the marker.

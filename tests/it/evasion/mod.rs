@@ -8,7 +8,9 @@
 //! case; without it they are asked about each [`SHARE`]th.
 
 mod extractors;
+mod streams;
 mod table;
+mod tar;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -48,17 +50,60 @@ struct Group {
     extractors: &'static [Extractor],
 }
 
-const GROUPS: &[Group] = &[Group {
-    name: "zip",
-    suffix: "zip",
-    cases: zip::cases,
-    extractors: &[
-        extractors::UNZIP,
-        extractors::SEVENZIP,
-        extractors::BSDTAR,
-        extractors::PYTHON_ZIPFILE,
-    ],
-}];
+const GROUPS: &[Group] = &[
+    Group {
+        name: "zip",
+        suffix: "zip",
+        cases: zip::cases,
+        extractors: &[
+            extractors::UNZIP,
+            extractors::SEVENZIP,
+            extractors::BSDTAR,
+            extractors::PYTHON_ZIPFILE,
+        ],
+    },
+    Group {
+        name: "tar",
+        suffix: "tar",
+        cases: tar::cases,
+        extractors: &[
+            extractors::TAR,
+            extractors::SEVENZIP_TAR,
+            extractors::BSDTAR_TAR,
+            extractors::PYTHON_TARFILE,
+        ],
+    },
+    Group {
+        name: "gzip",
+        suffix: "gz",
+        cases: streams::gzips,
+        extractors: &[
+            extractors::GZIP,
+            extractors::SEVENZIP,
+            extractors::PYTHON_GZIP,
+        ],
+    },
+    Group {
+        name: "bzip2",
+        suffix: "bz2",
+        cases: streams::bzip2s,
+        extractors: &[
+            extractors::BZIP2,
+            extractors::SEVENZIP,
+            extractors::PYTHON_BZ2,
+        ],
+    },
+    Group {
+        name: "stream",
+        suffix: "xz",
+        cases: streams::xzs,
+        extractors: &[
+            extractors::XZ,
+            extractors::BSDTAR_STREAM,
+            extractors::SEVENZIP,
+        ],
+    },
+];
 
 /// A case in its file.
 struct Carrier {
