@@ -7,6 +7,7 @@
 //! `VFIND_WRITE=1 cargo test --test it evasion` makes the table anew. `VFIND_FULL=1` asks the extractors about every
 //! case; without it they are asked about each [`SHARE`]th.
 
+mod bombs;
 mod extractors;
 mod streams;
 mod table;

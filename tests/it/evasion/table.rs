@@ -8,6 +8,7 @@ use super::Carrier;
 use crate::support::eicar;
 
 const BEGIN: &str = "<!-- carriers -->\n";
+const BOMBS: &str = "<!-- bombs -->\n";
 const END: &str = "<!-- end -->\n";
 
 /// One row.
@@ -75,10 +76,31 @@ pub(super) fn write(
         count("found", answers),
         count("found", &theirs),
     );
+    put(BEGIN, &(summary + &table));
+}
+
+/// Puts this between a mark and the end behind it.
+fn put(mark: &str, new: &str) {
     let text = std::fs::read_to_string(path()).unwrap();
-    let (head, rest) = text.split_once(BEGIN).unwrap();
+    let (head, rest) = text.split_once(mark).unwrap();
     let (_, tail) = rest.split_once(END).unwrap();
-    std::fs::write(path(), format!("{head}{BEGIN}{summary}{table}{END}{tail}")).unwrap();
+    std::fs::write(path(), format!("{head}{mark}{new}{END}{tail}")).unwrap();
+}
+
+/// Holds the table of the bombs, or writes it: name, what it is, what is said, and what it took, which is not compared.
+pub(super) fn bombs(rows: &[(String, String, String, String)]) {
+    if std::env::var_os("VFIND_WRITE").is_some() {
+        let mut table = String::from("| bomb | what it is | vfind | took |\n|---|---|---|---|\n");
+        for (name, what, said, took) in rows {
+            table.push_str(&format!("| {name} | {what} | {said} | {took} |\n"));
+        }
+        return put(BOMBS, &table);
+    }
+    let text = std::fs::read_to_string(path()).unwrap();
+    for (name, what, said, _) in rows {
+        let row = format!("| {name} | {what} | {said} | ");
+        assert!(text.contains(&row), "make the table anew: {row}");
+    }
 }
 
 /// What clamscan says with all its warnings on: `found`, `OK`, or its other words.
