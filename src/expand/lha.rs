@@ -255,7 +255,7 @@ impl Read for Checked {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expand::testing::{Recorder, assert_holds, expand, tool, tree, withstand};
+    use crate::expand::testing::{Recorder, expand, tool, withstand};
 
     fn run(bytes: &[u8]) -> Recorder {
         expand(&Lha, bytes, b"x.lzh")
@@ -326,25 +326,6 @@ mod tests {
             (got.names(), got.reasons()),
             (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"])
         );
-    }
-
-    #[test]
-    fn what_jlha_makes_is_read() {
-        let Some(folder) = tool("jlha") else { return };
-        let files = tree(&folder, 7);
-        // Names of other scripts are stored in the writer's own encoding.
-        let files: Vec<_> = files
-            .into_iter()
-            .filter(|(name, _)| name.is_ascii())
-            .collect();
-        let names: Vec<_> = files.iter().map(|(name, _)| name.as_str()).collect();
-        for option in ["a0", "a1", "a2", "ao5", "ao6", "ao7"] {
-            let mut arguments = vec![option, "out.lzh"];
-            arguments.extend(&names);
-            let _ = std::fs::remove_file(folder.path().join("out.lzh"));
-            folder.run("jlha", &arguments);
-            assert_holds(&run(&folder.read("out.lzh")), &files);
-        }
     }
 
     #[test]

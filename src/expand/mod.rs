@@ -33,6 +33,8 @@ mod number;
 mod ole1;
 mod ole2;
 mod onenote;
+#[cfg(test)]
+mod oracle;
 mod passwords;
 mod pdf;
 mod pgp;

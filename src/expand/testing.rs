@@ -186,12 +186,26 @@ pub(super) fn tool(program: &str) -> Option<Folder> {
         .stdin(Stdio::null())
         .output()
         .is_ok();
+    found_or_skipped(found, program)
+}
+
+/// As [`tool`], for a program that needs more than itself: it is there when it ends well with these arguments.
+pub(super) fn tool_with(program: &str, arguments: &[&str]) -> Option<Folder> {
+    let found = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .is_ok_and(|output| output.status.success());
+    found_or_skipped(found, &format!("{program} {}", arguments.join(" ")))
+}
+
+fn found_or_skipped(found: bool, what: &str) -> Option<Folder> {
     if !found {
         assert!(
             std::env::var_os("VFIND_REQUIRE_TOOLS").is_none_or(|value| value != "1"),
-            "{program} is required"
+            "{what} is required"
         );
-        eprintln!("skipped: {program} is not installed");
+        eprintln!("skipped: {what} is not installed");
         return None;
     }
     Some(Folder(tempfile::tempdir().unwrap()))

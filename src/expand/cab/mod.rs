@@ -6,7 +6,7 @@
 
 mod folder;
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 
 use self::folder::{Folder, Method};
 use super::{Children, Container, Content, Expander, Halt, Member, behind, trailing};
@@ -26,8 +26,8 @@ const HAS_RESERVED: u16 = 4;
 /// The reserved part of the header of a signed cabinet, whose signature stands behind it.
 const SIGNED: u16 = 20;
 
-/// The longest name, with its zero.
-const NAME: usize = 257;
+/// The bytes of a name that are kept. The format's own limit is 256, and nobody minds it.
+const NAME: usize = 4096;
 
 /// Times that a folder is decoded again, because a file lies before the one that was given. Nothing real does that.
 const AGAIN: u32 = 64;
@@ -404,20 +404,24 @@ fn entry(input: &mut BufReader<ObjectReader>) -> io::Result<Option<File>> {
     }))
 }
 
-/// A text up to its zero.
-fn text(input: &mut BufReader<ObjectReader>) -> io::Result<Option<Vec<u8>>> {
+/// A text up to its zero, of which no more than [`NAME`] is kept; nothing where it has no end.
+fn text(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
-    let mut byte = [0];
-    while text.len() < NAME {
-        if input.read(&mut byte)? == 0 {
+    loop {
+        let bytes = input.fill_buf()?;
+        if bytes.is_empty() {
             return Ok(None);
         }
-        if byte == [0] {
+        let end = memchr::memchr(0, bytes);
+        let piece = bytes.get(..end.unwrap_or(bytes.len())).unwrap_or(bytes);
+        let room = NAME.saturating_sub(text.len());
+        text.extend_from_slice(piece.get(..room).unwrap_or(piece));
+        let used = piece.len() + usize::from(end.is_some());
+        input.consume(used);
+        if end.is_some() {
             return Ok(Some(text));
         }
-        text.extend_from_slice(&byte);
     }
-    Ok(None)
 }
 
 #[cfg(test)]

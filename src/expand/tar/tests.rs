@@ -1,7 +1,5 @@
 use super::*;
-use crate::expand::testing::{Recorder, assert_holds, expand, mutations, object, said, tool, tree};
-use std::fs;
-use std::process::Command;
+use crate::expand::testing::{Recorder, expand, mutations, object, said, tool};
 
 /// A header in the form of `with`, with its checksum.
 fn header(name: &[u8], kind: u8, size: &[u8], with: impl FnOnce(&mut [u8; BLOCK])) -> Vec<u8> {
@@ -488,81 +486,6 @@ fn the_tar_crate_sees_the_same() {
     let got = run(&[&bytes]);
     assert_eq!(got.gaps, []);
     assert!(got.children == wanted);
-}
-
-#[test]
-fn the_output_of_tar_itself_is_read() {
-    let Some(folder) = tool("tar") else { return };
-    let long = "n".repeat(180);
-    folder.write("in/short", b"one");
-    folder.write(&format!("in/deep/{long}"), b"two");
-    folder.write("in/empty", b"");
-    // A hole of a megabyte between two pieces.
-    let file = fs::File::create(folder.path().join("in/holes")).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"start", 0).unwrap();
-    std::os::unix::fs::FileExt::write_all_at(&file, b"end", 1 << 20).unwrap();
-    for format in [
-        "v7",
-        "ustar",
-        "gnu",
-        "oldgnu",
-        "pax",
-        "posix-0.0",
-        "posix-0.1",
-    ] {
-        let version = format.strip_prefix("posix-").unwrap_or("1.0");
-        let posix = if format.starts_with("posix") {
-            "pax"
-        } else {
-            format
-        };
-        let mut arguments = vec![
-            "-cf".to_owned(),
-            "out.tar".to_owned(),
-            format!("--format={posix}"),
-        ];
-        if matches!(format, "pax" | "gnu" | "oldgnu") || posix == "pax" {
-            arguments.push("--sparse".to_owned());
-            arguments.push(format!("--sparse-version={version}"));
-        }
-        if matches!(format, "v7" | "ustar") {
-            arguments.push(format!("--exclude={long}"));
-        }
-        arguments.push("in".to_owned());
-        let done = Command::new("tar")
-            .args(&arguments)
-            .current_dir(folder.path())
-            .output()
-            .unwrap();
-        assert!(done.status.success(), "{format}: {done:?}");
-        let got = expand(&Tar, &folder.read("out.tar"), b"out.tar");
-        assert_eq!(got.gaps, [], "{format}");
-        let listed = folder.run("tar", &["-tf", "out.tar"]);
-        let mut wanted: Vec<_> = listed.lines().filter(|name| !name.ends_with('/')).collect();
-        wanted.sort_unstable();
-        let mut names = got.names();
-        names.sort_unstable();
-        assert_eq!(names, wanted, "{format}");
-        for (name, content) in &got.children {
-            assert!(
-                *content == folder.read(str::from_utf8(name).unwrap()),
-                "{format}"
-            );
-        }
-    }
-}
-
-#[test]
-fn a_tree_that_tar_packs_comes_out_as_it_was() {
-    let Some(folder) = tool("tar") else { return };
-    let files = tree(&folder, 1);
-    for format in ["ustar", "gnu", "pax"] {
-        folder.run(
-            "tar",
-            &["-cf", "out.tar", &format!("--format={format}"), "tree"],
-        );
-        assert_holds(&expand(&Tar, &folder.read("out.tar"), b"out.tar"), &files);
-    }
 }
 
 #[test]
