@@ -457,7 +457,8 @@ fn folders_of_resources_that_lie_over_each_other_are_followed_for_a_while() {
     folder[14..16].copy_from_slice(&4096_u16.to_le_bytes());
     folder.extend(0x8000_0000_0000_0001_u64.to_le_bytes().repeat(4096));
     let mut bytes = pe(&folder, b"");
-    bytes[0x98 + 96 + 16..][..4].copy_from_slice(&0x1000_u32.to_le_bytes());
+    let directory = [0x1000_u32, 0x8000].map(u32::to_le_bytes).concat();
+    bytes[0x98 + 112..][..8].copy_from_slice(&directory);
     let got = run(&bytes);
     assert_eq!(
         (got.reasons(), got.children.len()),
