@@ -134,6 +134,15 @@ impl Object {
         }
     }
 
+    /// Looks at the item's [`Stop`] with each read of `inner`: for decoders behind decoders. A few bytes of the object may
+    /// become so many between them that its own reads come too seldom.
+    pub fn watch<R>(&self, inner: R) -> Watched<R> {
+        Watched {
+            inner,
+            stop: self.stop.clone(),
+        }
+    }
+
     /// What recognition looks at.
     ///
     /// # Errors
@@ -171,6 +180,22 @@ impl Seek for ObjectReader {
         };
         self.position = target.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.position)
+    }
+}
+
+/// A reader that ends with [`io::ErrorKind::TimedOut`] when the item does.
+#[derive(Debug)]
+pub struct Watched<R> {
+    inner: R,
+    stop: Stop,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.stop.check() {
+            Ok(()) => self.inner.read(buffer),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }
 
@@ -233,5 +258,17 @@ mod tests {
             object.bytes_at(0, 3).unwrap_err().kind(),
             io::ErrorKind::TimedOut
         );
+    }
+
+    #[test]
+    fn what_is_watched_ends_with_the_item() {
+        let cancel = Cancel::default();
+        let stop = Stop::after(Duration::from_secs(3600), cancel.clone());
+        let mut reader = Object::memory(Bytes::new(), stop).watch(&b"abc"[..]);
+        let mut byte = [0];
+        assert_eq!(reader.read(&mut byte).unwrap(), 1);
+        cancel.cancel();
+        let error = reader.read(&mut byte).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -7,6 +7,7 @@ use std::io::{self, Read};
 use super::{Children, Content, Halt, cut_short};
 use crate::event::{Limit, Reason};
 use crate::object::Object;
+use crate::path::NAME_LIMIT;
 
 /// A sector of a compact disc with all that it has: synchronisation, header, user data, error correction (ECMA-130 §14).
 const RAW: u64 = 2352;
@@ -281,10 +282,14 @@ impl Refused {
     }
 }
 
-/// The path of something in a folder.
+/// The path of something in a folder, cut to [`NAME_LIMIT`]: folders in folders would else make paths of megabytes, for each
+/// of many files anew.
 pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() {
-        return name.to_vec();
+    let mut path = folder.to_vec();
+    if !folder.is_empty() {
+        path.push(b'/');
     }
-    [folder, b"/", name].concat()
+    path.extend_from_slice(name);
+    path.truncate(NAME_LIMIT);
+    path
 }

@@ -16,6 +16,8 @@ mod chm;
 mod cms;
 mod cpio;
 mod crc16;
+#[cfg(test)]
+mod damage;
 mod dmg;
 mod extents;
 mod gzip;

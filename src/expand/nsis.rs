@@ -36,6 +36,9 @@ const WORDS: usize = 7;
 /// The longest name.
 const NAME: usize = 1024;
 
+/// Memory that one name takes beside its bytes, more or less.
+const COST: u64 = 64;
+
 /// The expander of NSIS.
 pub(super) struct Nsis;
 
@@ -229,11 +232,12 @@ const HEADER: &[u8] = b"(header)";
 fn header(
     stream: &mut dyn Read,
     length: u32,
+    memory: u64,
     children: &mut dyn Children,
 ) -> Result<Option<Names>, Halt> {
     let (bytes, damage) = script(stream, length)?;
     children.child(HEADER, Content::Stream(&mut bytes.as_slice()))?;
-    let names = Names::of(&bytes).unwrap_or_default();
+    let names = Names::of(&bytes, memory / 8).unwrap_or_default();
     let damage = match damage {
         None if (bytes.len() as u64) < u64::from(length) => Some(cut_short("the header is cut")),
         damage => damage,
@@ -272,7 +276,7 @@ fn solid(
         Err(error) if is_damage(&error) => return Err(Halt::Broken(error.to_string())),
         Err(error) => return Err(error.into()),
     }
-    let Some(names) = header(&mut stream, length, children)? else {
+    let Some(names) = header(&mut stream, length, container.memory, children)? else {
         return Ok(());
     };
     let mut at = 0_u64;
@@ -330,7 +334,9 @@ fn apart(
     };
     let used = if compressed { method } else { Method::Stored };
     let names = match decoder(&first, used, container.memory) {
-        Ok(mut stream) => header(&mut stream, length, children)?.unwrap_or_default(),
+        Ok(mut stream) => {
+            header(&mut stream, length, container.memory, children)?.unwrap_or_default()
+        }
         Err(refusal) => {
             refused(Some(HEADER), refusal, children)?;
             Names::default()
@@ -427,8 +433,9 @@ impl Names {
         known.unwrap_or_else(|| format!("(data at 0x{at:x})").into_bytes())
     }
 
-    /// Flags, then place and count of eight tables: the third are the entries, the fourth the texts.
-    fn of(header: &[u8]) -> Option<Self> {
+    /// Flags, then place and count of eight tables: the third are the entries, the fourth the texts. Many entries may share one
+    /// long text: names beyond `room` bytes are not kept.
+    fn of(header: &[u8], mut room: u64) -> Option<Self> {
         let mut reader = Reader::new(header);
         reader.take(4)?;
         let mut tables = [(0, 0); 8];
@@ -451,6 +458,7 @@ impl Names {
             for (word, bytes) in words.iter_mut().zip(row.as_chunks::<4>().0) {
                 *word = u32::from_le_bytes(*bytes);
             }
+            let mut named = None;
             match words {
                 [FOLDER, path, 1, ..] => {
                     folder = texts.text(path);
@@ -469,13 +477,17 @@ impl Names {
                         path.push(b'/');
                         path.extend(name);
                     }
-                    names.entry(at.into()).or_insert(path);
+                    named = Some((at, path));
                 }
-                [UNINSTALLER, name, at, ..] => {
-                    names.entry(at.into()).or_insert_with(|| texts.text(name));
-                }
+                [UNINSTALLER, name, at, ..] => named = Some((at, texts.text(name))),
                 _ => {}
             }
+            let Some((at, name)) = named else { continue };
+            let Some(left) = room.checked_sub(COST + name.len() as u64) else {
+                break;
+            };
+            room = left;
+            names.entry(at.into()).or_insert(name);
         }
         Some(Self(names))
     }
@@ -666,5 +678,25 @@ mod tests {
             let bytes = made(&folder, compressor);
             assert_eq!(withstand(&Nsis, &bytes, b"x"), [0_usize; 0], "{compressor}");
         }
+    }
+
+    /// Entries of a script that all have one long text for their name.
+    #[test]
+    fn names_that_share_a_text_stay_within_their_room() {
+        const COUNT: u32 = 100;
+        let texts = 68 + COUNT * 28;
+        let mut header = vec![0; 4];
+        for (at, count) in [(0, 0), (0, 0), (68, COUNT), (texts, 0), (texts + 1000, 0)] {
+            header.extend([at, count].map(u32::to_le_bytes).concat());
+        }
+        header.resize(68, 0);
+        for at in 0..COUNT {
+            header.extend([EXTRACT, 0, 1, at, 0, 0, 0].map(u32::to_le_bytes).concat());
+        }
+        header.push(0);
+        header.extend([b'n'; 999]);
+        let kept = |room| Names::of(&header, room).unwrap().0.len();
+        assert_eq!(kept(10 * (COST + 999)), 10);
+        assert_eq!(kept(1 << 20), 100);
     }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -290,13 +291,38 @@ pub(super) fn assert_holds(got: &Recorder, files: &[(String, Vec<u8>)]) {
 /// Opens damaged forms of a sample: cut at each byte, each byte of its ends changed, and seeded mutations (2,000, or
 /// `VFIND_MUTATIONS`). Gives the lengths at which it was cut and nothing was said.
 pub(super) fn withstand(expander: &dyn Expander, sample: &[u8], name: &[u8]) -> Vec<usize> {
+    withstand_many(expander, sample, name, mutation_count().unwrap_or(2000))
+}
+
+/// How many mutations are asked for, instead of each test's own number.
+pub(super) fn mutation_count() -> Option<usize> {
+    std::env::var("VFIND_MUTATIONS").ok()?.parse().ok()
+}
+
+/// As [`withstand`], with so many mutations. Prints which damage took longest: a short input that takes seconds is a bug.
+pub(super) fn withstand_many(
+    expander: &dyn Expander,
+    sample: &[u8],
+    name: &[u8],
+    count: usize,
+) -> Vec<usize> {
     const ENDS: usize = 600;
+    let begun = Instant::now();
+    let mut slowest = (Duration::ZERO, String::new());
+    let mut run = |bytes: &[u8], damage: &str, at: usize| {
+        let begun = Instant::now();
+        let got = expand(expander, bytes, name);
+        if begun.elapsed() > slowest.0 {
+            slowest = (begun.elapsed(), format!("{damage} {at}"));
+        }
+        got
+    };
     let mut silent = Vec::new();
     for cut in 0..sample.len() {
         if cut > ENDS && cut + ENDS < sample.len() && cut % 97 != 0 {
             continue;
         }
-        if !expand(expander, &sample[..cut], name).complained() {
+        if !run(&sample[..cut], "cut at", cut).complained() {
             silent.push(cut);
         }
     }
@@ -304,13 +330,16 @@ pub(super) fn withstand(expander: &dyn Expander, sample: &[u8], name: &[u8]) -> 
         for change in [0x01, 0x80, 0xff] {
             let mut bytes = sample.to_vec();
             bytes[at] ^= change;
-            expand(expander, &bytes, name);
+            run(&bytes, "changed byte", at);
         }
     }
-    let count = std::env::var("VFIND_MUTATIONS").ok();
-    let count = count.and_then(|count| count.parse().ok()).unwrap_or(2000);
+    let mut number = 0;
     mutations(sample, count, |bytes| {
-        expand(expander, bytes, name);
+        run(bytes, "mutation", number);
+        number += 1;
     });
+    let kind = expander.kind();
+    let (total, (longest, damage)) = (begun.elapsed(), slowest);
+    println!("{kind}: {count} mutations in {total:.1?}, at most {longest:.1?} ({damage})");
     silent
 }

@@ -12,6 +12,7 @@ use crate::event::Reason;
 use crate::expand::inflate::Inflate;
 use crate::expand::{Children, Content, Halt, cut_short, damaged};
 use crate::object::{Object, ObjectReader};
+use crate::path::NAME_LIMIT;
 
 pub(super) const MAGIC: &[u8] = b"ISc(";
 
@@ -154,8 +155,9 @@ impl Cabinet {
         let at = usize::try_from(offset).ok();
         let at = at.and_then(|offset| offset.checked_add(self.names));
         let rest = at.and_then(|at| self.bytes.get(at..)).unwrap_or_default();
-        let mut parts = rest.split(|byte| *byte == 0);
-        parts.next().unwrap_or_default().to_vec()
+        // Many files may share one text, and it may go to the end of the list.
+        let text = rest.iter().take(NAME_LIMIT).take_while(|byte| **byte != 0);
+        text.copied().collect()
     }
 }
 

@@ -203,3 +203,15 @@ fn no_damage_panics() {
     assert!(silent.iter().all(|cut| ends.contains(cut)), "{silent:?}");
     assert_eq!(withstand(&InstallShield, &records(), b"setup"), [0; 0]);
 }
+
+#[test]
+fn a_name_without_an_end_is_cut() {
+    let (header, volume) = cabinet(&[(&"n".repeat(20_000), 0, 1, b"content")]);
+    let bytes = [text("data1.cab", &volume), text("data1.hdr", &header)].concat();
+    let got = run(&bytes);
+    assert_eq!(got.children[0].1, b"content");
+    assert_eq!(
+        got.children[0].0.len(),
+        "Disk1/data1.hdr/folder/".len() + 4096
+    );
+}

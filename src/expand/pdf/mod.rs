@@ -800,7 +800,7 @@ impl<'a> File<'a> {
                 continue;
             }
             match filters::filter(name, parameters.as_ref(), reader, self.memory) {
-                Made::Decoded(decoded) => reader = decoded,
+                Made::Decoded(decoded) => reader = Box::new(self.object.watch(decoded)),
                 Made::Picture(picture) => {
                     reader = picture;
                     if number + 1 < filters.len() {

@@ -168,7 +168,8 @@ impl Message<'_> {
                 let input = Input::new(Box::new(&mut *body));
                 match decompressed(algorithm[0], input, self.container.memory) {
                     Ok(Some(stream)) => {
-                        self.packets(&mut Input::new(stream), depth + 1)?;
+                        let stream = self.container.object.watch(stream);
+                        self.packets(&mut Input::new(Box::new(stream)), depth + 1)?;
                         Ok(true)
                     }
                     Ok(None) => Ok(false),

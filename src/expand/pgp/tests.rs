@@ -1,5 +1,11 @@
+use std::time::Duration;
+
 use super::*;
+use crate::event::NoteKind;
+use crate::expand::Passwords;
 use crate::expand::testing::{Folder, Random, Recorder, expand, object, said, tool, withstand};
+use crate::object::Object;
+use crate::stop::{Cancel, Stop};
 
 fn run(bytes: &[u8]) -> Recorder {
     expand(&Pgp, bytes, b"note.gpg")
@@ -291,4 +297,54 @@ fn no_damage_panics() {
     }
     let sample = [packet(3, PASSWORD), parts(18, &[1; 2000])].concat();
     assert_eq!(withstand(&Pgp, &sample, b"x.gpg"), [0; 0]);
+}
+
+/// Raises a flag with the first member.
+struct Cancelling {
+    cancel: Cancel,
+    given: Vec<Vec<u8>>,
+}
+
+impl Children for Cancelling {
+    fn child(&mut self, name: &[u8], _: Content<'_>) -> Result<(), Halt> {
+        self.cancel.cancel();
+        self.given.push(name.to_vec());
+        Ok(())
+    }
+
+    fn gap(&mut self, _: Option<&[u8]>, _: Reason, detail: String) -> Result<(), Halt> {
+        panic!("{detail}");
+    }
+
+    fn note(&mut self, _: NoteKind, detail: String) -> Result<(), Halt> {
+        panic!("{detail}");
+    }
+}
+
+/// Packets that nobody wants, compressed twice: megabytes come out of what was read long before.
+#[test]
+fn a_packet_that_is_passed_over_ends_with_the_item() {
+    let eats = packet(8, &compressed(1, &open(10, &vec![0; 2 << 20])));
+    let inner = [
+        packet(11, &literal("first", b"x")),
+        eats,
+        packet(11, &literal("last", b"y")),
+    ];
+    let bytes = packet(8, &compressed(1, &inner.concat()));
+    assert!(bytes.len() < 4096, "more than is read at once");
+    let cancel = Cancel::default();
+    let stop = Stop::after(Duration::from_secs(3600), cancel.clone());
+    let mut children = Cancelling {
+        cancel,
+        given: Vec::new(),
+    };
+    let container = Container {
+        object: &Object::memory(bytes.into(), stop),
+        name: b"x",
+        passwords: &Passwords::given(&[]),
+        memory: 1 << 20,
+    };
+    let end = Pgp.expand(&container, &mut children);
+    assert!(matches!(end, Err(Halt::Io(error)) if error.kind() == io::ErrorKind::TimedOut));
+    assert_eq!(children.given, [b"first"]);
 }

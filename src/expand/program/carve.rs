@@ -130,25 +130,13 @@ fn automaton() -> Option<&'static AhoCorasick> {
 pub(super) struct Look<'a> {
     pub(super) object: &'a Object,
     pub(super) memory: u64,
-    /// The hits so far not asked about, for those that look for their end.
-    hits: &'a [Hit],
+    /// The places of [`sound::END_RECORD`], in order.
+    pub(super) end_records: &'a [u64],
     /// Bytes that may still be decoded.
     work: u64,
 }
 
 impl Look<'_> {
-    /// The places behind `from` at which this magic stands.
-    pub(super) fn places(&self, magic: &[u8], from: u64) -> impl Iterator<Item = u64> {
-        let row = ROWS.iter().position(|row| row.magic == magic);
-        let rest = self.hits.partition_point(|hit| hit.at < from);
-        self.hits
-            .get(rest..)
-            .unwrap_or_default()
-            .iter()
-            .filter(move |hit| Some(hit.row) == row)
-            .map(|hit| hit.at)
-    }
-
     /// Pays for bytes that were decoded.
     pub(super) fn pay(&mut self, bytes: u64) {
         self.work = self.work.saturating_sub(bytes);
@@ -190,6 +178,11 @@ pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
     let (mut hits, all) = hits(object, place.covered)?;
     hits.extend(near(object, place.end)?);
     hits.sort_unstable_by_key(|hit| hit.at);
+    let ends_zip = |hit: &&Hit| {
+        ROWS.get(hit.row)
+            .is_some_and(|row| row.magic == sound::END_RECORD)
+    };
+    let end_records: Vec<u64> = hits.iter().filter(ends_zip).map(|hit| hit.at).collect();
     let mut found = Found::default();
     if !all {
         found.left = Some(format!("more than {HITS} places where something may begin"));
@@ -200,7 +193,7 @@ pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
     let mut look = Look {
         object,
         memory: place.memory,
-        hits: &hits,
+        end_records: &end_records,
         work: object.length().saturating_mul(WORK).max(LEAST_WORK),
     };
     for hit in &hits {
@@ -342,7 +335,7 @@ pub(super) fn at(object: &Object, at: u64, memory: u64) -> io::Result<Option<Ext
     let mut look = Look {
         object,
         memory,
-        hits: &[],
+        end_records: &[],
         work: LEAST_WORK,
     };
     for row in ROWS.iter().filter(|row| head.starts_with(row.magic)) {

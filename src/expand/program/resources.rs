@@ -12,8 +12,8 @@ use crate::object::Object;
 const ENTRIES: usize = 4096;
 /// Leaves in all.
 const LEAVES: usize = 16_384;
-/// Folders in all: a folder may be in several others, or in itself.
-const FOLDERS: usize = 16_384;
+/// Entries of all folders: a folder may be in several others, or in itself, and folders may lie over each other.
+const ALL_ENTRIES: usize = 1 << 17;
 /// Levels: type, name, language.
 const DEPTH: usize = 3;
 /// The longest name, in letters.
@@ -61,14 +61,14 @@ pub(super) fn leaves(object: &Object, image: &Image) -> io::Result<(Vec<Leaf>, b
         return Ok((found, true));
     };
     let mut folders = vec![(base, Vec::new(), 0_usize)];
-    let mut opened = 0;
+    let mut seen = 0;
     let mut all = true;
     while let Some((at, name, depth)) = folders.pop() {
-        opened += 1;
-        if opened > FOLDERS || found.len() > LEAVES {
+        let entries = entries(object, at)?;
+        seen += entries.len() + 1;
+        if seen > ALL_ENTRIES || found.len() > LEAVES {
             return Ok((found, false));
         }
-        let entries = entries(object, at)?;
         for (id, to) in entries.into_iter().rev() {
             let mut name = name.clone();
             if depth > 0 {

@@ -111,8 +111,10 @@ pub(super) fn zip(look: &mut Look<'_>, at: u64) -> Answer {
     let Some((flags, start, compressed)) = fields else {
         return Ok(None);
     };
-    let ends: Vec<u64> = look.places(END_RECORD, at).take(RECORDS).collect();
-    for end in ends {
+    let behind = look.end_records.partition_point(|end| *end < at);
+    let ends = look.end_records.get(behind..).unwrap_or_default();
+    for end in ends.iter().copied().take(RECORDS) {
+        look.pay(RECORD as u64);
         let record = look.object.bytes_at(end, RECORD)?;
         let mut reader = Reader::new(&record);
         let fields = (|| {

@@ -449,3 +449,34 @@ fn packed_programs_hold_what_was_packed() {
     }
     assert_eq!(missed, [""; 0]);
 }
+
+/// A folder of 4,096 entries, each of which is the folder itself.
+#[test]
+fn folders_of_resources_that_lie_over_each_other_are_followed_for_a_while() {
+    let mut folder = vec![0; 16];
+    folder[14..16].copy_from_slice(&4096_u16.to_le_bytes());
+    folder.extend(0x8000_0000_0000_0001_u64.to_le_bytes().repeat(4096));
+    let mut bytes = pe(&folder, b"");
+    let directory = [0x1000_u32, 0x8000].map(u32::to_le_bytes).concat();
+    bytes[0x98 + 112..][..8].copy_from_slice(&directory);
+    let got = run(&bytes);
+    assert_eq!(
+        (got.reasons(), got.children.len()),
+        (vec!["limit/members"], 0)
+    );
+}
+
+/// Each local header could belong to each of the records that end an archive, and none does.
+#[test]
+fn local_headers_without_their_archive_are_looked_at_for_a_while() {
+    let mut header = b"PK\x03\x04\x14\0\x08\0\x08\0".to_vec();
+    header.resize(26, 0);
+    header.extend([1, 0, 0, 0, b'n']);
+    let record = [&b"PK\x05\x06"[..], &[1; 18]].concat();
+    let bytes = [header.repeat(20_000), record.repeat(64), filler(70_000)].concat();
+    let got = run(&pe(&bytes, b""));
+    assert_eq!(
+        (got.reasons(), got.children.len()),
+        (vec!["limit/members"], 0)
+    );
+}

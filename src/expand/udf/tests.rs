@@ -236,6 +236,35 @@ fn blocks_of_a_metadata_partition_are_in_a_file() {
 }
 
 #[test]
+fn packets_that_have_moved_are_read_where_they_are() {
+    let mut map = vec![0; 64];
+    map[..2].copy_from_slice(&[2, 64]);
+    map[5..28].copy_from_slice(b"*UDF Sparable Partition");
+    map[40..44].copy_from_slice(&[4, 0, 1, 0]);
+    map[48..52].copy_from_slice(&number(90));
+    let moved = [number(20), number(240), number(22), number(250)].concat();
+    let name = b"*UDF Sparing Table";
+    let table = descriptor(0, 90, &[(17, name), (48, &[2]), (56, &moved)]);
+    let mut blocks = vec![
+        (0, file_set(1, 0)),
+        (1, folder(&[file("a", 2)])),
+        (2, entry(5, 0, 10 * BLOCK, &short(10 * BLOCK, 18, 0))),
+    ];
+    // Blocks 20 to 23 are at 240 of the image.
+    blocks.extend((18..28).map(|block| (block, vec![block as u8; BLOCK])));
+    blocks.extend((140..144).map(|block| (block, vec![block as u8; BLOCK])));
+    let mut bytes = volume(&[&map], 0, &blocks);
+    put(&mut bytes, 90, &table);
+    let got = run(&bytes);
+    assert_eq!(got.gaps, []);
+    let firsts: Vec<_> = got.children[0].1.iter().step_by(BLOCK).collect();
+    assert_eq!(
+        firsts,
+        [&18, &19, &140, &141, &142, &143, &24, &25, &26, &27]
+    );
+}
+
+#[test]
 fn what_cannot_be_read_is_said() {
     let entry_of = |node: Vec<u8>| {
         run(&plain(&[file("a", 2)], &[(2, node)]))

@@ -82,10 +82,22 @@ enum Map {
     /// By a table of blocks from this byte on.
     Virtual(u64, Vec<u32>),
     /// As directly, but for packets of so many blocks that lie elsewhere.
-    Spared(u64, u16, BTreeMap<u32, u32>),
+    Spared(u64, u64, BTreeMap<u64, u64>),
     /// In a file.
     Metadata(Vec<Piece>),
     Unknown(Complaint),
+}
+
+impl Map {
+    /// Bytes of memory that it takes, more or less.
+    fn weight(&self) -> u64 {
+        let bytes = match self {
+            Self::Virtual(_, table) => size_of_val(&table[..]),
+            Self::Metadata(pieces) => size_of_val(&pieces[..]),
+            Self::Spared(..) | Self::Direct(_) | Self::Unknown(_) => 0,
+        };
+        bytes as u64
+    }
 }
 
 /// A logical volume.
@@ -109,6 +121,8 @@ pub(super) struct Found {
 pub(super) fn find(image: &Image, memory: u64) -> io::Result<Option<Found>> {
     let mut found = None;
     let mut looked_at = Vec::new();
+    // All maps of all volumes are kept.
+    let mut room = memory;
     for block_size in BLOCKS {
         let blocks = image.length() / block_size;
         let places = [
@@ -141,10 +155,14 @@ pub(super) fn find(image: &Image, memory: u64) -> io::Result<Option<Found>> {
                 looked_at.push(sequence);
                 let mut sequence = Sequence::read(image, block_size, start, length)?;
                 found.end = found.end.max(sequence.end);
-                let volume = sequence.volume(image, memory)?;
+                let mut left = room;
+                let volume = sequence.volume(image, &mut left)?;
                 match volume {
                     Some(volume) if found.volumes.contains(&volume) => {}
-                    Some(volume) => found.volumes.push(volume),
+                    Some(volume) => {
+                        found.volumes.push(volume);
+                        room = left;
+                    }
                     None => {
                         let detail = format!("no volume is described at block {start}");
                         found.complaints.push(detail);
@@ -219,7 +237,7 @@ impl Sequence {
         Ok(sequence)
     }
 
-    fn volume(&mut self, image: &Image, memory: u64) -> io::Result<Option<Volume>> {
+    fn volume(&mut self, image: &Image, room: &mut u64) -> io::Result<Option<Volume>> {
         let Some((_, bytes)) = self.volume.take() else {
             return Ok(None);
         };
@@ -255,7 +273,8 @@ impl Sequence {
             let Some(body) = rest.and_then(|rest| reader.take(rest)) else {
                 break;
             };
-            let map = self.map(image, &volume, kind, body, memory)?;
+            let map = self.map(image, &volume, kind, body, *room)?;
+            *room = room.saturating_sub(map.weight());
             volume.maps.push(map);
         }
         Ok(Some(volume))
@@ -399,7 +418,7 @@ fn sparable_map(
     long: &dyn Fn(usize) -> u32,
 ) -> io::Result<Map> {
     let [packet_low, packet_high, tables, _] = long(38).to_le_bytes();
-    let packet = u16::from_le_bytes([packet_low, packet_high]);
+    let packet = u64::from(u16::from_le_bytes([packet_low, packet_high]));
     for table in 0..usize::from(tables.min(4)) {
         let at = u64::from(long(46 + 4 * table)) * block_size;
         let bytes = image.bytes_at(at, 1 << 16)?;
@@ -412,11 +431,13 @@ fn sparable_map(
         let entries = entries.iter().take(count.unwrap_or_default().into());
         let moved = entries.filter_map(|entry| {
             let mut fields = Reader::new(entry);
-            Some((fields.u32_le()?, fields.u32_le()?))
+            Some((u64::from(fields.u32_le()?), u64::from(fields.u32_le()?)))
         });
-        // The highest numbers are places that are free, or bad.
-        let moved: BTreeMap<_, _> = moved.filter(|(from, _)| *from < 0xffff_fff0).collect();
-        if moved.is_empty() || packet == 0 {
+        // The highest numbers are places that are free, or bad. Others begin where a packet does.
+        let moved =
+            moved.filter(|(from, _)| *from < 0xffff_fff0 && from.checked_rem(packet) == Some(0));
+        let moved: BTreeMap<_, _> = moved.collect();
+        if moved.is_empty() {
             break;
         }
         return Ok(Map::Spared(start, packet, moved));
@@ -462,17 +483,21 @@ impl Volume {
                 }])
             }
             Map::Spared(start, packet, moved) => {
-                let packet = u32::from(*packet);
-                let (mut block, mut left) = (place.block, length);
+                let (mut block, mut left) = (u64::from(place.block), length);
                 let mut pieces = Vec::new();
                 while left > 0 {
                     let first = block / packet * packet;
-                    let within = u64::from(block - first) * self.block_size;
-                    let at = match moved.get(&first) {
-                        Some(other) => u64::from(*other) * self.block_size + within,
-                        None => start + u64::from(block) * self.block_size,
+                    let (at, end) = match moved.range(first..).next() {
+                        Some((from, to)) if *from == first => {
+                            ((to + block - first) * self.block_size, first + packet)
+                        }
+                        // As far as no packet has moved.
+                        next => {
+                            let end = next.map_or(u64::MAX, |(from, _)| *from);
+                            (start + block * self.block_size, end)
+                        }
                     };
-                    let length = (u64::from(packet) * self.block_size - within).min(left);
+                    let length = (end - block).saturating_mul(self.block_size).min(left);
                     push(
                         &mut pieces,
                         Piece {
@@ -481,7 +506,7 @@ impl Volume {
                         },
                     );
                     left -= length;
-                    block = first.saturating_add(packet);
+                    block = end;
                 }
                 Ok(pieces)
             }

@@ -257,16 +257,18 @@ impl Image<'_> {
                     children.gap(path, Reason::Corrupt, detail)?;
                     break;
                 };
-                let paid = guard.read(entry.end.saturating_sub(at));
-                at = entry.end;
-                if let Err(refused) = paid.and_then(|()| guard.remember(0)) {
-                    refused.say(&folder.path, children)?;
-                    break;
-                }
                 let path = match is_root {
                     true => folder.path.clone(),
                     false => join(&folder.path, &entry.name),
                 };
+                let paid = guard.read(entry.end.saturating_sub(at));
+                at = entry.end;
+                // The paths of folders wait until they are opened.
+                let kept = if entry.folder == 0 { 0 } else { path.len() };
+                if let Err(refused) = paid.and_then(|()| guard.remember(kept)) {
+                    refused.say(&folder.path, children)?;
+                    break;
+                }
                 self.name(&path, &entry, children)?;
                 if entry.folder != 0 {
                     let at = entry.folder;

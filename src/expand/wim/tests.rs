@@ -73,3 +73,57 @@ fn no_damage_panics() {
         }
     }
 }
+
+/// A name in a tree; a folder, if it leads to one.
+fn name(name: &str, folder: usize) -> Vec<u8> {
+    let name: Vec<u8> = name.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut entry = vec![0; NAME];
+    entry[8..12].copy_from_slice(&(if folder > 0 { FOLDER } else { 0 }).to_le_bytes());
+    entry[16..24].copy_from_slice(&(folder as u64).to_le_bytes());
+    entry[100..102].copy_from_slice(&u16::try_from(name.len()).unwrap().to_le_bytes());
+    entry.extend(name);
+    entry.resize(entry.len().next_multiple_of(8), 0);
+    let length = entry.len() as u64;
+    entry[..8].copy_from_slice(&length.to_le_bytes());
+    entry
+}
+
+/// An image with 30 folders in each other, and in the innermost what `last` makes of the place of an empty folder.
+fn deep(last: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
+    const LEVEL: usize = 504;
+    let mut tree = vec![8, 0, 0, 0, 0, 0, 0, 0];
+    tree.extend(name("", 120));
+    tree.extend([0; 8]);
+    for level in 1..=30 {
+        tree.extend(name(&"n".repeat(196), 120 + level * LEVEL));
+        tree.extend([0; 8]);
+    }
+    let empty = tree.len() - 8;
+    tree.extend(last(empty));
+    tree.extend([0; 8]);
+    let resource = |flags: u64, at: usize, length: usize| {
+        [flags << 56 | length as u64, at as u64, length as u64]
+            .map(u64::to_le_bytes)
+            .concat()
+    };
+    let mut bytes = MAGIC.to_vec();
+    bytes.resize(HEADER, 0);
+    bytes[40..44].copy_from_slice(&[1, 0, 1, 0]);
+    bytes[48..72].copy_from_slice(&resource(0, HEADER, 50));
+    bytes.extend(resource(METADATA.into(), HEADER + 50, tree.len()));
+    bytes.extend([1, 0, 1, 0, 0, 0]);
+    bytes.extend([7; 20]);
+    bytes.extend(tree);
+    bytes
+}
+
+#[test]
+fn paths_of_folders_in_folders_are_cut_and_paid_for() {
+    let got = run(&deep(|_| name("file", 0)));
+    assert_eq!(got.gaps, []);
+    let lengths: Vec<_> = got.children.iter().map(|(name, _)| name.len()).collect();
+    assert_eq!(lengths, [4096]);
+    // Each of these waits with its path until it is opened.
+    let got = run(&deep(|empty| name("folder", empty).repeat(20_000)));
+    assert_eq!(got.reasons(), ["limit/memory"]);
+}

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::table;
 use super::{Case, case, said_in};
-use crate::support::{gzip, has_tools, noise, run, stored_zip, tar, zip};
+use crate::support::{gzip, has_tools, noise, stored_zip, tar, zip};
 
 const MIB: usize = 1 << 20;
 

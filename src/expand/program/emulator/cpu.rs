@@ -84,6 +84,8 @@ pub(super) struct Cpu {
     pub(super) registers: [u32; 8],
     pub(super) at: u32,
     pub(super) flags: Flags,
+    /// Repetitions of repeated instructions so far.
+    pub(super) repeats: u64,
     clock: u32,
 }
 
@@ -950,6 +952,7 @@ impl Cpu {
                 return Ok(Next::Follows);
             };
             self.set(ECX, self.register(ECX).wrapping_sub(1));
+            self.repeats += 1;
             if compares && self.flags.zero != (repeat == 0xf3) {
                 return Ok(Next::Follows);
             }

@@ -19,7 +19,7 @@ use super::pe::{IMPORTS, Image};
 use crate::bytes::Reader;
 use crate::object::Object;
 
-/// Instructions that are carried out.
+/// Instructions that are carried out, with each repetition of those that repeat themselves.
 const STEPS: u64 = 100_000_000;
 
 /// And behind the place that may be the program's.
@@ -222,9 +222,11 @@ impl Machine {
     ) -> io::Result<Result<u32, String>> {
         let mut here: Option<Range<u64>> = None;
         let mut left = STEPS;
+        let mut looked = left;
         while left > 0 {
             left -= 1;
-            if left.is_multiple_of(LOOK) {
+            if looked.saturating_sub(left) >= LOOK {
+                looked = left;
                 object.read_at(&mut [], 0)?;
             }
             let at = self.cpu.at;
@@ -257,11 +259,14 @@ impl Machine {
                     here = Some(section.map_or(within..within + 1, super::pe::Section::addresses));
                 }
             }
+            let repeats = self.cpu.repeats;
             if let Err(trap) = self.cpu.step(&mut self.memory)
                 && let Err(why) = self.trapped(trap)
             {
                 return Ok(Err(why));
             }
+            // One step may be thousands of them.
+            left = left.saturating_sub(self.cpu.repeats - repeats);
         }
         Ok(Err(format!("more than {STEPS} instructions")))
     }
@@ -413,5 +418,25 @@ impl Machine {
         self.cpu.at = get(CONTEXT_AT)?;
         self.cpu.flags = Flags::of(get(CONTEXT_FLAGS)?);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_repetition_of_an_instruction_counts() {
+        let mut memory = Memory::new(0x1000, vec![0; 0x2000], 0..0, 0);
+        memory.put(0x1000, b"\xf3\xac").unwrap();
+        let mut cpu = Cpu::default();
+        // The count, and where is read.
+        cpu.set(1, 4100);
+        cpu.set(6, 0x1100);
+        cpu.at = 0x1000;
+        for (repeats, at) in [(4096, 0x1000), (4100, 0x1002)] {
+            cpu.step(&mut memory).unwrap();
+            assert_eq!((cpu.repeats, cpu.at), (repeats, at));
+        }
     }
 }
