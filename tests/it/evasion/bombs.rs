@@ -214,8 +214,8 @@ fn growing() -> Vec<Case> {
         ),
         case(
             "lzip-zeros",
-            "6 GiB of zeros in 100 members",
-            packed("lzip", &["-c", "-1"], 64).repeat(100),
+            "5 GiB of zeros in 75 members",
+            packed("lzip", &["-c", "-1"], 64).repeat(75),
         ),
         case(
             "zstd-zeros",
