@@ -210,7 +210,7 @@ impl Expander for Format {
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
         let mut from = 0;
-        loop {
+        for _ in 0..TRIES {
             let rest = object.slice(from, u64::MAX);
             let input = Input::new(Box::new(rest.raw_reader()));
             let mut pieces = match Pieces::open(self, input, container.memory) {
@@ -242,7 +242,18 @@ impl Expander for Format {
             children.gap(None, Reason::Corrupt, detail)?;
             return behind(object, from, children);
         }
+        too_many_tries(children)
     }
+}
+
+/// Times that a decoder is begun behind damage, or apart from what was before: a mark alone is a few bytes, to begin takes tables.
+pub(super) const TRIES: usize = 4096;
+
+/// Says that there are more beginnings than are looked at.
+pub(super) fn too_many_tries(children: &mut dyn Children) -> Result<(), Halt> {
+    let reason = Reason::Limit(Limit::Members);
+    let detail = format!("more than {TRIES} damaged or separate streams");
+    children.gap(None, reason, detail)
 }
 
 impl Format {
