@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlimit};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
 use vfind::database::{COMPILER_ARGUMENT, Live, Unsettled, compiler_main};
+use vfind::gateway::Order;
 use vfind::pidfile::{self, PidFile};
-use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Control, Listener, Shared, Transfers, Word, tell};
+use vfind::server::{self, Commanders, Control, Listener, Shared, Socket, Transfers, Word, tell};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
@@ -156,17 +156,16 @@ async fn run(
     live: Arc<Live>,
     signals: Signals,
 ) -> Result<(), String> {
-    let policy = Arc::new(config.common.policy(Asker::Svsp));
     let mut listeners = Vec::new();
     for (socket, listen) in sockets.into_iter().zip(config.listen) {
-        let address = socket.local_addr().unwrap_or(listen.address);
-        let socket = TcpListener::from_std(socket);
-        let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
-        info!(protocol = listen.gateway.name, %address, "listening");
+        let socket = Socket::tcp(socket);
+        let socket =
+            socket.map_err(|error| format!("cannot listen at {}: {error}", listen.address))?;
+        info!(protocol = listen.gateway.name, address = %socket, "listening");
         listeners.push(Listener {
             gateway: listen.gateway,
             socket,
-            policy: Arc::clone(&policy),
+            policy: Arc::new(config.common.policy(listen.gateway.listener)),
             access: listen.access,
         });
     }
@@ -192,12 +191,16 @@ async fn run(
         }
         Ok(()) => Ok(()),
     });
+    // One that waits is enough: orders are few, and the same again.
+    let (order, orders) = mpsc::channel(1);
     let shared = Arc::new(Shared {
         pool,
         live: Arc::clone(&live),
         transfers: Arc::new(transfers),
         dial_from: config.dial_from,
         expand: config.common.expand,
+        commanders: Commanders::Owner,
+        orders: order,
     });
     let workers = Arc::clone(&shared);
     // Ended with the listeners.
@@ -208,7 +211,13 @@ async fn run(
     if config.watch {
         updates.spawn(server::watch(Arc::clone(&live)));
     }
-    server::run(listeners, shared, config.connections, signals.obey(live)).await;
+    server::run(
+        listeners,
+        shared,
+        config.connections,
+        signals.obey(live, orders),
+    )
+    .await;
     // Waited for, so that the socket is removed.
     updates.shutdown().await;
     end(workers);
@@ -285,18 +294,26 @@ impl Signals {
         }
     }
 
-    /// Reloads at SIGHUP; completes at SIGTERM or SIGINT, also while a reload takes its time.
-    async fn obey(mut self, live: Arc<Live>) {
+    /// Does what it is told by signals, and by peers that may order things: reloads at SIGHUP; completes at SIGTERM or
+    /// SIGINT, also while a reload takes its time.
+    async fn obey(mut self, live: Arc<Live>, mut orders: mpsc::Receiver<Order>) {
         let mut reloads = JoinSet::new();
+        let mut again = false;
         loop {
+            if again && reloads.is_empty() {
+                again = false;
+                let live = Arc::clone(&live);
+                reloads.spawn(async move {
+                    // The reason is in the log, and the status has it.
+                    let _ = server::reload(&live).await;
+                });
+            }
             tokio::select! {
-                _ = self.hangup.recv(), if reloads.is_empty() => {
-                    let live = Arc::clone(&live);
-                    reloads.spawn(async move {
-                        // The reason is in the log, and the status has it.
-                        let _ = server::reload(&live).await;
-                    });
-                }
+                _ = self.hangup.recv() => again = true,
+                Some(order) = orders.recv() => match order {
+                    Order::Reload => again = true,
+                    Order::Shutdown => break,
+                },
                 Some(_) = reloads.join_next() => {}
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,

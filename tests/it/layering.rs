@@ -76,7 +76,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scan", "stop", "verdict",
         ],
     ),
-    ("gateway", &["event", "kind", "path", "request", "verdict"]),
+    (
+        "gateway",
+        &["event", "kind", "path", "policy", "request", "verdict"],
+    ),
     (
         "client",
         &[
