@@ -10,12 +10,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
-use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
+use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Place};
 use vfind::database::{COMPILER_ARGUMENT, Live, Unsettled, compiler_main};
 use vfind::gateway::Order;
 use vfind::pidfile::{self, PidFile};
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Commanders, Control, Listener, Shared, Socket, Transfers, Word, tell};
+use vfind::server::{self, Control, Listener, LocalSocket, Shared, Socket, Transfers, Word, tell};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
@@ -84,15 +84,21 @@ fn errand(config: &DaemonConfig) -> Option<Result<ExitCode, String>> {
 }
 
 fn serve(config: DaemonConfig) -> Result<(), String> {
-    let sockets = config.listen.iter().map(bind);
+    let sockets = config.listen.iter().map(|listen| bind(&listen.place));
     let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     // Held, and removed at the end.
     let _pid_file = process_number(&config.common)?;
     let control = config.control.as_deref().map(Control::bind).transpose()?;
     if let Some(user) = &config.user {
+        let (uid, gid) = user.numbers();
         if let Some(control) = &control {
-            let (uid, gid) = user.numbers();
             control.give_to(uid, gid)?;
+        }
+        for (bound, listen) in sockets.iter().zip(&config.listen) {
+            if let (Bound::Local(socket), Place::File(file)) = (bound, &listen.place) {
+                let given = socket.give_to(Some(uid), Some(file.group.unwrap_or(gid)));
+                given.map_err(|error| format!("{}: {error}", listen.place))?;
+            }
         }
         // Before any signature or content is read, and while there is one thread: the others are that user's from
         // their beginning.
@@ -123,15 +129,30 @@ fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
     Ok(Arc::new(live))
 }
 
-fn bind(listen: &Listen) -> Result<std::net::TcpListener, String> {
-    let bound = || {
-        let socket = std::net::TcpListener::bind(listen.address)?;
-        // Once more, for a longer row of those who wait than the standard library's.
-        rustix::net::listen(&socket, BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+/// A bound socket that the runtime does not know yet.
+enum Bound {
+    Local(LocalSocket),
+    Tcp(std::net::TcpListener),
+}
+
+fn bind(place: &Place) -> Result<Bound, String> {
+    let bound = || match place {
+        Place::Address(address) => {
+            let socket = std::net::TcpListener::bind(address)?;
+            // Once more, for a longer row of those who wait than the standard library's.
+            rustix::net::listen(&socket, BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(Bound::Tcp(socket))
+        }
+        Place::File(file) => {
+            let socket = LocalSocket::bind(&file.path, file.mode)?;
+            if file.group.is_some() {
+                socket.give_to(None, file.group)?;
+            }
+            Ok(Bound::Local(socket))
+        }
     };
-    bound().map_err(|error: std::io::Error| format!("cannot listen at {}: {error}", listen.address))
+    bound().map_err(|error: std::io::Error| format!("cannot listen at {place}: {error}"))
 }
 
 /// Connections that the system keeps until they are accepted.
@@ -150,7 +171,7 @@ fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
 }
 
 async fn run(
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Bound>,
     control: Option<Control>,
     config: DaemonConfig,
     live: Arc<Live>,
@@ -158,9 +179,12 @@ async fn run(
 ) -> Result<(), String> {
     let mut listeners = Vec::new();
     for (socket, listen) in sockets.into_iter().zip(config.listen) {
-        let socket = Socket::tcp(socket);
+        let socket = match socket {
+            Bound::Local(socket) => Socket::local(socket),
+            Bound::Tcp(socket) => Socket::tcp(socket),
+        };
         let socket =
-            socket.map_err(|error| format!("cannot listen at {}: {error}", listen.address))?;
+            socket.map_err(|error| format!("cannot listen at {}: {error}", listen.place))?;
         info!(protocol = listen.gateway.name, address = %socket, "listening");
         listeners.push(Listener {
             gateway: listen.gateway,
@@ -199,7 +223,8 @@ async fn run(
         transfers: Arc::new(transfers),
         dial_from: config.dial_from,
         expand: config.common.expand,
-        commanders: Commanders::Owner,
+        clamd: config.clamd,
+        commanders: config.commanders,
         orders: order,
     });
     let workers = Arc::clone(&shared);

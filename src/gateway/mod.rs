@@ -3,6 +3,7 @@
 //! A protocol is a state machine; the session driver owns the socket, the pool owns the work.
 #![forbid(unsafe_code)]
 
+pub mod clamd;
 mod lines;
 pub mod svsp;
 
@@ -115,6 +116,8 @@ pub struct Hello {
     pub expand: KindSet,
     /// This peer may order things; see [`Step::Order`].
     pub may_command: bool,
+    /// How clamd's protocol is spoken.
+    pub clamd: clamd::Terms,
 }
 
 /// One protocol: what configuration, listeners and tests need to know of it.
@@ -132,11 +135,23 @@ pub struct Gateway {
     pub denied: &'static [u8],
 }
 
-/// All protocols.
-pub static GATEWAYS: &[Gateway] = &[Gateway {
+/// CyberSoft's Simple Virus Scanning Protocol.
+pub static SVSP: Gateway = Gateway {
     name: "svsp",
     listener: Listener::Svsp,
     open: |hello| Box::new(svsp::Svsp::new(hello)),
     busy: b"EAGAIN too many connections\r\n",
     denied: b"DENIED your address is not allowed here\r\n",
-}];
+};
+
+/// The protocol of ClamAV's daemon.
+pub static CLAMD: Gateway = Gateway {
+    name: "clamd",
+    listener: Listener::Clamd,
+    open: |hello| Box::new(clamd::Clamd::new(hello)),
+    busy: b"too many connections. ERROR\n",
+    denied: b"your address is not allowed here. ERROR\n",
+};
+
+/// All protocols.
+pub static GATEWAYS: &[&Gateway] = &[&SVSP, &CLAMD];

@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use crate::files::Files;
     use crate::path::ObjectPath;
-    use crate::policy::Policy;
+    use crate::policy::{Listener, Policy};
     use crate::request::{Options, Request, Source, Wanted};
     use crate::stop::Cancel;
     use crate::verdict::{JobId, Report};
@@ -198,7 +198,7 @@ mod tests {
             details: false,
             findings: Wanted::All,
         };
-        let policy = Arc::new(Policy::usual());
+        let policy = Arc::new(Policy::usual(Listener::Svsp));
         let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
         Running::new(
             job,

@@ -313,7 +313,7 @@ mod tests {
             while !mailbox.overflows() {
                 mailbox.deliver(1, Report::Finding(finding("other")));
             }
-            let mut policy = Policy::usual();
+            let mut policy = Policy::usual(Listener::Svsp);
             rule.parse::<Rule>()
                 .unwrap()
                 .apply(Listener::Svsp, &mut policy);
@@ -368,7 +368,7 @@ mod tests {
                 findings,
             };
             let files = Files::new(path, request.options.clone(), false);
-            let policy = Arc::new(Policy::usual());
+            let policy = Arc::new(Policy::usual(Listener::Svsp));
             let cancel = Cancel::default();
             let mut running = Running::new(1, request, files, mailbox.clone(), policy, cancel);
             let shared = Arc::clone(running.shared());

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::database::Live;
-use crate::gateway::{Hello, Order, Status};
+use crate::gateway::{Hello, Order, Status, clamd};
 use crate::kind::KindSet;
 use crate::pool::Pool;
 
@@ -51,6 +51,8 @@ pub struct Shared {
     pub dial_from: Option<u16>,
     /// The containers that are opened for peers that do not choose.
     pub expand: KindSet,
+    /// How clamd's protocol is spoken.
+    pub clamd: clamd::Terms,
     /// Who may order over a protocol that has words for it.
     pub commanders: Commanders,
     /// Takes such orders. One that waits is as good as two.
@@ -75,6 +77,7 @@ impl Shared {
             test_signatures_only: self.live.current().test_signatures_only,
             dial_from: self.dial_from,
             expand: self.expand,
+            clamd: self.clamd,
             may_command: false,
         }
     }

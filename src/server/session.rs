@@ -141,6 +141,9 @@ impl Session {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
+            if self.ended && self.stream.is_gone() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             if self.unsent() == 0 {
                 progress = Instant::now();
             }

@@ -111,6 +111,17 @@ impl Stream {
         }
     }
 
+    /// True if a peer of this machine that sends no more does not listen either. Of one behind TCP the system finds that out.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            // Nothing can be sent to one that has closed both ways, not even nothing.
+            Self::Local(stream) => stream
+                .try_write(&[])
+                .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe),
+            Self::Tcp(_) => false,
+        }
+    }
+
     /// Closes our side, then reads the peer's to its end and drops what comes.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("beside", &[]),
     ("bytes", &[]),
+    ("calendar", &[]),
     ("frame", &[]),
     ("glob", &[]),
     ("image", &[]),
@@ -78,12 +79,15 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "gateway",
-        &["event", "kind", "path", "policy", "request", "verdict"],
+        &[
+            "calendar", "event", "kind", "path", "policy", "request", "verdict",
+        ],
     ),
     (
         "client",
         &[
-            "chevron", "event", "files", "gateway", "path", "request", "stop", "verdict",
+            "calendar", "chevron", "event", "files", "gateway", "path", "request", "stop",
+            "verdict",
         ],
     ),
     (

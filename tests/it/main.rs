@@ -15,6 +15,7 @@ mod support;
 mod allowed;
 mod amavis;
 mod clam;
+mod clamd;
 mod cli;
 mod client;
 mod crowd;
