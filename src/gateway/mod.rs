@@ -78,7 +78,7 @@ pub enum Order {
 }
 
 /// How the server is at the moment.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Status {
     /// Workers.
     pub workers: usize,

@@ -1,4 +1,4 @@
-//! clamd's protocol as its users meet it: Debian's clamdscan and clamdtop with our daemon, and what only a socket shows.
+//! clamd's protocol over real sockets.
 
 use std::io::{IoSlice, Read, Write};
 use std::mem::MaybeUninit;
@@ -7,25 +7,25 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use crate::support::{Daemon, PATIENCE, at, eicar, has_tools, noise, odd_names, out, said, zip};
+use crate::support::{Daemon, PATIENCE, at, eicar, has_tools, noise, odd_names, zip};
 
 /// A daemon that speaks clamd's protocol at a port and at a socket, in a folder with files.
-struct Clamd {
-    daemon: Daemon,
+pub struct Clamd {
+    pub daemon: Daemon,
     folder: tempfile::TempDir,
     port: SocketAddr,
 }
 
-const NAME: &str = "Test.Marker";
-const NAME_2: &str = "Test.Second";
+pub const NAME: &str = "Test.Marker";
+pub const NAME_2: &str = "Test.Second";
 
 impl Clamd {
-    fn start(options: &[&str]) -> Self {
+    pub fn start(options: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
         signatures(folder.path());
@@ -43,11 +43,11 @@ impl Clamd {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         std::fs::write(self.path(name), content).unwrap();
         self.path(name).display().to_string()
     }
@@ -65,19 +65,10 @@ impl Clamd {
     }
 
     /// What is said to these bytes until the daemon closes, with `|` for zeros.
-    fn ask(&self, bytes: impl AsRef<[u8]>) -> String {
+    pub fn ask(&self, bytes: impl AsRef<[u8]>) -> String {
         let mut stream = self.local();
         stream.write_all(bytes.as_ref()).unwrap();
         rest(stream)
-    }
-
-    /// Runs one of ClamAV's programs with a configuration that leads here.
-    fn run(&self, program: &str, arguments: &[&str]) -> Output {
-        let text = format!("LocalSocket {}\n", self.path("socket").display());
-        let config = self.write("clamd.conf", text);
-        let mut command = Command::new(program);
-        command.arg("-c").arg(config).args(arguments);
-        command.stdin(Stdio::null()).output().unwrap()
     }
 }
 
@@ -128,161 +119,13 @@ fn pass(stream: &UnixStream, bytes: &[u8], files: &[BorrowedFd<'_>]) {
 }
 
 #[test]
-fn clamdscan_works_in_all_its_ways() {
-    if !has_tools(&["clamdscan"]) {
-        return;
-    }
-    let clamd = Clamd::start(&[]);
-    let clean = clamd.write("clean", "nothing");
-    let bad = clamd.write("bad", format!("a {} b", marker()));
-    let both = clamd.write("both", marker() + &second());
-    let closed = clamd.write("a.ace", ace());
-    for way in [
-        &[][..],
-        &["--stream"],
-        &["--fdpass"],
-        &["--multiscan"],
-        &["--fdpass", "--multiscan"],
-        &["--stream", "--multiscan"],
-        &["--allmatch"],
-    ] {
-        let scan = |path: &str| clamd.run("clamdscan", &[way, &["--no-summary", path]].concat());
-        let found = scan(&bad);
-        assert_eq!(
-            out(&found),
-            format!("{bad}: {NAME}.UNOFFICIAL FOUND\n"),
-            "{way:?}"
-        );
-        assert_eq!(found.status.code(), Some(1), "{way:?}");
-        let ok = scan(&clean);
-        assert_eq!(out(&ok), format!("{clean}: OK\n"), "{way:?}");
-        assert_eq!(ok.status.code(), Some(0), "{way:?}");
-        let names = out(&scan(&both));
-        assert_eq!(
-            names.contains(NAME_2),
-            way.contains(&"--allmatch"),
-            "{way:?}: {names}"
-        );
-        // What nobody can open is an error, and never clean.
-        let failed = scan(&closed);
-        assert_eq!(failed.status.code(), Some(2), "{way:?}");
-        let said = out(&failed) + &said(&failed);
-        assert!(
-            said.contains("unsupported/ace") && !said.contains("OK"),
-            "{way:?}: {said}"
-        );
-    }
-}
-
-/// The start of an archive in a format that nothing here opens.
-fn ace() -> Vec<u8> {
-    let mut archive = vec![0; 64];
-    archive[4] = 0;
-    archive[7..14].copy_from_slice(b"**ACE**");
-    archive[14] = 20;
-    archive
-}
-
-#[test]
-fn clamdscan_walks_folders_and_names_what_it_found() {
-    if !has_tools(&["clamdscan"]) {
-        return;
-    }
-    let clamd = Clamd::start(&[]);
-    let folder = clamd.path("folder");
-    std::fs::create_dir(&folder).unwrap();
-    for name in ["one", "two", "three"] {
-        std::fs::write(folder.join(name), marker()).unwrap();
-    }
-    std::fs::write(folder.join("clean"), "nothing").unwrap();
-    let path = folder.display().to_string();
-    for way in [
-        &[][..],
-        &["--multiscan"],
-        &["--allmatch"],
-        &["--fdpass"],
-        &["--stream"],
-    ] {
-        let found = clamd.run("clamdscan", &[way, &["--no-summary", &path]].concat());
-        let found = out(&found);
-        let mut lines: Vec<_> = found.lines().collect();
-        lines.sort_unstable();
-        let expected =
-            ["one", "three", "two"].map(|name| format!("{path}/{name}: {NAME}.UNOFFICIAL FOUND"));
-        assert_eq!(lines, expected, "{way:?}");
-    }
-}
-
-#[test]
-fn clamdscan_asks_whether_it_is_there_and_reloads() {
-    if !has_tools(&["clamdscan"]) {
-        return;
-    }
-    let clamd = Clamd::start(&[]);
-    let ping = clamd.run("clamdscan", &["--ping", "1"]);
-    assert_eq!((out(&ping).trim(), ping.status.code()), ("PONG", Some(0)));
-    let version = out(&clamd.run("clamdscan", &["--version"]));
-    assert!(version.starts_with("ClamAV 1.4.6 (vfind "), "{version}");
-    let new = clamd.write("new", "third");
-    let wait = clamd.run(
-        "clamdscan",
-        &["--wait", "--ping", "3:1", "--no-summary", &new],
-    );
-    assert_eq!(out(&wait), format!("{new}: OK\n"));
-    let mut signatures = std::fs::read(clamd.path("test.ndb")).unwrap();
-    signatures.extend_from_slice(b"Test.Third:0:*:7468697264\n");
-    std::fs::write(clamd.path("test.ndb"), signatures).unwrap();
-    assert_eq!(clamd.run("clamdscan", &["--reload"]).status.code(), Some(0));
-    clamd.daemon.log_line("signatures reloaded");
-    let found = clamd.run("clamdscan", &["--no-summary", &new]);
-    assert_eq!(out(&found), format!("{new}: Test.Third.UNOFFICIAL FOUND\n"));
-}
-
-#[test]
-fn clamdtop_shows_the_workers() {
-    // `script` gives it a terminal.
-    if !has_tools(&["clamdtop", "script"]) {
-        return;
-    }
-    let clamd = Clamd::start(&["--threads=3"]);
-    let socket = clamd.path("socket").display().to_string();
-    let mut child = Command::new("script")
-        .args([
-            "-qec",
-            &format!("stty rows 40 cols 120; clamdtop -d {socket}"),
-            "/dev/null",
-        ])
-        .env("TERM", "vt100")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut screen = child.stdout.take().unwrap();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 4096];
-        while let Ok(count @ 1..) = screen.read(&mut buffer) {
-            if sender.send(buffer[..count].to_vec()).is_err() {
-                break;
-            }
-        }
-    });
-    let mut shown = String::new();
-    while let Ok(more) = receiver.recv_timeout(PATIENCE) {
-        shown += &String::from_utf8_lossy(&more);
-        if shown.contains("1.4.6 (vfind") {
-            break;
-        }
-    }
-    child.stdin.take().unwrap().write_all(b"q").unwrap();
-    let status = child.wait().unwrap();
-    assert!(shown.contains("1.4.6 (vfind"), "{shown}");
-    assert!(status.success(), "{status}: {shown}");
-}
-
-#[test]
 fn open_files_are_scanned_as_they_are_passed() {
-    let clamd = Clamd::start(&[]);
+    for isolation in ["--isolation=thread", "--isolation=process"] {
+        passes_open_files(&Clamd::start(&[isolation]));
+    }
+}
+
+fn passes_open_files(clamd: &Clamd) {
     let open = |name: &str, content: &str| std::fs::File::open(clamd.write(name, content)).unwrap();
     let (bad, clean) = (open("bad", &marker()), open("clean", "nothing"));
     let found = format!("fd[1]: {NAME}.UNOFFICIAL FOUND|");

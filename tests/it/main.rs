@@ -16,6 +16,7 @@ mod allowed;
 mod amavis;
 mod clam;
 mod clamd;
+mod clamd_programs;
 mod clamd_transcripts;
 mod cli;
 mod client;

@@ -6,6 +6,8 @@
 
 mod command;
 mod job;
+#[cfg(test)]
+mod play;
 mod said;
 #[cfg(test)]
 mod tests;
