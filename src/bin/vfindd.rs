@@ -215,8 +215,7 @@ async fn run(
         }
         Ok(()) => Ok(()),
     });
-    // One that waits is enough: orders are few, and the same again.
-    let (order, orders) = mpsc::channel(1);
+    let (order, orders) = mpsc::channel(ORDERS);
     let shared = Arc::new(Shared {
         pool,
         live: Arc::clone(&live),
@@ -259,6 +258,9 @@ fn end(workers: Arc<Shared>) {
     // An error either way: they have ended, or it took too long.
     let _ = wait.recv_timeout(WORKERS);
 }
+
+/// Orders of peers that wait to be looked at, which takes no time: those who may order things are few.
+const ORDERS: usize = 64;
 
 /// How long workers may take to end when nobody waits for their answers any more.
 const WORKERS: Duration = Duration::from_millis(500);

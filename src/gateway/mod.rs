@@ -86,6 +86,8 @@ pub struct Status {
     pub busy: usize,
     /// Requests of all peers that have not ended.
     pub requests: usize,
+    /// Only the signatures that are built in are loaded.
+    pub test_signatures_only: bool,
     /// The number of the signature database in use.
     pub epoch: u64,
     /// When it came into use, in seconds since 1970-01-01 UTC.

@@ -55,7 +55,7 @@ pub struct Shared {
     pub clamd: clamd::Terms,
     /// Who may order over a protocol that has words for it.
     pub commanders: Commanders,
-    /// Takes such orders. One that waits is as good as two.
+    /// Takes such orders.
     pub orders: mpsc::Sender<Order>,
 }
 
@@ -88,6 +88,7 @@ impl Shared {
             workers: load.workers,
             busy: load.busy,
             requests: load.requests,
+            test_signatures_only: current.test_signatures_only,
             epoch: current.epoch.number,
             since: current.since,
             memory: current.length,

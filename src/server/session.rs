@@ -224,7 +224,7 @@ impl Session {
                     let status = self.shared.status();
                     self.protocol.status(&status, &mut self.out);
                 }
-                // One that finds no room is the same as the one that waits.
+                // Where so many wait, it is among them.
                 Step::Order(order) => drop(self.shared.orders.try_send(order)),
                 Step::Wait => {
                     self.next = Want::Report;

@@ -21,6 +21,7 @@ pub(super) struct Play {
     /// An open file came with the last bytes.
     pub(super) passed: Option<Vec<u8>>,
     pub(super) orders: Vec<Order>,
+    pub(super) test_signatures_only: bool,
     closed: bool,
     /// Content of more bytes is refused.
     room: usize,
@@ -45,6 +46,7 @@ impl Play {
             running: VecDeque::new(),
             passed: None,
             orders: Vec::new(),
+            test_signatures_only: false,
             closed: false,
             room: 100,
         }
@@ -100,6 +102,7 @@ impl Play {
                         workers: 4,
                         busy: 1,
                         requests: 2,
+                        test_signatures_only: self.test_signatures_only,
                         epoch: 7,
                         since: 0,
                         memory: 3 << 20,

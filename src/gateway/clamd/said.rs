@@ -9,10 +9,14 @@ use crate::gateway::Status;
 const CLAMD: &str = "1.4.6";
 
 /// `ClamAV 1.4.6 (vfind 0.1.0)/3/Sun Nov 22 18:07:42 2026`: in the place of the database's number that of the epoch, and
-/// when it came into use.
+/// when it came into use. Behind our own version stands whether the signatures find nothing but tests.
 pub(super) fn version(status: &Status) -> String {
+    let only = match status.test_signatures_only {
+        true => ", test signatures only",
+        false => "",
+    };
     format!(
-        "ClamAV {CLAMD} (vfind {})/{}/{}",
+        "ClamAV {CLAMD} (vfind {}{only})/{}/{}",
         env!("CARGO_PKG_VERSION"),
         status.epoch,
         calendar_time(status.since)

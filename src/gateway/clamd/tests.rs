@@ -209,6 +209,15 @@ fn orders_are_for_those_who_may() {
 }
 
 #[test]
+fn that_only_tests_are_found_is_part_of_the_version() {
+    let mut play = Play::new(hello());
+    play.test_signatures_only = true;
+    play.feed(b"nVERSION\n", false);
+    let version = VERSION.replace(")", ", test signatures only)");
+    assert_eq!(play.said(), version + "\n.");
+}
+
+#[test]
 fn names_are_official_if_that_is_wanted() {
     let clamd = Terms {
         unofficial: false,
