@@ -13,7 +13,7 @@ use super::clamd::{ClamdFlags, SocketFile};
 use super::common::{CommonConfig, CommonFlags};
 use super::limits::Seconds;
 use super::refused::Program;
-use super::{print, usage};
+use super::{clamd_conf, file, print, usage};
 use crate::access::{Access, Range};
 use crate::database::Compiling;
 use crate::gateway::{CLAMD, GATEWAYS, Gateway, SVSP, clamd};
@@ -107,6 +107,10 @@ pub struct DaemonFlags {
     /// Say what is in these files and folders of signatures, what is not loaded and why; and exit
     #[arg(long, value_name = "PATH", num_args = 1..)]
     check_database: Vec<PathBuf>,
+
+    /// Print a configuration file that says what this clamd.conf says, and what of it has no counterpart; and exit
+    #[arg(long, value_name = "FILE")]
+    import_clamd_conf: Option<PathBuf>,
 
     #[command(flatten)]
     clamd: ClamdFlags,
@@ -228,6 +232,12 @@ impl DaemonFlags {
     pub fn read() -> Result<DaemonConfig, ExitCode> {
         let tables: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
         let Given { flags, shown } = arguments::read::<Self>(Program::Vfindd, &tables)?;
+        if let Some(path) = &flags.import_clamd_conf {
+            let text = file::read(path);
+            let text =
+                text.map_err(|error| usage::<Self>(format!("{}: {error}", path.display())))?;
+            return Err(print(&clamd_conf::import(&text)));
+        }
         let config = flags.resolve().map_err(usage::<Self>)?;
         match shown {
             None => Ok(config),

@@ -6,6 +6,7 @@
 
 mod arguments;
 mod clamd;
+mod clamd_conf;
 mod client;
 mod common;
 mod daemon;

@@ -225,3 +225,49 @@ fn pyclamd_understands_every_answer() {
         .unwrap();
     assert_eq!(out(&asked), "all well\n", "{}", said(&asked));
 }
+
+#[test]
+fn a_clamd_conf_becomes_a_configuration_that_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let conf = format!(
+        "# a comment\nLocalSocket {}\nLocalSocketMode 600\nTCPSocket 3310\nTCPAddr 127.0.0.1\nMaxThreads 3\n\
+         MaxScanTime 30000\nAlertEncrypted yes\nLogSyslog yes\nScanPDF no\n",
+        at("socket")
+    );
+    std::fs::write(at("clamd.conf"), conf).unwrap();
+    let vfindd = |option: String, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfindd"));
+        command.arg(option).args(more).output().unwrap()
+    };
+    let imported = vfindd(format!("--import-clamd-conf={}", at("clamd.conf")), &[]);
+    assert_eq!(imported.status.code(), Some(0), "{}", said(&imported));
+    assert!(
+        out(&imported).contains("\n# line 9: LogSyslog yes\n"),
+        "{}",
+        out(&imported)
+    );
+    std::fs::write(at("vfindd.toml"), &imported.stdout).unwrap();
+    let checked = vfindd(
+        format!("--config={}", at("vfindd.toml")),
+        &["--check-config"],
+    );
+    assert_eq!(checked.status.code(), Some(0), "{}", said(&checked));
+    for line in [
+        "listen = [\"svsp:127.0.0.1:8081\", \"clamd:127.0.0.1:3310\"]",
+        &format!("vfdclam-socket = \"{}\"", at("socket")),
+        "vfdclam-socket-mode = \"600\"",
+        "threads = 3",
+        "limit-deadline = 30",
+        "disable-expand = [\"pdf\"]",
+        "policy = [\"clamd:encrypted=infected\"]",
+    ] {
+        assert!(
+            out(&checked).lines().any(|shown| shown == line),
+            "{line}: {}",
+            out(&checked)
+        );
+    }
+    let missing = vfindd(format!("--import-clamd-conf={}", at("nowhere")), &[]);
+    assert_eq!(missing.status.code(), Some(255));
+}
