@@ -19,7 +19,7 @@ use crate::engine::Database;
 use crate::event::{Epoch, Event, NoteKind, Reason};
 use crate::expand::{self, Children, Container, Content, EXPANDERS, Halt, Passwords};
 use crate::gateway::svsp::reply::{self, Reply};
-use crate::gateway::{Channel, GATEWAYS, Hello, Protocol, Step};
+use crate::gateway::{CLAMD, Channel, Gateway, Hello, Order, Protocol, SVSP, Status, Step};
 use crate::kind;
 use crate::object::Object;
 use crate::path::ObjectPath;
@@ -29,18 +29,25 @@ use crate::signature::{Batch, FORMATS};
 use crate::stop::{Cancel, Stop};
 use crate::verdict::{JobId, Report, Summary};
 
-/// A peer that sends these bytes, in pieces whose length is the first byte: every line of ours is a reply, and every
-/// scan that was accepted gets exactly one end.
+/// A peer of each protocol that sends these bytes, in pieces whose length is the first byte: all that is said is replies, and
+/// every scan that was accepted gets exactly one end.
 pub fn gateway(data: &[u8]) {
-    let (Some((pieces, data)), Some(row)) = (data.split_first(), GATEWAYS.first()) else {
-        return;
+    check_replies(&play(&SVSP, data));
+    // Each reply is whole.
+    let said = play(&CLAMD, data);
+    assert!(matches!(said.last(), None | Some(b'\n' | 0)), "{said:?}");
+}
+
+fn play(row: &Gateway, data: &[u8]) -> Vec<u8> {
+    let (mut input, mut out) = (BytesMut::new(), Vec::new());
+    let Some((pieces, data)) = data.split_first() else {
+        return out;
     };
     let mut protocol = (row.open)(Hello {
         test_signatures_only: false,
         dial_from: Some(1024),
         ..Hello::default()
     });
-    let (mut input, mut out) = (BytesMut::new(), Vec::new());
     let mut chunks = data.chunks(usize::from(*pieces).max(1));
     let mut ended = false;
     let mut wanted = None;
@@ -52,7 +59,7 @@ pub fn gateway(data: &[u8]) {
                 Some(chunk) => input.extend_from_slice(chunk),
                 None => ended = true,
             },
-            Step::Scan(job, request) => {
+            Step::Scan(job, request) | Step::Passed(job, request) => {
                 end(protocol.as_mut(), job, &request, &mut out);
             }
             Step::Receive(job, request, Channel::Inline) => wanted = Some((job, request)),
@@ -75,10 +82,15 @@ pub fn gateway(data: &[u8]) {
                 }
             }
             Step::Forget(job) => assert!(wanted.take().is_some_and(|(id, _)| id == job)),
+            Step::Ask => protocol.status(&Status::default(), &mut out),
+            Step::Order(order) => {
+                let may: Option<Order> = None;
+                assert_eq!(Some(order), may, "an order from one who may not");
+            }
             Step::Wait => break,
         }
     }
-    check_replies(&out);
+    out
 }
 
 fn end(protocol: &mut dyn Protocol, job: JobId, request: &Request, out: &mut Vec<u8>) {

@@ -23,6 +23,7 @@
 pub mod access;
 pub mod beside;
 pub mod bytes;
+pub mod calendar;
 pub mod frame;
 pub mod glob;
 pub mod image;

@@ -20,6 +20,8 @@ pub enum Action {
 /// Who asks: policies differ by listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Listener {
+    /// Those who speak clamd's protocol.
+    Clamd,
     /// The SVSP port.
     Svsp,
     /// The command line scanner `vfind`.
@@ -27,7 +29,11 @@ pub enum Listener {
 }
 
 impl Listener {
-    const ALL: [(Self, &'static str); 2] = [(Self::Svsp, "svsp"), (Self::Vfind, "vfind")];
+    const ALL: [(Self, &'static str); 3] = [
+        (Self::Clamd, "clamd"),
+        (Self::Svsp, "svsp"),
+        (Self::Vfind, "vfind"),
+    ];
 }
 
 /// The actions of one listener.
@@ -37,14 +43,19 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The defaults: everything is an error, except that `excluded` and `corrupt` pass.
-    pub fn usual() -> Self {
-        Self {
+    /// The defaults: everything is an error, except that `excluded` and `corrupt` pass; and `encrypted` for those who speak
+    /// clamd's protocol, whose users expect that their mail arrives.
+    pub fn usual(listener: Listener) -> Self {
+        let mut policy = Self {
             rules: vec![
                 (ReasonClass::Excluded, Action::Pass),
                 (ReasonClass::Corrupt, Action::Pass),
             ],
+        };
+        if listener == Listener::Clamd {
+            policy.set(ReasonClass::Encrypted, Action::Pass);
         }
+        policy
     }
 
     /// The action of a gap's reason.
@@ -95,7 +106,7 @@ impl std::str::FromStr for Rule {
                     .iter()
                     .find(|(_, word)| *word == who)
                     .map(|(listener, _)| *listener)
-                    .ok_or_else(|| format!("no listener is called '{who}': svsp, vfind"))?,
+                    .ok_or_else(|| format!("no listener is called '{who}': clamd, svsp, vfind"))?,
             ),
         };
         let (reason, action) = rest
@@ -130,7 +141,7 @@ mod tests {
 
     #[test]
     fn what_nobody_spoke_of_is_an_error() {
-        let policy = Policy::usual();
+        let policy = Policy::usual(Listener::Svsp);
         assert_eq!(policy.action(&Reason::Limit(Limit::Depth)), Action::Error);
         assert_eq!(policy.action(&Reason::Encrypted), Action::Error);
         assert_eq!(policy.action(&Reason::Corrupt), Action::Pass);
@@ -138,11 +149,14 @@ mod tests {
             policy.action(&Reason::Excluded(Exclusion::Link)),
             Action::Pass
         );
+        let clamd = Policy::usual(Listener::Clamd);
+        assert_eq!(clamd.action(&Reason::Encrypted), Action::Pass);
+        assert_eq!(clamd.action(&Reason::Deadline), Action::Error);
     }
 
     #[test]
     fn the_last_rule_for_a_listener_holds() {
-        let mut policy = Policy::usual();
+        let mut policy = Policy::usual(Listener::Svsp);
         for text in [
             "corrupt=error",
             "vfind:corrupt=pass",

@@ -21,6 +21,19 @@ pub struct Request {
     pub sha1: bool,
     /// Each gap and note is wanted, not only their counts and the worst.
     pub details: bool,
+    /// How many findings are enough.
+    pub findings: Wanted,
+}
+
+/// How many findings of a request are enough. What comes after them is not looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// All of them.
+    All,
+    /// The first one. Items that are under way may have found another before they end.
+    First,
+    /// The first one of each file.
+    FirstOfEach,
 }
 
 /// Where the content of a request is.

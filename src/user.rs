@@ -28,8 +28,6 @@ impl User {
     /// # Errors
     /// For people: a file that cannot be read, a name that is not in it.
     pub fn look_up(text: &str) -> Result<Self, String> {
-        let read =
-            |path: &str| fs::read_to_string(path).map_err(|error| format!("{path}: {error}"));
         find(text, &read("/etc/passwd")?, &read("/etc/group")?)
     }
 
@@ -91,6 +89,24 @@ impl User {
     }
 }
 
+/// Looks up a group in /etc/group by its name; a number is taken as it is.
+///
+/// # Errors
+/// For people: a file that cannot be read, a name that is not in it.
+pub fn group(name: &str) -> Result<u32, String> {
+    find_group(name, &read("/etc/group")?)
+}
+
+fn read(path: &str) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))
+}
+
+fn find_group(name: &str, group: &str) -> Result<u32, String> {
+    let row = rows(group).find(|row| row.name == name);
+    let gid = row.map(|row| row.number).or_else(|| name.parse().ok());
+    gid.ok_or_else(|| format!("no group '{name}' in /etc/group"))
+}
+
 fn find(text: &str, passwd: &str, group: &str) -> Result<User, String> {
     let (name, wanted) = match text.split_once(':') {
         Some((name, group)) => (name, Some(group)),
@@ -112,11 +128,7 @@ fn find(text: &str, passwd: &str, group: &str) -> Result<User, String> {
     };
     let (gid, groups) = match wanted {
         Some(wanted) => {
-            let gid = rows(group)
-                .find(|row| row.name == wanted)
-                .map(|row| row.number);
-            let gid = gid.or_else(|| wanted.parse().ok());
-            let gid = gid.ok_or_else(|| format!("no group '{wanted}' in /etc/group"))?;
+            let gid = find_group(wanted, group)?;
             (gid, vec![gid])
         }
         None => {

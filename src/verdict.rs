@@ -344,7 +344,7 @@ pub fn describe(reason: &Reason, detail: &str) -> String {
 mod tests {
     use super::*;
     use crate::event::{Errno, Limit};
-    use crate::policy::Rule;
+    use crate::policy::{Listener, Rule};
 
     fn gap(reason: Reason) -> Event {
         Event::Gap(Gap {
@@ -364,7 +364,10 @@ mod tests {
             Reason::Limit(Limit::Depth),
             Reason::Unreadable(Errno(1)),
         ] {
-            assert_eq!(summary.count(&gap(reason), &Policy::usual()), None);
+            assert_eq!(
+                summary.count(&gap(reason), &Policy::usual(Listener::Svsp)),
+                None
+            );
         }
         assert_eq!(summary.verdict(), Verdict::Incomplete);
         assert_eq!(summary.worst.unwrap().reason, Reason::Unreadable(Errno(13)));
@@ -373,7 +376,7 @@ mod tests {
 
     #[test]
     fn a_policy_can_make_a_finding_of_a_gap() {
-        let mut policy = Policy::usual();
+        let mut policy = Policy::usual(Listener::Svsp);
         "encrypted=infected"
             .parse::<Rule>()
             .unwrap()

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlimit};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
-use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Listen};
+use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Place};
 use vfind::database::{COMPILER_ARGUMENT, Live, Unsettled, compiler_main};
+use vfind::gateway::Order;
 use vfind::pidfile::{self, PidFile};
-use vfind::policy::Listener as Asker;
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Control, Listener, Shared, Transfers, Word, tell};
+use vfind::server::{self, Control, Listener, LocalSocket, Shared, Socket, Transfers, Word, tell};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
@@ -84,15 +84,21 @@ fn errand(config: &DaemonConfig) -> Option<Result<ExitCode, String>> {
 }
 
 fn serve(config: DaemonConfig) -> Result<(), String> {
-    let sockets = config.listen.iter().map(bind);
+    let sockets = config.listen.iter().map(|listen| bind(&listen.place));
     let sockets = sockets.collect::<Result<Vec<_>, _>>()?;
     // Held, and removed at the end.
     let _pid_file = process_number(&config.common)?;
     let control = config.control.as_deref().map(Control::bind).transpose()?;
     if let Some(user) = &config.user {
+        let (uid, gid) = user.numbers();
         if let Some(control) = &control {
-            let (uid, gid) = user.numbers();
             control.give_to(uid, gid)?;
+        }
+        for (bound, listen) in sockets.iter().zip(&config.listen) {
+            if let (Bound::Local(socket), Place::File(file)) = (bound, &listen.place) {
+                let given = socket.give_to(Some(uid), Some(file.group.unwrap_or(gid)));
+                given.map_err(|error| format!("{}: {error}", listen.place))?;
+            }
         }
         // Before any signature or content is read, and while there is one thread: the others are that user's from
         // their beginning.
@@ -123,15 +129,30 @@ fn load(config: &CommonConfig) -> Result<Arc<Live>, String> {
     Ok(Arc::new(live))
 }
 
-fn bind(listen: &Listen) -> Result<std::net::TcpListener, String> {
-    let bound = || {
-        let socket = std::net::TcpListener::bind(listen.address)?;
-        // Once more, for a longer row of those who wait than the standard library's.
-        rustix::net::listen(&socket, BACKLOG)?;
-        socket.set_nonblocking(true)?;
-        Ok(socket)
+/// A bound socket that the runtime does not know yet.
+enum Bound {
+    Local(LocalSocket),
+    Tcp(std::net::TcpListener),
+}
+
+fn bind(place: &Place) -> Result<Bound, String> {
+    let bound = || match place {
+        Place::Address(address) => {
+            let socket = std::net::TcpListener::bind(address)?;
+            // Once more, for a longer row of those who wait than the standard library's.
+            rustix::net::listen(&socket, BACKLOG)?;
+            socket.set_nonblocking(true)?;
+            Ok(Bound::Tcp(socket))
+        }
+        Place::File(file) => {
+            let socket = LocalSocket::bind(&file.path, file.mode)?;
+            if file.group.is_some() {
+                socket.give_to(None, file.group)?;
+            }
+            Ok(Bound::Local(socket))
+        }
     };
-    bound().map_err(|error: std::io::Error| format!("cannot listen at {}: {error}", listen.address))
+    bound().map_err(|error: std::io::Error| format!("cannot listen at {place}: {error}"))
 }
 
 /// Connections that the system keeps until they are accepted.
@@ -150,23 +171,25 @@ fn process_number(config: &CommonConfig) -> Result<Option<PidFile>, String> {
 }
 
 async fn run(
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Bound>,
     control: Option<Control>,
     config: DaemonConfig,
     live: Arc<Live>,
     signals: Signals,
 ) -> Result<(), String> {
-    let policy = Arc::new(config.common.policy(Asker::Svsp));
     let mut listeners = Vec::new();
     for (socket, listen) in sockets.into_iter().zip(config.listen) {
-        let address = socket.local_addr().unwrap_or(listen.address);
-        let socket = TcpListener::from_std(socket);
-        let socket = socket.map_err(|error| format!("cannot listen at {address}: {error}"))?;
-        info!(protocol = listen.gateway.name, %address, "listening");
+        let socket = match socket {
+            Bound::Local(socket) => Socket::local(socket),
+            Bound::Tcp(socket) => Socket::tcp(socket),
+        };
+        let socket =
+            socket.map_err(|error| format!("cannot listen at {}: {error}", listen.place))?;
+        info!(protocol = listen.gateway.name, address = %socket, "listening");
         listeners.push(Listener {
             gateway: listen.gateway,
             socket,
-            policy: Arc::clone(&policy),
+            policy: Arc::new(config.common.policy(listen.gateway.listener)),
             access: listen.access,
         });
     }
@@ -192,12 +215,16 @@ async fn run(
         }
         Ok(()) => Ok(()),
     });
+    let (order, orders) = mpsc::channel(ORDERS);
     let shared = Arc::new(Shared {
         pool,
         live: Arc::clone(&live),
         transfers: Arc::new(transfers),
         dial_from: config.dial_from,
         expand: config.common.expand,
+        clamd: config.clamd,
+        commanders: config.commanders,
+        orders: order,
     });
     let workers = Arc::clone(&shared);
     // Ended with the listeners.
@@ -208,7 +235,13 @@ async fn run(
     if config.watch {
         updates.spawn(server::watch(Arc::clone(&live)));
     }
-    server::run(listeners, shared, config.connections, signals.obey(live)).await;
+    server::run(
+        listeners,
+        shared,
+        config.connections,
+        signals.obey(live, orders),
+    )
+    .await;
     // Waited for, so that the socket is removed.
     updates.shutdown().await;
     end(workers);
@@ -225,6 +258,9 @@ fn end(workers: Arc<Shared>) {
     // An error either way: they have ended, or it took too long.
     let _ = wait.recv_timeout(WORKERS);
 }
+
+/// Orders of peers that wait to be looked at, which takes no time: those who may order things are few.
+const ORDERS: usize = 64;
 
 /// How long workers may take to end when nobody waits for their answers any more.
 const WORKERS: Duration = Duration::from_millis(500);
@@ -285,18 +321,26 @@ impl Signals {
         }
     }
 
-    /// Reloads at SIGHUP; completes at SIGTERM or SIGINT, also while a reload takes its time.
-    async fn obey(mut self, live: Arc<Live>) {
+    /// Does what it is told by signals, and by peers that may order things: reloads at SIGHUP; completes at SIGTERM or
+    /// SIGINT, also while a reload takes its time.
+    async fn obey(mut self, live: Arc<Live>, mut orders: mpsc::Receiver<Order>) {
         let mut reloads = JoinSet::new();
+        let mut again = false;
         loop {
+            if again && reloads.is_empty() {
+                again = false;
+                let live = Arc::clone(&live);
+                reloads.spawn(async move {
+                    // The reason is in the log, and the status has it.
+                    let _ = server::reload(&live).await;
+                });
+            }
             tokio::select! {
-                _ = self.hangup.recv(), if reloads.is_empty() => {
-                    let live = Arc::clone(&live);
-                    reloads.spawn(async move {
-                        // The reason is in the log, and the status has it.
-                        let _ = server::reload(&live).await;
-                    });
-                }
+                _ = self.hangup.recv() => again = true,
+                Some(order) = orders.recv() => match order {
+                    Order::Reload => again = true,
+                    Order::Shutdown => break,
+                },
                 Some(_) = reloads.join_next() => {}
                 _ = self.terminate.recv() => break,
                 _ = self.interrupt.recv() => break,

@@ -23,7 +23,6 @@ mod server;
 pub mod session;
 mod settings;
 mod upload;
-mod utc;
 mod walk;
 mod work;
 

@@ -219,7 +219,7 @@ pub struct CommonConfig {
 impl CommonConfig {
     /// What gaps mean to those who ask through this listener.
     pub fn policy(&self, listener: Listener) -> Policy {
-        let mut policy = Policy::usual();
+        let mut policy = Policy::usual(listener);
         for rule in &self.rules {
             rule.apply(listener, &mut policy);
         }

@@ -9,15 +9,16 @@ use std::time::Duration;
 use clap::Parser;
 
 use super::arguments::{self, Given};
+use super::clamd::{ClamdFlags, SocketFile};
 use super::common::{CommonConfig, CommonFlags};
 use super::limits::Seconds;
 use super::refused::Program;
-use super::{print, usage};
+use super::{clamd_conf, file, print, usage};
 use crate::access::{Access, Range};
 use crate::database::Compiling;
-use crate::gateway::{GATEWAYS, Gateway};
+use crate::gateway::{CLAMD, GATEWAYS, Gateway, SVSP, clamd};
 use crate::pool::Isolation;
-use crate::server::{Times, Word};
+use crate::server::{Commanders, Times, Word};
 use crate::user::User;
 
 /// Options of `vfindd` as written.
@@ -25,12 +26,12 @@ use crate::user::User;
 #[command(
     name = "vfindd",
     version,
-    about = "Scans files for programs that ask over TCP (SVSP, port 8081)"
+    about = "Scans files for programs that ask over TCP (SVSP, port 8081) or speak clamd's protocol"
 )]
 #[command(disable_version_flag = true, max_term_width = 100)]
 pub struct DaemonFlags {
     /// Listen at this address instead: PROTOCOL:ADDRESS:PORT, such as svsp:0.0.0.0:8081; may be repeated
-    #[arg(long, value_name = "PROTOCOL:ADDRESS:PORT", conflicts_with_all = ["svsp_port", "localhost", "ipv4", "ipv6"])]
+    #[arg(long, value_name = "PROTOCOL:ADDRESS:PORT", conflicts_with_all = ["svsp_port", "vfdclam_port", "localhost", "ipv4", "ipv6"])]
     listen: Vec<String>,
 
     /// Port for SVSP
@@ -107,6 +108,13 @@ pub struct DaemonFlags {
     #[arg(long, value_name = "PATH", num_args = 1..)]
     check_database: Vec<PathBuf>,
 
+    /// Print a configuration file that says what this clamd.conf says, and what of it has no counterpart; and exit
+    #[arg(long, value_name = "FILE")]
+    import_clamd_conf: Option<PathBuf>,
+
+    #[command(flatten)]
+    clamd: ClamdFlags,
+
     #[command(flatten)]
     common: CommonFlags,
 }
@@ -171,6 +179,10 @@ pub struct DaemonConfig {
     pub upload_spool: u64,
     /// The lowest port of a client that is connected to; `None` for never.
     pub dial_from: Option<u16>,
+    /// How clamd's protocol is spoken.
+    pub clamd: clamd::Terms,
+    /// Who may order things over a protocol that has words for it.
+    pub commanders: Commanders,
     /// Changed sources of signatures are loaded by themselves.
     pub watch: bool,
     /// Where the owner of the daemon tells it things.
@@ -183,15 +195,33 @@ pub struct DaemonConfig {
     pub common: CommonConfig,
 }
 
-/// One address, and what is spoken there with whom.
+/// One place to listen at, and what is spoken there with whom.
 #[derive(Debug)]
 pub struct Listen {
     /// The protocol.
     pub gateway: &'static Gateway,
-    /// The address.
-    pub address: SocketAddr,
+    /// Where.
+    pub place: Place,
     /// Who may connect.
     pub access: Access,
+}
+
+/// Where to listen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// At an address of TCP.
+    Address(SocketAddr),
+    /// At a socket of the file system.
+    File(SocketFile),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Address(address) => address.fmt(f),
+            Self::File(socket) => socket.path.display().fmt(f),
+        }
+    }
 }
 
 impl DaemonFlags {
@@ -202,6 +232,12 @@ impl DaemonFlags {
     pub fn read() -> Result<DaemonConfig, ExitCode> {
         let tables: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
         let Given { flags, shown } = arguments::read::<Self>(Program::Vfindd, &tables)?;
+        if let Some(path) = &flags.import_clamd_conf {
+            let text = file::read(path);
+            let text =
+                text.map_err(|error| usage::<Self>(format!("{}: {error}", path.display())))?;
+            return Err(print(&clamd_conf::import(&text)));
+        }
         let config = flags.resolve().map_err(usage::<Self>)?;
         match shown {
             None => Ok(config),
@@ -210,25 +246,9 @@ impl DaemonFlags {
     }
 
     fn resolve(self) -> Result<DaemonConfig, String> {
-        let mut listen = Vec::new();
-        for text in &self.listen {
-            listen.push(listen_address(text)?);
-        }
-        if listen.is_empty() {
-            let ip = if self.ipv6 {
-                IpAddr::V6(Ipv6Addr::LOCALHOST)
-            } else {
-                IpAddr::V4(Ipv4Addr::LOCALHOST)
-            };
-            listen.extend(
-                GATEWAYS
-                    .iter()
-                    .map(|gateway| (gateway, SocketAddr::new(ip, self.svsp_port))),
-            );
-        }
-        let listen = listen.into_iter().map(|(gateway, address)| Listen {
+        let listen = self.places()?.into_iter().map(|(gateway, place)| Listen {
             gateway,
-            address,
+            place,
             access: self.access(gateway),
         });
         let listen = listen.collect();
@@ -250,12 +270,41 @@ impl DaemonFlags {
             },
             upload_spool,
             dial_from: self.svsp_dial_from.0,
+            clamd: self.clamd.terms(),
+            commanders: self.clamd.commanders(),
             watch: self.watch,
             control: self.control,
             tell: self.tell,
             check_database: self.check_database,
             common,
         })
+    }
+
+    fn places(&self) -> Result<Vec<(&'static Gateway, Place)>, String> {
+        let mut places = Vec::new();
+        for text in &self.listen {
+            let (gateway, address) = listen_address(text)?;
+            places.push((gateway, Place::Address(address)));
+        }
+        if places.is_empty() {
+            let ip = if self.ipv6 {
+                IpAddr::V6(Ipv6Addr::LOCALHOST)
+            } else {
+                IpAddr::V4(Ipv4Addr::LOCALHOST)
+            };
+            let ports = [
+                (&SVSP, Some(self.svsp_port)),
+                (&CLAMD, self.clamd.vfdclam_port),
+            ];
+            let wanted = ports
+                .into_iter()
+                .filter_map(|(row, port)| Some((row, port?)));
+            places
+                .extend(wanted.map(|(row, port)| (row, Place::Address(SocketAddr::new(ip, port)))));
+        }
+        let socket = self.clamd.socket()?;
+        places.extend(socket.map(|socket| (&CLAMD, Place::File(socket))));
+        Ok(places)
     }
 
     fn access(&self, gateway: &Gateway) -> Access {
@@ -272,7 +321,10 @@ impl DaemonFlags {
 }
 
 fn gateway(name: &str) -> Option<&'static Gateway> {
-    GATEWAYS.iter().find(|gateway| gateway.name == name)
+    GATEWAYS
+        .iter()
+        .copied()
+        .find(|gateway| gateway.name == name)
 }
 
 fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> {
@@ -310,7 +362,7 @@ mod tests {
         let listen: Vec<_> = config
             .listen
             .iter()
-            .map(|listen| (listen.gateway.name, listen.address.to_string()))
+            .map(|listen| (listen.gateway.name, listen.place.to_string()))
             .collect();
         assert_eq!(listen, [("svsp", "127.0.0.1:8081".to_owned())]);
         assert!(config.common.signatures.sources.builtin && config.common.threads > 0);
@@ -326,7 +378,7 @@ mod tests {
             "--policy=limit=pass",
         ])
         .unwrap();
-        assert_eq!(config.listen[0].address.to_string(), "[::1]:9");
+        assert_eq!(config.listen[0].place.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
         assert_eq!((limits.memory, limits.spool), (1 << 30, 256 << 20));
         let reason = Reason::Limit(crate::event::Limit::Depth);
@@ -336,6 +388,50 @@ mod tests {
         );
         let two = daemon(&["--listen=svsp:0.0.0.0:1", "--listen=svsp:[::]:2"]).unwrap();
         assert_eq!(two.listen.len(), 2);
+    }
+
+    #[test]
+    fn clamds_protocol_is_spoken_where_that_is_wanted() {
+        type Row = (
+            &'static [&'static str],
+            &'static [(&'static str, &'static str)],
+        );
+        let rows: [Row; 3] = [
+            (
+                &["--vfdclam-port=3310", "-6", "--svsp-port=1"],
+                &[("svsp", "[::1]:1"), ("clamd", "[::1]:3310")],
+            ),
+            (
+                &["--vfdclam-socket=/run/c"],
+                &[("svsp", "127.0.0.1:8081"), ("clamd", "/run/c")],
+            ),
+            (
+                &["--listen=clamd:127.0.0.1:1", "--vfdclam-socket=/run/c"],
+                &[("clamd", "127.0.0.1:1"), ("clamd", "/run/c")],
+            ),
+        ];
+        for (options, expected) in rows {
+            let listen = daemon(options).unwrap().listen;
+            let places = listen
+                .iter()
+                .map(|one| (one.gateway.name, one.place.to_string()));
+            let expected = expected
+                .iter()
+                .map(|(name, place)| (*name, (*place).to_owned()));
+            assert!(places.eq(expected), "{options:?}");
+        }
+        let options = [
+            "--vfdclam-socket=/c",
+            "--vfdclam-socket-mode=600",
+            "--vfdclam-socket-group=0",
+        ];
+        let config = daemon(&options).unwrap();
+        let wanted = SocketFile {
+            path: "/c".into(),
+            mode: 0o600,
+            group: Some(0),
+        };
+        assert_eq!(config.listen[1].place, Place::File(wanted));
     }
 
     #[test]
@@ -381,6 +477,15 @@ mod tests {
             (&["--user=no such user"], "no user 'no such user'"),
             (&["--allow=localhost"], "10.0.0.0/8"),
             (&["--deny=gopher:10.0.0.0/8"], "10.0.0.0/8"),
+            (&["--vfdclam-socket-mode=888"], "such as 660"),
+            (
+                &["--vfdclam-socket=/c", "--vfdclam-socket-group=no such"],
+                "no group 'no such'",
+            ),
+            (
+                &["--listen=svsp:127.0.0.1:1", "--vfdclam-port=2"],
+                "cannot be used with",
+            ),
             (&["--nonsense"], "--nonsense"),
         ] {
             let error = daemon(arguments).unwrap_err();

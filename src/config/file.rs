@@ -24,6 +24,7 @@ const NOT_HERE: &[&str] = &[
     "copyright",
     "generate",
     "help",
+    "import-clamd-conf",
     "tell",
     "version",
     "vlist",
@@ -64,7 +65,11 @@ pub(super) fn is_for_files(argument: &Arg) -> bool {
         .is_some_and(|name| !NOT_HERE.contains(&name))
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
+/// The text of a configuration file.
+///
+/// # Errors
+/// The system's, and that it is too large.
+pub(super) fn read(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     File::open(path)?
         .take(LIMIT + 1)

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod clamd;
+mod clamd_conf;
 mod client;
 mod common;
 mod daemon;
@@ -19,9 +21,10 @@ mod scanner;
 mod show;
 mod targets;
 
+pub use clamd::SocketFile;
 pub use client::{ClientConfig, ClientFlags};
 pub use common::CommonConfig;
-pub use daemon::{DaemonConfig, DaemonFlags, Listen};
+pub use daemon::{DaemonConfig, DaemonFlags, Listen, Place};
 pub use input::Names;
 pub use scanner::{Input, ScannerConfig, ScannerFlags, TreeForm};
 pub use targets::TargetConfig;

@@ -98,16 +98,6 @@ pub static REFUSED: &[Refused] = &[
         DAEMON,
         MAIL,
     ),
-    values(
-        &["--vfdclam-port"],
-        DAEMON,
-        "this version does not speak ClamAV's protocol; programs ask through the SVSP port",
-    ),
-    flags(
-        &["--vfdclam-mailscan"],
-        DAEMON,
-        "this version does not speak ClamAV's protocol; programs ask through the SVSP port",
-    ),
     flags(&["--end", "--quit"], SCANNER, UNKNOWN),
     flags(&["-p", "--per-file"], SCANNER, UNKNOWN),
     flags(

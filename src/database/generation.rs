@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::fs::File;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::making::Opened;
 use super::report::Report;
@@ -16,6 +17,8 @@ pub struct Generation {
     pub epoch: Epoch,
     /// The machine.
     pub database: Database,
+    /// When it came into use, in seconds since 1970-01-01 UTC.
+    pub since: u64,
     /// What it was made of.
     pub report: Report,
     /// Nothing but the built-in signatures is there, which users must be told.
@@ -40,6 +43,9 @@ impl Generation {
                 fingerprint: report.fingerprint(&opened.meta.unwanted),
             },
             database: opened.database,
+            since: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
             test_signatures_only: report.has_only_builtin(),
             report,
             image: opened.file,

@@ -3,12 +3,14 @@
 //! A protocol is a state machine; the session driver owns the socket, the pool owns the work.
 #![forbid(unsafe_code)]
 
+pub mod clamd;
 mod lines;
 pub mod svsp;
 
 use bytes::{Bytes, BytesMut};
 
 use crate::kind::KindSet;
+use crate::policy::Listener;
 use crate::request::Request;
 use crate::verdict::{JobId, Report};
 
@@ -29,6 +31,9 @@ pub trait Protocol: Send {
     /// From now on the server reads nothing more, though the peer may have more to send: what was not whole by then never
     /// is. The next calls of [`receive`](Protocol::receive) say that the input has ended.
     fn cut_off(&mut self);
+
+    /// Takes how the server is, after [`Step::Ask`]. Only for protocols that ask.
+    fn status(&mut self, _status: &Status, _out: &mut Vec<u8>) {}
 
     /// Ends every request without more reports, because the server goes away, and says so: who asked must not take
     /// the silence for an answer. The connection is closed after it.
@@ -54,6 +59,41 @@ pub enum Step {
     Forget(JobId),
     /// A report: no input is wanted before one came.
     Wait,
+    /// A scan of the open file that came with the last bytes of the input. If none did, or it is no file, the request ends
+    /// like one whose content does not come.
+    Passed(JobId, Request),
+    /// How the server is: [`Protocol::status`] is called next.
+    Ask,
+    /// Something that the peer wants done with the server, and may; see [`Hello::may_command`].
+    Order(Order),
+}
+
+/// What a peer may have done with the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Load the signatures anew.
+    Reload,
+    /// End.
+    Shutdown,
+}
+
+/// How the server is at the moment.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Status {
+    /// Workers.
+    pub workers: usize,
+    /// Those of them that scan.
+    pub busy: usize,
+    /// Requests of all peers that have not ended.
+    pub requests: usize,
+    /// Only the signatures that are built in are loaded.
+    pub test_signatures_only: bool,
+    /// The number of the signature database in use.
+    pub epoch: u64,
+    /// When it came into use, in seconds since 1970-01-01 UTC.
+    pub since: u64,
+    /// Bytes of it.
+    pub memory: u64,
 }
 
 /// The way that the content of a request takes.
@@ -76,6 +116,10 @@ pub struct Hello {
     pub dial_from: Option<u16>,
     /// The containers that are opened for a peer that does not choose.
     pub expand: KindSet,
+    /// This peer may order things; see [`Step::Order`].
+    pub may_command: bool,
+    /// How clamd's protocol is spoken.
+    pub clamd: clamd::Terms,
 }
 
 /// One protocol: what configuration, listeners and tests need to know of it.
@@ -83,6 +127,8 @@ pub struct Hello {
 pub struct Gateway {
     /// Its name in `--listen` and in the log.
     pub name: &'static str,
+    /// Whose policy holds for its peers.
+    pub listener: Listener,
     /// Begins a connection.
     pub open: fn(Hello) -> Box<dyn Protocol>,
     /// What a peer is told when there are too many connections, before it is closed.
@@ -91,10 +137,23 @@ pub struct Gateway {
     pub denied: &'static [u8],
 }
 
-/// All protocols.
-pub static GATEWAYS: &[Gateway] = &[Gateway {
+/// CyberSoft's Simple Virus Scanning Protocol.
+pub static SVSP: Gateway = Gateway {
     name: "svsp",
+    listener: Listener::Svsp,
     open: |hello| Box::new(svsp::Svsp::new(hello)),
     busy: b"EAGAIN too many connections\r\n",
     denied: b"DENIED your address is not allowed here\r\n",
-}];
+};
+
+/// The protocol of ClamAV's daemon.
+pub static CLAMD: Gateway = Gateway {
+    name: "clamd",
+    listener: Listener::Clamd,
+    open: |hello| Box::new(clamd::Clamd::new(hello)),
+    busy: b"too many connections. ERROR\n",
+    denied: b"your address is not allowed here. ERROR\n",
+};
+
+/// All protocols.
+pub static GATEWAYS: &[&Gateway] = &[&SVSP, &CLAMD];

@@ -24,7 +24,7 @@ use crate::path::ObjectPath;
 use crate::pidfile::{self, PidFile};
 use crate::policy::{Action, Listener, Policy};
 use crate::pool::{Client, Pool};
-use crate::request::{Options, Request, Source};
+use crate::request::{Options, Request, Source, Wanted};
 use crate::verdict::{Exit, JobId, Report, Summary};
 
 use chevrons::Chevrons;
@@ -212,6 +212,7 @@ impl<W: Write> Scan<W> {
             options: Arc::clone(&self.options),
             sha1: false,
             details: true,
+            findings: Wanted::All,
         }
     }
 

@@ -16,6 +16,7 @@ pub use process::{WORKER_ARGUMENT, worker_main};
 
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
@@ -56,7 +57,20 @@ pub struct Terms {
 pub struct Pool {
     queue: Arc<Queue>,
     workers: Vec<JoinHandle<()>>,
+    /// Workers that scan.
+    busy: Arc<AtomicUsize>,
     follow_links: bool,
+}
+
+/// What a pool has to do at the moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Load {
+    /// Workers.
+    pub workers: usize,
+    /// Those of them that scan.
+    pub busy: usize,
+    /// Requests of all clients that have not ended, but for their last items.
+    pub requests: usize,
 }
 
 impl Pool {
@@ -69,13 +83,18 @@ impl Pool {
         let mut pool = Self {
             queue: Arc::clone(&queue),
             workers: Vec::new(),
+            busy: Arc::default(),
             follow_links: terms.follow_links,
         };
         let terms = Arc::new(terms);
         let mut idle = Vec::new();
         for number in 0..threads {
-            let worker =
-                worker::Worker::new(Arc::clone(&queue), Arc::clone(&live), Arc::clone(&terms));
+            let worker = worker::Worker::new(
+                Arc::clone(&queue),
+                Arc::clone(&live),
+                Arc::clone(&terms),
+                Arc::clone(&pool.busy),
+            );
             idle.push(Arc::downgrade(worker.idle()));
             let thread = std::thread::Builder::new()
                 .name(format!("worker-{number}"))
@@ -93,6 +112,15 @@ impl Pool {
             }
         });
         Ok(pool)
+    }
+
+    /// What there is to do at the moment.
+    pub fn load(&self) -> Load {
+        Load {
+            workers: self.workers.len(),
+            busy: self.busy.load(Ordering::Relaxed),
+            requests: self.queue.requests(),
+        }
     }
 
     /// Makes room for a client, whose requests all have this policy.

@@ -20,6 +20,8 @@ struct State {
     /// Clients that have a request in `clients`, each once; the front is next.
     turns: VecDeque<u64>,
     last_number: u64,
+    /// Requests that have not ended, but for their last items.
+    requests: usize,
     closed: bool,
 }
 
@@ -57,7 +59,11 @@ impl Queue {
 
     /// Removes a client with all its requests.
     pub(super) fn leave(&self, client: u64) {
-        self.lock().clients.remove(&client);
+        let mut state = self.lock();
+        if let Some(waiting) = state.clients.remove(&client) {
+            let left = waiting.begun + waiting.later.len();
+            state.requests = state.requests.saturating_sub(left);
+        }
     }
 
     /// Adds a request of a client. A client that left gets nothing.
@@ -65,6 +71,7 @@ impl Queue {
         let mut state = self.lock();
         if let Some(waiting) = state.clients.get_mut(&client) {
             waiting.later.push_back(request);
+            state.requests += 1;
             state.begin(client);
             self.work.notify_one();
         }
@@ -85,6 +92,7 @@ impl Queue {
         let mut state = self.lock();
         if let Some(waiting) = state.clients.get_mut(&client) {
             waiting.begun = waiting.begun.saturating_sub(1);
+            state.requests = state.requests.saturating_sub(1);
             state.begin(client);
             self.work.notify_one();
         }
@@ -111,6 +119,11 @@ impl Queue {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// Requests of all clients that have not ended, but for their last items.
+    pub(super) fn requests(&self) -> usize {
+        self.lock().requests
     }
 
     /// Lets nobody wait any more.
@@ -172,8 +185,8 @@ mod tests {
     use super::*;
     use crate::files::Files;
     use crate::path::ObjectPath;
-    use crate::policy::Policy;
-    use crate::request::{Options, Request, Source};
+    use crate::policy::{Listener, Policy};
+    use crate::request::{Options, Request, Source, Wanted};
     use crate::stop::Cancel;
     use crate::verdict::{JobId, Report};
 
@@ -183,8 +196,9 @@ mod tests {
             options: Arc::new(Options::default()),
             sha1: false,
             details: false,
+            findings: Wanted::All,
         };
-        let policy = Arc::new(Policy::usual());
+        let policy = Arc::new(Policy::usual(Listener::Svsp));
         let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
         Running::new(
             job,
@@ -244,9 +258,13 @@ mod tests {
             queue.add(client, request(job, &mailbox));
         }
         assert_eq!(drain(&queue).len(), SIDE_BY_SIDE);
+        assert_eq!(queue.requests(), SIDE_BY_SIDE + 2);
         queue.finished(client);
         queue.finished(client);
         assert_eq!(drain(&queue), [(client, all - 2), (client, all - 1)]);
+        assert_eq!(queue.requests(), SIDE_BY_SIDE);
+        queue.leave(client);
+        assert_eq!(queue.requests(), 0);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::mailbox::Mailbox;
@@ -9,7 +10,7 @@ use crate::event::{Coverage, Epoch, Event, Finding, Gap, Limit, Reason, Sink};
 use crate::files::{Files, Next};
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
-use crate::request::{Options, Request};
+use crate::request::{Options, Request, Wanted};
 use crate::scan::Outcome;
 use crate::stop::Cancel;
 use crate::verdict::{JobId, Report, Summary};
@@ -32,6 +33,9 @@ pub(super) struct Shared {
     job: JobId,
     details: bool,
     sha1: bool,
+    findings: Wanted,
+    /// Something was found that was enough.
+    satisfied: AtomicBool,
     options: Arc<Options>,
     mailbox: Arc<Mailbox>,
     policy: Arc<Policy>,
@@ -94,6 +98,8 @@ impl Running {
                 job,
                 details: request.details,
                 sha1: request.sha1,
+                findings: request.findings,
+                satisfied: AtomicBool::new(false),
                 options: request.options,
                 mailbox,
                 policy,
@@ -107,9 +113,12 @@ impl Running {
         }
     }
 
-    /// Takes one step through the files.
+    /// Takes one step through the files. There is none any more once enough was found.
     pub(super) fn next_step(&mut self) -> Next {
-        self.files.next_step()
+        match self.request.is_satisfied() {
+            true => Next::End,
+            false => self.files.next_step(),
+        }
     }
 
     /// What its items share.
@@ -172,9 +181,13 @@ impl Shared {
         }
     }
 
+    fn is_satisfied(&self) -> bool {
+        self.satisfied.load(Ordering::Relaxed)
+    }
+
     /// Takes an event of the request itself or of one of its items.
     pub(super) fn event(&self, event: Event) -> ControlFlow<()> {
-        if self.cancel.is_cancelled() {
+        if self.cancel.is_cancelled() || self.is_satisfied() {
             return ControlFlow::Break(());
         }
         if let Event::Finding(finding) = &event
@@ -186,9 +199,9 @@ impl Shared {
             Event::Finding(finding) if self.mailbox.overflows() => Some(finding.path.clone()),
             _ => None,
         };
-        self.take(event);
+        let found = self.take(event);
         let Some(path) = ends else {
-            return ControlFlow::Continue(());
+            return self.after(found);
         };
         // Nobody reads what it finds: it is infected beyond doubt by now, for this finding is always reported.
         self.take(Event::Gap(Gap {
@@ -199,14 +212,29 @@ impl Shared {
         ControlFlow::Break(())
     }
 
-    /// Counts an event, and reports it and what the policy makes of it.
-    fn take(&self, event: Event) {
+    /// Whether the item goes on after an event that was, or was not, a finding in the end.
+    fn after(&self, found: bool) -> ControlFlow<()> {
+        match self.findings {
+            Wanted::All => ControlFlow::Continue(()),
+            _ if !found => ControlFlow::Continue(()),
+            Wanted::FirstOfEach => ControlFlow::Break(()),
+            Wanted::First => {
+                self.satisfied.store(true, Ordering::Relaxed);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Counts an event, and reports it and what the policy makes of it. True if that is a finding.
+    fn take(&self, event: Event) -> bool {
         let (finding, reported) = self.count(&event);
+        let is_finding = matches!(event, Event::Finding(_));
         if reported {
             self.report(event);
         }
-        if let Some(finding) = finding.filter(|finding| !self.options.ignores(&finding.signature)) {
-            self.take(Event::Finding(finding));
+        match finding.filter(|finding| !self.options.ignores(&finding.signature)) {
+            Some(finding) => self.take(Event::Finding(finding)),
+            None => is_finding,
         }
     }
 
@@ -236,11 +264,27 @@ impl Shared {
 }
 
 /// A sink for the events of one item.
-pub(super) struct ItemSink<'a>(pub(super) &'a Shared);
+pub(super) struct ItemSink<'a> {
+    request: &'a Shared,
+    /// It was told to end: what it says until it does is not wanted.
+    flow: ControlFlow<()>,
+}
+
+impl<'a> ItemSink<'a> {
+    pub(super) fn new(request: &'a Shared) -> Self {
+        Self {
+            request,
+            flow: ControlFlow::Continue(()),
+        }
+    }
+}
 
 impl Sink for ItemSink<'_> {
     fn event(&mut self, event: Event) -> ControlFlow<()> {
-        self.0.event(event)
+        if self.flow.is_continue() {
+            self.flow = self.request.event(event);
+        }
+        self.flow
     }
 }
 
@@ -269,7 +313,7 @@ mod tests {
             while !mailbox.overflows() {
                 mailbox.deliver(1, Report::Finding(finding("other")));
             }
-            let mut policy = Policy::usual();
+            let mut policy = Policy::usual(Listener::Svsp);
             rule.parse::<Rule>()
                 .unwrap()
                 .apply(Listener::Svsp, &mut policy);
@@ -278,6 +322,7 @@ mod tests {
                 options: Arc::new(Options::default()),
                 sha1: false,
                 details: false,
+                findings: Wanted::All,
             };
             let cancel = Cancel::default();
             let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
@@ -301,6 +346,41 @@ mod tests {
                 "{rule}: DONE counts what was sent"
             );
             assert_eq!(summary.coverage.gaps, 1, "{rule}");
+        }
+    }
+
+    #[test]
+    fn an_item_ends_with_the_finding_that_is_enough() {
+        // Findings of two items, two each; how many are reported, and whether the request goes on.
+        for (findings, reported, goes_on) in [
+            (Wanted::All, 4, true),
+            (Wanted::FirstOfEach, 2, true),
+            (Wanted::First, 1, false),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().to_str().unwrap().as_bytes().to_vec();
+            let mailbox = Arc::new(Mailbox::default());
+            let request = Request {
+                source: Source::Path(path.clone()),
+                options: Arc::new(Options::default()),
+                sha1: false,
+                details: false,
+                findings,
+            };
+            let files = Files::new(path, request.options.clone(), false);
+            let policy = Arc::new(Policy::usual(Listener::Svsp));
+            let cancel = Cancel::default();
+            let mut running = Running::new(1, request, files, mailbox.clone(), policy, cancel);
+            let shared = Arc::clone(running.shared());
+            for _ in 0..2 {
+                let mut item = ItemSink::new(&shared);
+                for name in ["one", "two"] {
+                    let _ = item.event(Event::Finding(finding(name)));
+                }
+            }
+            let ends = matches!(running.next_step(), Next::End);
+            let count = std::iter::from_fn(|| mailbox.take()).count();
+            assert_eq!((count, !ends), (reported, goes_on), "{findings:?}");
         }
     }
 }

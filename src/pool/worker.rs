@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tracing::error;
@@ -51,15 +52,23 @@ pub(super) struct Worker {
     live: Arc<Live>,
     terms: Arc<Terms>,
     idle: Arc<Idle>,
+    /// Workers that scan, for people to see.
+    busy: Arc<AtomicUsize>,
 }
 
 impl Worker {
     /// A worker that has not begun.
-    pub(super) fn new(queue: Arc<Queue>, live: Arc<Live>, terms: Arc<Terms>) -> Self {
+    pub(super) fn new(
+        queue: Arc<Queue>,
+        live: Arc<Live>,
+        terms: Arc<Terms>,
+        busy: Arc<AtomicUsize>,
+    ) -> Self {
         Self {
             queue,
             live,
             terms,
+            busy,
             idle: Arc::default(),
         }
     }
@@ -89,7 +98,9 @@ impl Worker {
                     shared.begin();
                     // Back into the queue first: others go on with the rest while this one scans.
                     self.queue.put_back(client, running);
+                    self.busy.fetch_add(1, Ordering::Relaxed);
                     self.item(item, &shared);
+                    self.busy.fetch_sub(1, Ordering::Relaxed);
                 }
             }
         }
@@ -128,7 +139,7 @@ impl Worker {
                 return crashed(shared, item.path, format!("no worker process: {error}"));
             }
         };
-        let mut sink = ItemSink(shared);
+        let mut sink = ItemSink::new(shared);
         match process.scan(
             item.file,
             job,
@@ -162,7 +173,7 @@ impl Worker {
 }
 
 fn in_thread(item: Item, job: &Job, generation: &Generation, shared: &Shared) -> Outcome {
-    let mut sink = ItemSink(shared);
+    let mut sink = ItemSink::new(shared);
     let scan = AssertUnwindSafe(|| {
         scan::scan(
             item.file,

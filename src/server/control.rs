@@ -3,21 +3,19 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::fs;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net as blocking;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::geteuid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use super::local::{LocalSocket, is_owner};
 use super::reload::{reload, rollback};
 use crate::database::Live;
 
@@ -74,10 +72,7 @@ const PIECE: usize = 64 * 1024;
 
 /// The socket, which is removed when this is dropped.
 #[derive(Debug)]
-pub struct Control {
-    path: PathBuf,
-    listener: blocking::UnixListener,
-}
+pub struct Control(LocalSocket);
 
 impl Control {
     /// Listens there. Only the owner may connect; what a daemon that was killed has left is replaced.
@@ -85,28 +80,10 @@ impl Control {
     /// # Errors
     /// For people: somebody listens there already, or the system's reason.
     pub fn bind(path: &Path) -> Result<Self, String> {
-        let bound = || {
-            match blocking::UnixStream::connect(path) {
-                Ok(_) => return Err(io::Error::other("another daemon listens there")),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    // Refused is also a regular file, which is somebody's.
-                    if fs::symlink_metadata(path)?.file_type().is_socket() {
-                        fs::remove_file(path)?;
-                    }
-                }
-                Err(_) => {}
-            }
-            let listener = blocking::UnixListener::bind(path)?;
-            // Who came before this is looked at like all others.
-            fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-            listener.set_nonblocking(true)?;
-            Ok(listener)
-        };
-        let listener = bound().map_err(|error| format!("--control={}: {error}", path.display()))?;
-        Ok(Self {
-            path: path.to_owned(),
-            listener,
-        })
+        // Who came before the permissions is looked at like all others.
+        let bound = LocalSocket::bind(path, 0o600);
+        let bound = bound.map_err(|error| format!("--control={}: {error}", path.display()));
+        bound.map(Self)
     }
 
     /// Gives the socket to another user, whom the daemon becomes.
@@ -114,14 +91,13 @@ impl Control {
     /// # Errors
     /// For people: the system's reason.
     pub fn give_to(&self, uid: u32, gid: u32) -> Result<(), String> {
-        std::os::unix::fs::lchown(&self.path, Some(uid), Some(gid))
-            .map_err(|error| format!("--control={}: {error}", self.path.display()))
+        let given = self.0.give_to(Some(uid), Some(gid));
+        given.map_err(|error| format!("--control={}: {error}", self.0.path().display()))
     }
 
     /// Answers for ever.
     pub async fn serve(self, live: Arc<Live>) {
-        let listener = self.listener.try_clone().and_then(UnixListener::from_std);
-        let listener = match listener {
+        let listener = match self.0.listener() {
             Ok(listener) => listener,
             Err(error) => {
                 error!(%error, "nobody can tell this daemon anything");
@@ -146,20 +122,12 @@ impl Control {
     }
 }
 
-impl Drop for Control {
-    fn drop(&mut self) {
-        // The user may not, in a folder of root's; the next daemon finds that nobody listens.
-        let _ = fs::remove_file(&self.path);
-    }
-}
-
 /// One word and its answer. A peer that is not there any more misses it.
 async fn talk(mut stream: UnixStream, live: Arc<Live>) {
-    let own = geteuid().as_raw();
-    match stream.peer_cred() {
-        Ok(peer) if peer.uid() == own || peer.uid() == 0 => {}
-        Ok(peer) => {
-            warn!(user = peer.uid(), "denied at the control socket");
+    match is_owner(&stream) {
+        Ok((_, true)) => {}
+        Ok((user, false)) => {
+            warn!(user, "denied at the control socket");
             return;
         }
         Err(_) => return,

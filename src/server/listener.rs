@@ -1,57 +1,100 @@
 //! The accept loop, the same for every protocol.
 #![forbid(unsafe_code)]
 
+use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::sockopt::{
-    set_socket_keepalive, set_tcp_keepcnt, set_tcp_keepidle, set_tcp_keepintvl,
-};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
-use super::Shared;
+use super::local::{LocalSocket, is_owner};
 use super::session::{End, Session};
+use super::stream::Stream;
+use super::{Commanders, Shared};
 use crate::access::Access;
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Hello};
 use crate::policy::Policy;
 
 /// How long to wait after the system refused a connection, as it does when descriptors run out.
 const PAUSE: Duration = Duration::from_millis(100);
-
-/// Silence after which a peer is asked whether it is still there, and how often it may leave that unanswered.
-const SILENCE: Duration = Duration::from_secs(15);
-const QUESTIONS: u32 = 3;
 
 /// One bound address and what is spoken there.
 pub struct Listener {
     /// The protocol.
     pub gateway: &'static Gateway,
     /// The bound socket.
-    pub socket: TcpListener,
+    pub socket: Socket,
     /// What gaps mean to those who connect here.
     pub policy: Arc<Policy>,
-    /// Who may connect here.
+    /// Who may connect here, by address. To a socket of the file system its permissions say that.
     pub access: Access,
+}
+
+/// A bound socket that listens.
+pub enum Socket {
+    /// In the file system, with its name.
+    Local(UnixListener, LocalSocket),
+    /// At an address.
+    Tcp(TcpListener),
+}
+
+impl Socket {
+    /// A socket of the file system.
+    ///
+    /// # Errors
+    /// The system's, or the runtime's.
+    pub fn local(socket: LocalSocket) -> io::Result<Self> {
+        Ok(Self::Local(socket.listener()?, socket))
+    }
+
+    /// A socket at an address.
+    ///
+    /// # Errors
+    /// The runtime's.
+    pub fn tcp(socket: std::net::TcpListener) -> io::Result<Self> {
+        TcpListener::from_std(socket).map(Self::Tcp)
+    }
+
+    async fn accept(&self) -> io::Result<Stream> {
+        match self {
+            Self::Local(listener, _) => Ok(Stream::Local(listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(Stream::Tcp(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl fmt::Display for Socket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(_, socket) => socket.path().display().fmt(f),
+            Self::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => address.fmt(f),
+                Err(error) => error.fmt(f),
+            },
+        }
+    }
 }
 
 impl Listener {
     /// Accepts until `end` says no more, then waits for the connections to end.
     pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, end: End) {
+        let protocol = self.gateway.name;
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
                 () = end.drain.cancelled() => break,
                 accepted = self.socket.accept() => match accepted {
-                    Ok((stream, peer)) if !self.access.admits(peer.ip()) => {
-                        debug!(%peer, protocol = self.gateway.name, "denied");
+                    Ok(stream) if !self.admits(&stream) => {
+                        debug!(?stream, protocol, "denied");
                         // As below: worth one attempt.
                         let _ = stream.try_write(self.gateway.denied);
                     }
-                    Ok((stream, peer)) => {
-                        debug!(%peer, protocol = self.gateway.name, "connected");
+                    Ok(stream) => {
+                        debug!(?stream, protocol, "connected");
                         self.open(stream, &shared, &permits, &end, &mut sessions);
                     }
                     Err(error) => {
@@ -66,10 +109,20 @@ impl Listener {
         while sessions.join_next().await.is_some() {}
     }
 
+    fn admits(&self, stream: &Stream) -> bool {
+        match stream {
+            Stream::Local(_) => true,
+            // Who has gone already is not served either.
+            Stream::Tcp(stream) => stream
+                .peer_addr()
+                .is_ok_and(|peer| self.access.admits(peer.ip())),
+        }
+    }
+
     fn open(
         &self,
-        stream: TcpStream,
-        shared: &Shared,
+        stream: Stream,
+        shared: &Arc<Shared>,
         permits: &Arc<Semaphore>,
         end: &End,
         sessions: &mut JoinSet<()>,
@@ -79,14 +132,14 @@ impl Listener {
             let _ = stream.try_write(self.gateway.busy);
             return;
         };
-        // Replies are small and each may be what the peer waits for.
-        let _ = stream.set_nodelay(true);
-        // A peer whose machine vanished would be waited for, and scanned for, as long as the system lives.
-        let _ = keep_alive(&stream);
+        stream.prepare();
         let client = shared.pool.client(Arc::clone(&self.policy));
-        let protocol = (self.gateway.open)(shared.hello());
-        let transfers = Arc::clone(&shared.transfers);
-        let session = Session::new(stream, protocol, client, transfers);
+        let hello = Hello {
+            may_command: may_command(&stream, shared.commanders),
+            ..shared.hello()
+        };
+        let protocol = (self.gateway.open)(hello);
+        let session = Session::new(stream, protocol, client, Arc::clone(shared));
         let end = end.clone();
         sessions.spawn(async move {
             let ended = async { session?.run(end).await };
@@ -98,9 +151,12 @@ impl Listener {
     }
 }
 
-fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
-    set_tcp_keepidle(stream, SILENCE)?;
-    set_tcp_keepintvl(stream, SILENCE)?;
-    set_tcp_keepcnt(stream, QUESTIONS)?;
-    set_socket_keepalive(stream, true)
+fn may_command(stream: &Stream, commanders: Commanders) -> bool {
+    match (commanders, stream) {
+        (Commanders::All, _) => true,
+        (Commanders::None, _) | (Commanders::Owner, Stream::Tcp(_)) => false,
+        (Commanders::Owner, Stream::Local(stream)) => {
+            is_owner(stream).is_ok_and(|(_, is_owner)| is_owner)
+        }
+    }
 }

@@ -5,26 +5,30 @@ mod chunk;
 mod control;
 mod incoming;
 mod listener;
+mod local;
+mod passed;
 mod reload;
 mod rooms;
 mod session;
+mod stream;
 mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use crate::database::Live;
-use crate::gateway::Hello;
+use crate::gateway::{Hello, Order, Status, clamd};
 use crate::kind::KindSet;
 use crate::pool::Pool;
 
 pub use control::{Control, Word, tell};
 pub use incoming::{Times, Transfers};
-pub use listener::Listener;
+pub use listener::{Listener, Socket};
+pub use local::LocalSocket;
 pub use reload::{reload, watch};
 use session::End;
 
@@ -47,14 +51,47 @@ pub struct Shared {
     pub dial_from: Option<u16>,
     /// The containers that are opened for peers that do not choose.
     pub expand: KindSet,
+    /// How clamd's protocol is spoken.
+    pub clamd: clamd::Terms,
+    /// Who may order over a protocol that has words for it.
+    pub commanders: Commanders,
+    /// Takes such orders.
+    pub orders: mpsc::Sender<Order>,
+}
+
+/// Those who may have the signatures loaded anew, or the daemon ended, over a protocol that has words for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commanders {
+    /// Everybody who may connect.
+    All,
+    /// Nobody.
+    None,
+    /// Root and the daemon's own user, over a socket of the file system.
+    Owner,
 }
 
 impl Shared {
+    /// What is the same for all connections of this moment.
     fn hello(&self) -> Hello {
         Hello {
             test_signatures_only: self.live.current().test_signatures_only,
             dial_from: self.dial_from,
             expand: self.expand,
+            clamd: self.clamd,
+            may_command: false,
+        }
+    }
+
+    fn status(&self) -> Status {
+        let (load, current) = (self.pool.load(), self.live.current());
+        Status {
+            workers: load.workers,
+            busy: load.busy,
+            requests: load.requests,
+            test_signatures_only: current.test_signatures_only,
+            epoch: current.epoch.number,
+            since: current.since,
+            memory: current.length,
         }
     }
 }

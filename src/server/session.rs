@@ -5,19 +5,20 @@
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use rustix::net::sockopt::{set_tcp_keepidle, set_tcp_keepintvl};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::TcpStream;
+use tokio::io::Interest;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::chunk::read_some;
-use super::incoming::{Incoming, Ready, Transfers};
+use super::Shared;
+use super::incoming::{Incoming, Ready};
+use super::passed;
+use super::stream::Stream;
 use crate::event::Gap;
 use crate::gateway::{Protocol, Step};
 use crate::pool::Client;
@@ -29,19 +30,19 @@ const OUT: usize = 64 * 1024;
 /// A peer that takes no byte of its replies for this long is gone.
 const UNREAD: Duration = Duration::from_secs(300);
 
-/// Silence after which a peer that sends no more is asked whether it still listens.
-const HANGUP: Duration = Duration::from_secs(5);
-
 /// How long a peer may take to close its side.
 const LINGER: Duration = Duration::from_millis(500);
 
 /// A connection from its greeting to its end.
 pub(super) struct Session {
-    stream: TcpStream,
+    stream: Stream,
     protocol: Box<dyn Protocol>,
     client: Client,
     incoming: Incoming,
+    shared: Arc<Shared>,
     idle: Duration,
+    /// The open file that came with the last bytes.
+    passed: Option<OwnedFd>,
     input: BytesMut,
     out: Vec<u8>,
     sent: usize,
@@ -70,18 +71,20 @@ impl Session {
     /// # Errors
     /// The socket's, if it has no addresses any more.
     pub(super) fn new(
-        stream: TcpStream,
+        stream: Stream,
         protocol: Box<dyn Protocol>,
         client: Client,
-        transfers: Arc<Transfers>,
+        shared: Arc<Shared>,
     ) -> io::Result<Self> {
-        let (local, peer) = (stream.local_addr()?, stream.peer_addr()?);
+        let (local, peer) = stream.addresses()?;
         Ok(Self {
             stream,
             protocol,
             client,
-            idle: transfers.times.idle,
-            incoming: Incoming::new(transfers, local, peer),
+            idle: shared.transfers.times.idle,
+            incoming: Incoming::new(Arc::clone(&shared.transfers), local, peer),
+            shared,
+            passed: None,
             input: BytesMut::new(),
             out: Vec::new(),
             sent: 0,
@@ -138,6 +141,9 @@ impl Session {
                     return Err(io::ErrorKind::TimedOut.into());
                 }
             }
+            if self.ended && self.stream.is_gone() {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
             if self.unsent() == 0 {
                 progress = Instant::now();
             }
@@ -161,15 +167,9 @@ impl Session {
 
     /// Closes our side, and waits a moment for the peer's. A socket that is closed with bytes unread resets the
     /// connection, and a reset can overtake the replies on their way.
-    async fn close(mut self) -> io::Result<()> {
-        self.stream.shutdown().await?;
-        let mut unread = [0; 4096];
-        let drained = async {
-            while self.stream.read(&mut unread).await? > 0 {}
-            Ok(())
-        };
+    async fn close(self) -> io::Result<()> {
         // Whoever goes on sending after a moment has read what it will read.
-        tokio::time::timeout(LINGER, drained)
+        tokio::time::timeout(LINGER, self.stream.close())
             .await
             .unwrap_or(Ok(()))
     }
@@ -192,6 +192,8 @@ impl Session {
             {
                 Step::Close => self.next = Want::Close,
                 Step::Read => {
+                    // It belonged to bytes that have been taken.
+                    self.passed = None;
                     self.next = Want::Input;
                     break;
                 }
@@ -214,6 +216,16 @@ impl Session {
                     }
                 }
                 Step::Forget(job) => self.incoming.forget(job),
+                Step::Passed(job, request) => {
+                    let content = passed::file(self.passed.take(), &request);
+                    self.content(job, content.map(|file| (request, file)));
+                }
+                Step::Ask => {
+                    let status = self.shared.status();
+                    self.protocol.status(&status, &mut self.out);
+                }
+                // Where so many wait, it is among them.
+                Step::Order(order) => drop(self.shared.orders.try_send(order)),
                 Step::Wait => {
                     self.next = Want::Report;
                     break;
@@ -250,13 +262,14 @@ impl Session {
     }
 
     fn read(&mut self) -> io::Result<()> {
-        let input = &mut self.input;
-        if let Some((0, ())) = read_some(&self.stream, |bytes| input.extend_from_slice(bytes))? {
-            self.ended = true;
-            // It may have closed both ways, or still listen: its machine knows. Sooner asked than usual, for somebody
-            // may be scanned for in vain.
-            let _ = set_tcp_keepidle(&self.stream, HANGUP);
-            let _ = set_tcp_keepintvl(&self.stream, HANGUP);
+        if let Some((count, descriptor)) = self.stream.read(&mut self.input)? {
+            if descriptor.is_some() {
+                self.passed = descriptor;
+            }
+            if count == 0 {
+                self.ended = true;
+                self.stream.ask_soon();
+            }
         }
         Ok(())
     }

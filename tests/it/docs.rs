@@ -1,12 +1,14 @@
 //! Every command and transcript of the documentation, run as it stands there.
 //!
 //! In blocks marked `console`, lines after `$ ` are commands and the others what they print; in blocks marked
-//! `telnet`, commands are sent and replies awaited. `…` stands for anything within a line, a line of only `…` for any lines. The
+//! `telnet`, commands are sent and replies awaited; in those marked `clamd`, on a connection for each. `…` stands for anything within a line, a line of only `…` for any lines. The
 //! programs talk to a daemon at a free port, of which the text says that it is 8081.
 
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::Command;
 
+use crate::clamd_transcripts::{escape, unescape};
 use crate::support::{Daemon, Talk, has_tools};
 
 struct Block {
@@ -131,6 +133,24 @@ fn telnet(block: &Block, daemon: &Daemon, folder: &Path) {
     assert_eq!(talk.rest(), b"");
 }
 
+/// Each line that is sent is a connection of its own, and what is said on it stands below.
+fn clamd(block: &Block, daemon: &Daemon) {
+    let mut lines = block.lines.iter();
+    while let Some(sent) = lines.next() {
+        let sent = sent.strip_prefix("C: ").unwrap();
+        let said = lines.next().and_then(|line| line.strip_prefix("S: "));
+        let mut stream = std::net::TcpStream::connect(&daemon.places[1]).unwrap();
+        stream.write_all(&unescape(sent)).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = escape(&answer);
+        assert!(
+            matches(said.unwrap(), &answer),
+            "after {sent}\ncame {answer}"
+        );
+    }
+}
+
 #[test]
 fn what_the_documentation_shows_is_what_happens() {
     if !has_tools(&["bash", "tar", "gzip", "head", "find", "grep"]) {
@@ -138,7 +158,7 @@ fn what_the_documentation_shows_is_what_happens() {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(&["--threads=1"]);
+    let daemon = Daemon::start(&["--threads=1", "--vfdclam-port=0"]);
     let mut played = 0;
     for file in [
         "README.md",
@@ -150,6 +170,7 @@ fn what_the_documentation_shows_is_what_happens() {
         "docs/vfind.md",
         "docs/vfindd.md",
         "docs/vfindc.md",
+        "docs/protocols/clamd.md",
         "docs/protocols/svsp.md",
         "docs/vfindc-output.md",
     ] {
@@ -157,6 +178,7 @@ fn what_the_documentation_shows_is_what_happens() {
         for block in blocks(&text) {
             match block.kind.as_str() {
                 "console" => console(&block, &daemon, folder.path()),
+                "clamd" => clamd(&block, &daemon),
                 "telnet" => telnet(&block, &daemon, folder.path()),
                 _ => continue,
             }

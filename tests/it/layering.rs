@@ -8,6 +8,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("beside", &[]),
     ("bytes", &[]),
+    ("calendar", &[]),
     ("frame", &[]),
     ("glob", &[]),
     ("image", &[]),
@@ -76,11 +77,17 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "scan", "stop", "verdict",
         ],
     ),
-    ("gateway", &["event", "kind", "path", "request", "verdict"]),
+    (
+        "gateway",
+        &[
+            "calendar", "event", "kind", "path", "policy", "request", "verdict",
+        ],
+    ),
     (
         "client",
         &[
-            "chevron", "event", "files", "gateway", "path", "request", "stop", "verdict",
+            "calendar", "chevron", "event", "files", "gateway", "path", "request", "stop",
+            "verdict",
         ],
     ),
     (

@@ -140,6 +140,7 @@ impl<'a> Play<'a> {
                     self.check_content(self.jobs[&job]);
                 }
                 Step::Forget(job) => self.forgotten(job),
+                other => panic!("no step of SVSP: {other:?}"),
             }
         }
         panic!("it never ends");

@@ -18,6 +18,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Daemon {
     child: Child,
     pub address: SocketAddr,
+    /// All places where it listens, `address` the first of them.
+    pub places: Vec<String>,
     log: mpsc::Receiver<String>,
 }
 
@@ -51,12 +53,20 @@ impl Daemon {
         let mut daemon = Self {
             child,
             address: "127.0.0.1:0".parse().unwrap(),
+            places: Vec::new(),
             log,
         };
-        let listening = daemon.log_line("listening");
-        let address = listening.split("address=").nth(1).unwrap();
-        daemon.address = address.trim().parse().unwrap();
-        daemon.log_line("signatures loaded");
+        loop {
+            let line = daemon.log_line("");
+            if line.contains("signatures loaded") {
+                break;
+            }
+            let place = line.split("address=").nth(1);
+            daemon
+                .places
+                .extend(place.map(|place| place.trim().to_owned()));
+        }
+        daemon.address = daemon.places[0].parse().unwrap();
         daemon
     }
 

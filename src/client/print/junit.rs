@@ -11,7 +11,7 @@ use tempfile::SpooledTempFile;
 use super::said::{Kind, Said, quoted, statements};
 use super::xml::{DECLARATION, Tag, escaped};
 use super::{Document, End};
-use crate::client::utc::utc;
+use crate::calendar::utc;
 use crate::verdict::{Record, Verdict};
 
 /// Bytes of test cases that are kept in memory.

@@ -16,8 +16,8 @@ use serde::Serialize;
 
 use super::folder::{self, Identity};
 use super::{Kept, Quarantine, copy, digest};
+use crate::calendar::utc;
 use crate::client::Failure;
-use crate::client::utc::utc;
 use crate::path::{ObjectPath, printable};
 use crate::verdict::{Exit, object_path};
 

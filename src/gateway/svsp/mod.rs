@@ -17,7 +17,7 @@ use std::collections::{HashMap, VecDeque};
 
 use bytes::{Buf, BytesMut};
 
-use crate::request::{Request, Source};
+use crate::request::{Request, Source, Wanted};
 
 use super::lines::{LINE_LIMIT, Line, Lines};
 use super::{Channel, Hello, Protocol, Step};
@@ -214,6 +214,7 @@ impl Svsp {
             options: self.settings.snapshot(),
             sha1: what == What::FileSha1,
             details,
+            findings: Wanted::All,
         };
         Ok(Ask {
             job,

@@ -81,6 +81,7 @@ impl Driver {
                     assert_eq!(self.inline.take().unwrap().0, job);
                     continue;
                 }
+                other => panic!("no step of SVSP: {other:?}"),
             }
             return false;
         }

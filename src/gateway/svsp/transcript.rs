@@ -227,6 +227,7 @@ impl Player {
                 }
                 Step::Complete(job) => self.content_of(job).whole = true,
                 Step::Forget(job) => self.content_of(job).forgotten = true,
+                other => panic!("no step of SVSP: {other:?}"),
             }
         }
     }
