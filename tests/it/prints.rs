@@ -589,8 +589,10 @@ fn a_named_link_is_not_quarantined_and_junit_says_where_a_file_went() {
 fn long_options(program: &str) -> Vec<String> {
     let help = Command::new(program).arg("--help").output().unwrap();
     let help = text(&help.stdout);
+    // What is said of them stands further in, and may begin with a dash as well.
     let defined = help
         .lines()
+        .filter(|line| !line.starts_with("        "))
         .map(str::trim_start)
         .filter(|line| line.starts_with('-'));
     let mut names: Vec<_> = defined
