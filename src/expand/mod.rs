@@ -19,6 +19,7 @@ mod crc16;
 mod dmg;
 mod extents;
 mod gzip;
+mod huffman;
 mod inflate;
 mod installshield;
 mod iso;
