@@ -11,9 +11,12 @@ const LONGEST: usize = 16;
 /// Codes up to this length are looked up at once.
 const QUICK: u32 = 10;
 
+/// In the place of a length: the code is longer, or there is none.
+const LONGER: u16 = 31;
+
 /// A canonical code.
 pub(super) struct Code {
-    /// By the next `QUICK` bits: the symbol, and in the lowest five bits the length of its code; 0 where it is longer.
+    /// By the next `QUICK` bits: the symbol, and in the lowest five bits the length of its code, or [`LONGER`].
     quick: Vec<u16>,
     /// For each length: the first code, the first symbol's place, and how many there are.
     rows: [(u32, usize, u32); LONGEST + 1],
@@ -54,7 +57,7 @@ impl Code {
                 }
             }
         }
-        quick.resize(1 << QUICK, 0);
+        quick.resize(1 << QUICK, LONGER);
         Ok(Self {
             quick,
             rows,
@@ -62,10 +65,20 @@ impl Code {
         })
     }
 
+    /// The code of a symbol that is the only one, and takes no bits; its number is less than 2048.
+    pub(super) fn single(symbol: u16) -> Self {
+        Self {
+            quick: vec![symbol << 5; 1 << QUICK],
+            rows: [(0, 0, 0); LONGEST + 1],
+            symbols: Vec::new(),
+        }
+    }
+
     /// The symbol whose code the next 16 bits begin with, and the length of that code.
+    #[inline]
     pub(super) fn find(&self, ahead: u32) -> io::Result<(u16, u32)> {
         let quick = self.quick.get((ahead >> (16 - QUICK)) as usize);
-        if let Some(entry) = quick.filter(|entry| **entry != 0) {
+        if let Some(entry) = quick.filter(|entry| **entry & 31 != LONGER) {
             return Ok((entry >> 5, u32::from(entry & 31)));
         }
         for (length, (first, place, count)) in (0_u32..).zip(&self.rows).skip(1) {

@@ -56,6 +56,7 @@ mod transfer;
 mod udf;
 mod uu;
 mod wim;
+mod window;
 mod xar;
 mod yenc;
 mod zip;
