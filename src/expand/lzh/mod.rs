@@ -273,7 +273,7 @@ mod tests {
     fn all_that_another_decoder_gives_is_given() {
         let Some(folder) = tool("jlha") else { return };
         let mut content: Vec<u8> = (0..8_000_u32)
-            .map(|at| (at * at >> 7).to_le_bytes()[usize::from(at % 5 == 0)])
+            .map(|at| ((at * at) >> 7).to_le_bytes()[usize::from(at % 5 == 0)])
             .collect();
         content.extend_from_slice(&b"a copy of a copy ".repeat(40));
         let mut whole = 0;
