@@ -9,10 +9,9 @@ mod fastest;
 use std::io::{self, BufReader, Read};
 
 use crc32fast::Hasher;
-use delharc::header::CompressionMethod;
 
 use self::fastest::Fastest;
-use super::lzh::{Lzh, Wrap};
+use super::lzh::{Lzh, Method};
 use super::{
     Children, Container, Content, Expander, Halt, Member, Passwords, behind, damaged, is_damage,
     trailing,
@@ -354,20 +353,6 @@ impl Read for Garbled {
     }
 }
 
-struct Password(Vec<u8>);
-
-impl Wrap for Password {
-    type Reader = Garbled;
-
-    fn wrap(&self, reader: BufReader<ObjectReader>) -> Garbled {
-        Garbled {
-            reader,
-            password: self.0.clone(),
-            at: 0,
-        }
-    }
-}
-
 /// A member's content; its size and checksum are compared with what is said, at its end.
 struct Checked {
     inner: Decoder,
@@ -378,7 +363,7 @@ struct Checked {
 
 enum Decoder {
     Stored(Garbled),
-    Lzh(Box<Lzh<Password>>),
+    Lzh(Box<Lzh<Garbled>>),
     Fastest(Box<Fastest<Garbled>>),
 }
 
@@ -386,22 +371,15 @@ impl Checked {
     /// Nothing for an unknown method.
     fn new(header: &Header, raw: &Object, password: &[u8]) -> Option<Self> {
         let modified = |byte: &u8| byte.wrapping_add(header.modifier);
-        let password = Password(password.iter().map(modified).collect());
+        let reader = Garbled {
+            reader: raw.reader(),
+            password: password.iter().map(modified).collect(),
+            at: 0,
+        };
         let inner = match header.method {
-            0 => Decoder::Stored(password.wrap(raw.reader())),
-            1..=3 => {
-                let method = CompressionMethod::Lh6;
-                Decoder::Lzh(Box::new(Lzh::new(
-                    raw.clone(),
-                    password,
-                    method,
-                    header.size,
-                )))
-            }
-            4 => {
-                let reader = password.wrap(raw.reader());
-                Decoder::Fastest(Box::new(Fastest::new(reader, header.size)))
-            }
+            0 => Decoder::Stored(reader),
+            1..=3 => Decoder::Lzh(Box::new(Lzh::new(reader, Method::LH7, header.size))),
+            4 => Decoder::Fastest(Box::new(Fastest::new(reader, header.size))),
             _ => return None,
         };
         Some(Self {

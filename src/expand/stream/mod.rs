@@ -588,11 +588,6 @@ fn fill(
     Ok(count)
 }
 
-/// What is said in the place of a decoder's own error: that of its input, if there was one, else damage.
-fn fault(input: &mut Input<'_>, error: impl fmt::Display) -> io::Error {
-    input.fault().unwrap_or_else(|| damaged(error.to_string()))
-}
-
 /// The name of a member: what its header says, else the container's without its suffix.
 pub(super) fn member_name(stored: &[u8], container: &[u8], suffixes: &[(&str, &str)]) -> Vec<u8> {
     let stored = base_name(stored);

@@ -4,8 +4,10 @@
 
 use std::io;
 
-use super::huffman::{Bits, Code, repeat};
+use super::bits::Bits;
+use super::repeat::repeat;
 use crate::expand::damaged;
+use crate::expand::huffman::Code;
 
 /// Symbols of the main code that are bytes, of the code of lengths, and of the code of codes.
 const BYTES: usize = 256;
@@ -114,14 +116,14 @@ impl Chunk<'_> {
         let main = Code::new(&self.main)?;
         let lengths = Code::new(&self.lengths)?;
         while out.len() < end {
-            let symbol = usize::from(main.symbol(&mut self.bits)?);
+            let symbol = usize::from(self.bits.symbol(&main)?);
             let Some(copy) = symbol.checked_sub(BYTES) else {
                 out.push(u8::try_from(symbol).unwrap_or_default());
                 continue;
             };
             let mut length = copy & 7;
             if length == 7 {
-                length += usize::from(lengths.symbol(&mut self.bits)?);
+                length += usize::from(self.bits.symbol(&lengths)?);
             }
             let distance = self.distance(copy >> 3, aligned)?;
             repeat(out, distance, length + 2, end)?;
@@ -148,7 +150,7 @@ impl Chunk<'_> {
                 let bits = match aligned {
                     Some(aligned) if extra >= 3 => {
                         let high = self.wide_bits(extra - 3)? << 3;
-                        high + usize::from(aligned.symbol(&mut self.bits)?)
+                        high + usize::from(self.bits.symbol(aligned)?)
                     }
                     _ => self.wide_bits(extra)?,
                 };
@@ -181,13 +183,13 @@ fn read_lengths(bits: &mut Bits<'_>, lengths: &mut [u8]) -> io::Result<()> {
             (before + 17).wrapping_sub(symbol) % 17
         };
         let before = lengths.get(at).copied().unwrap_or_default();
-        let symbol = code.symbol(bits)?;
+        let symbol = bits.symbol(&code)?;
         let (count, value) = match symbol {
             17 => (4 + bits.take(4)?, 0),
             18 => (20 + bits.take(5)?, 0),
             19 => {
                 let count = 4 + bits.take(1)?;
-                let symbol = code.symbol(bits)?;
+                let symbol = bits.symbol(&code)?;
                 if symbol > 16 {
                     return Err(damaged("the lengths of a code"));
                 }

@@ -2,8 +2,9 @@
 //! names that refer to them.
 #![forbid(unsafe_code)]
 
-mod huffman;
+mod bits;
 mod lzx;
+mod repeat;
 mod resource;
 mod xpress;
 

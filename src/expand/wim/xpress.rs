@@ -3,8 +3,10 @@
 
 use std::io;
 
-use super::huffman::{Bits, Code, repeat};
+use super::bits::Bits;
+use super::repeat::repeat;
 use crate::expand::cut_short;
+use crate::expand::huffman::Code;
 
 /// The lengths of 512 codes, half a byte each.
 const TABLE: usize = 256;
@@ -20,7 +22,7 @@ pub(super) fn expand(data: &[u8], out: &mut Vec<u8>, most: usize) -> io::Result<
     let code = Code::new(&lengths)?;
     let mut bits = Bits::new(data, 16);
     while out.len() < most {
-        let symbol = code.symbol(&mut bits)?;
+        let symbol = bits.symbol(&code)?;
         let Some(copy) = symbol.checked_sub(256) else {
             out.push(u8::try_from(symbol).unwrap_or_default());
             continue;

@@ -1,14 +1,18 @@
 //! LHA and LZH: headers of level 0 to 3, as the comments of LHa for UNIX describe them; the crate delharc reads the headers and
-//! decodes the methods.
+//! decodes the rarer methods.
 #![forbid(unsafe_code)]
+
+mod crc16;
+mod other;
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 
-use delharc::crc::Crc16;
 use delharc::header::CompressionMethod;
 use delharc::{LhaError, LhaHeader};
 
-use super::lzh::{Lzh, Plain, method};
+use self::crc16::Crc16;
+use self::other::Other;
+use super::lzh::{Lzh, Method};
 use super::{Children, Container, Content, Expander, Halt, behind, damaged, recognise, trailing};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
@@ -173,17 +177,29 @@ fn member(header: &LhaHeader, raw: &Object, children: &mut dyn Children) -> Resu
         let detail = "a folder with content".to_owned();
         return children.gap(Some(&name), Reason::Corrupt, detail);
     }
-    let Some(method) = method(header) else {
+    let decoder = header.compression_method().ok().and_then(|method| {
+        let lzh = |method| {
+            let lzh = Lzh::new(raw.raw_reader(), method, header.original_size);
+            Some(Decoder::Lzh(Box::new(lzh)))
+        };
+        match method {
+            CompressionMethod::Lh4 | CompressionMethod::Lh5 => lzh(Method::LH5),
+            CompressionMethod::Lh6 | CompressionMethod::Lh7 => lzh(Method::LH7),
+            CompressionMethod::Lhx => lzh(Method::LHX),
+            method => {
+                let other = Other::new(raw, method, header.original_size);
+                other.map(|other| Decoder::Other(Box::new(other)))
+            }
+        }
+    });
+    let Some(decoder) = decoder else {
         let method = String::from_utf8_lossy(&header.compression);
         let reason = Reason::Unsupported("lha-method".to_owned());
         let detail = format!("compression method {method}");
         return children.gap(Some(&name), reason, detail);
     };
-    let stored = matches!(
-        method,
-        CompressionMethod::Lh0 | CompressionMethod::Lz4 | CompressionMethod::Pm0
-    );
-    if stored && raw.length() != header.original_size {
+    let is_stored = matches!(&header.compression, b"-lh0-" | b"-lz4-" | b"-pm0-");
+    if is_stored && raw.length() != header.original_size {
         children.child(&name, Content::Object(raw.clone()))?;
         let detail = format!(
             "{} of {} bytes are there",
@@ -193,7 +209,7 @@ fn member(header: &LhaHeader, raw: &Object, children: &mut dyn Children) -> Resu
         return children.gap(Some(&name), Reason::Corrupt, detail);
     }
     let mut content = Checked {
-        inner: Lzh::new(raw.clone(), Plain, method, header.original_size),
+        decoder,
         sum: Crc16::default(),
         said: header.file_crc,
     };
@@ -236,16 +252,24 @@ fn name(header: &LhaHeader) -> Vec<u8> {
 
 /// Compares the checksum with what is said, at the end of the content.
 struct Checked {
-    inner: Lzh<Plain>,
+    decoder: Decoder,
     sum: Crc16,
     said: u16,
 }
 
+enum Decoder {
+    Lzh(Box<Lzh<ObjectReader>>),
+    Other(Box<Other>),
+}
+
 impl Read for Checked {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(out)?;
-        self.sum.digest(out.get(..count).unwrap_or_default());
-        if count == 0 && !out.is_empty() && self.sum.sum16() != self.said {
+        let count = match &mut self.decoder {
+            Decoder::Lzh(decoder) => decoder.read(out),
+            Decoder::Other(decoder) => decoder.read(out),
+        }?;
+        self.sum.update(out.get(..count).unwrap_or_default());
+        if count == 0 && !out.is_empty() && self.sum.value() != self.said {
             return Err(damaged("checksum differs"));
         }
         Ok(count)
@@ -281,13 +305,13 @@ mod tests {
 
     fn stored(name: &str, content: &[u8]) -> Vec<u8> {
         let mut sum = Crc16::default();
-        sum.digest(content);
+        sum.update(content);
         entry(
             b"-lh0-",
             name,
             u32::try_from(content.len()).unwrap(),
             content,
-            sum.sum16(),
+            sum.value(),
         )
     }
 
