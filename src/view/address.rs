@@ -173,6 +173,8 @@ impl Data {
         if self.sign.is_empty() {
             match byte {
                 b'&' => self.sign.push(byte),
+                // Browsers take it out, and what looks for long runs does not.
+                b'\t' if self.base64 => self.signs = self.signs.saturating_add(1),
                 b'\r' | b'\n' | b'\t' => {}
                 _ => self.plain(byte, limit),
             }
