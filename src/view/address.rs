@@ -321,12 +321,14 @@ mod tests {
             .replace('+', "%2B")
             .replace('/', "&sol;")
             .replace('=', "%3D");
+        let tabs: String = base64.chars().flat_map(|digit| [digit, '\t']).collect();
         let bodies = [
             (",", percent(&secret)),
             (";base64,", percent(base64.as_bytes())),
             (";base64,", numbers),
             (";charset=\"x\";BASE64,", hexadecimal),
             (";base64,", some),
+            (";base64,", tabs),
         ];
         for (mark, body) in bodies {
             let text = format!("<p>data: x, <a href=\"DATA:application/zip{mark}{body}\">z</a>");

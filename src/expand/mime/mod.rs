@@ -20,7 +20,7 @@ pub(super) use self::start::{Sure, is_of_mail, start};
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
-use super::transfer::{Base64, Padding, Quoted, Utf7};
+use super::transfer::{Base64, Padding, Quoted, Utf7, base64_value};
 use super::uu::{Alphabet, File};
 use super::{Children, Container, Content, Expander, Halt, recognise};
 use crate::event::{Limit, NoteKind, Reason};
@@ -40,6 +40,9 @@ const FAR: usize = 1 << 20;
 
 /// Headers one after another that say nothing of a body.
 const HEADERS: usize = 1_000;
+
+/// Lines in which base64 may begin behind a text.
+const TEXT_LINES: u32 = 100;
 
 /// Lines that have a boundary as their start only, and are looked at.
 const WEAK: usize = 256;
@@ -539,6 +542,14 @@ impl<'a> Parts<'a> {
         let mut stream = Base64::new(slice.reader(), Padding::EndsGroup);
         self.children.child(name, Content::Stream(&mut stream))?;
         let goes_on = stream.goes_on;
+        if !self.only_text
+            && let Some(at) = behind_text(slice)?
+        {
+            self.note("mime-base64", "a text in front of base64")?;
+            let rest = slice.slice(at, u64::MAX);
+            let mut stream = Base64::new(rest.reader(), Padding::EndsGroup);
+            self.children.child(name, Content::Stream(&mut stream))?;
+        }
         if stream.seen_url && !self.only_text {
             self.note("mime-base64", "letters of another alphabet of base64")?;
             let mut stream = Base64::new(slice.reader(), Padding::EndsGroup).with_url();
@@ -629,6 +640,24 @@ impl<'a> Parts<'a> {
         }
         Ok(())
     }
+}
+
+/// Where the first line of nothing but digits begins behind one that has other signs: some readers pass over the text in front of base64, others
+/// take its letters for digits.
+fn behind_text(slice: &Object) -> Result<Option<u64>, Halt> {
+    let mut lines = Lines::new(slice, 0);
+    let mut is_behind = false;
+    for _ in 0..TEXT_LINES {
+        let Some(line) = lines.next()? else { break };
+        let text = line.text.trim_ascii();
+        let is_digit = |byte: &u8| base64_value(*byte).is_some() || *byte == b'=';
+        let is_base64 = text.iter().all(is_digit);
+        if is_base64 && !text.is_empty() {
+            return Ok(Some(line.start).filter(|_| is_behind));
+        }
+        is_behind |= !is_base64;
+    }
+    Ok(None)
 }
 
 /// How much of a boundary was seen.

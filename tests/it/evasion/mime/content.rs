@@ -100,6 +100,7 @@ pub(super) fn types() -> Rows {
     let alone = |name: &str, oddity: &str, fields: &str, body: &str| {
         row(&format!("alone-{name}"), oddity, mail(fields, body))
     };
+    let entities: String = eicar().iter().map(|byte| format!("&=23{byte};")).collect();
     rows.extend([
         alone(
             "base64",
@@ -145,10 +146,7 @@ pub(super) fn types() -> Rows {
             "html",
             "entities in HTML in quoted-printable",
             &format!("Content-Type: text/html\r\n{BY_QUOTED}"),
-            &eicar()
-                .iter()
-                .map(|byte| format!("&=23{byte};"))
-                .collect::<String>(),
+            &format!("<html><body>{entities}</body></html>\r\n"),
         ),
         alone(
             "data",
