@@ -25,8 +25,12 @@ pub(super) struct Base64<R> {
     count: u8,
     padded: bool,
     ended: bool,
+    /// The letters of the alphabet for addresses (RFC 4648 §5) count, too.
+    url: bool,
     /// More came behind padding, so that readers differ.
     pub(super) goes_on: bool,
+    /// There were letters of the alphabet for addresses.
+    pub(super) seen_url: bool,
 }
 
 impl<R: BufRead> Base64<R> {
@@ -38,13 +42,27 @@ impl<R: BufRead> Base64<R> {
             count: 0,
             padded: false,
             ended: false,
+            url: false,
             goes_on: false,
+            seen_url: false,
         }
+    }
+
+    /// With `-` and `_` as digits, as in addresses: some decoders know both alphabets.
+    pub(super) fn with_url(mut self) -> Self {
+        self.url = true;
+        self
     }
 
     /// Takes a character and gives the byte that it completes.
     fn take(&mut self, byte: u8) -> Option<u8> {
-        let Some(value) = base64_value(byte) else {
+        self.seen_url |= matches!(byte, b'-' | b'_');
+        let digit = match byte {
+            b'-' if self.url => b'+',
+            b'_' if self.url => b'/',
+            _ => byte,
+        };
+        let Some(value) = base64_value(digit) else {
             if byte == b'=' {
                 self.pad();
             }
@@ -249,33 +267,64 @@ impl<R: BufRead> Quoted<R> {
             self.decoded.push(b'=');
             return Ok(());
         };
+        let mut seen = vec![first];
         if let Some(high) = hex(first) {
-            match self.byte()? {
-                Some(second) => match hex(second) {
+            // Some readers join the lines first, and see an escape that goes over two of them.
+            while let Some(byte) = self.byte()? {
+                if byte == b'=' && self.soft_break()? {
+                    continue;
+                }
+                match hex(byte) {
                     Some(low) => self.decoded.push(high << 4 | low),
-                    None => self.literal(&[first, second]),
-                },
-                None => self.literal(&[first]),
+                    None => {
+                        seen.push(byte);
+                        self.literal(&seen);
+                    }
+                }
+                return Ok(());
             }
+            self.literal(&seen);
             return Ok(());
         }
-        let mut seen = vec![first];
-        while seen.len() < BLANKS && matches!(seen.last(), Some(b' ' | b'\t')) {
-            match self.byte()? {
-                Some(byte) => seen.push(byte),
-                // The end of the content is the end of a line, too.
-                None => return Ok(()),
-            }
-        }
-        match seen.last() {
-            Some(b'\n') => {}
-            Some(b'\r') => match self.byte()? {
-                Some(b'\n') | None => {}
-                Some(other) => self.ahead.push(other),
-            },
-            _ => self.literal(&seen),
+        self.ahead.push(first);
+        if !self.soft_break()? {
+            self.decoded.push(b'=');
         }
         Ok(())
+    }
+
+    /// Passes over the end of a line behind a `=`, with the blanks before it. What is none is still to come.
+    fn soft_break(&mut self) -> io::Result<bool> {
+        let mut seen = Vec::new();
+        loop {
+            let Some(byte) = self.byte()? else {
+                // The end of the content is the end of a line, too, behind blanks.
+                return Ok(!seen.is_empty());
+            };
+            seen.push(byte);
+            match byte {
+                // A zero is nothing to readers that stop at it.
+                b' ' | b'\t' | 0 if seen.len() < BLANKS => {}
+                b'\n' => return Ok(true),
+                b'\r' => {
+                    // CR, CR LF, or the CR CR LF of what was copied badly.
+                    let mut next = self.byte()?;
+                    if next == Some(b'\r') {
+                        next = self.byte()?;
+                        if next != Some(b'\n') {
+                            self.ahead.extend(next);
+                            next = Some(b'\r');
+                        }
+                    }
+                    self.ahead.extend(next.filter(|byte| *byte != b'\n'));
+                    return Ok(true);
+                }
+                _ => {
+                    self.ahead.extend(seen.into_iter().rev());
+                    return Ok(false);
+                }
+            }
+        }
     }
 
     /// A `=` that stands for itself, and what came behind it.
@@ -337,6 +386,13 @@ mod tests {
         assert_eq!((&*out, goes_on), (&b"h"[..], false));
         assert!(base64(b"aA==aQ==", Padding::EndsGroup).1);
         assert!(base64(b"aGVsb", Padding::EndsGroup).2);
+        for (text, url, wanted) in [("AA-A", true, &[0, 15, 128][..]), ("AA-AA", false, &[0; 3])] {
+            let mut decoder = Base64::new(text.as_bytes(), Padding::EndsGroup);
+            decoder.url = url;
+            let mut out = Vec::new();
+            decoder.read_to_end(&mut out).unwrap();
+            assert_eq!((&*out, decoder.seen_url), (wanted, true));
+        }
     }
 
     #[test]
@@ -354,8 +410,15 @@ mod tests {
 
     #[test]
     fn quoted_printable_with_odd_escapes() {
-        let rows: [(&[u8], &[u8]); 11] = [
+        let rows: [(&[u8], &[u8]); 18] = [
             (b"a=3Db=3d", b"a=b="),
+            (b"=4=\r\n1", b"A"),
+            (b"=4=  \n=\n1", b"A"),
+            (b"a=4=b", b"a=4=b"),
+            (b"a=\0\r\nb", b"ab"),
+            (b"a=\r\r\nb", b"ab"),
+            (b"a=\r\rb", b"a\rb"),
+            (b"a=4=41", b"a=4A"),
             (b"a=\r\nb=\nc=\rd", b"abcd"),
             (b"a=  \t\r\nb", b"ab"),
             (b"a=", b"a="),

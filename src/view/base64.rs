@@ -19,7 +19,7 @@ const PIECE: usize = 16;
 const LINE: usize = 32;
 
 /// The fewest characters of a line of a run that has lines of the same length.
-const NARROW: usize = 8;
+const NARROW: usize = 4;
 
 /// What may stand between two pieces of one run: a line break with blanks, quotes and a sign that joins texts.
 const JOINT: usize = 80;
@@ -139,16 +139,19 @@ impl Finder {
             .count();
         let taken = skipped.saturating_add(length);
         let may_go_on = length == rest.len();
-        if length == 0 || length < NAMED_RUN && !may_go_on {
+        let start = at.saturating_add(skipped);
+        let ends_line = matches!(rest.get(length), Some(b'\n' | b'\r'));
+        let before = start.checked_sub(1).and_then(|at| bytes.get(at));
+        let is_alone =
+            length >= NARROW && ends_line && matches!(before, None | Some(b'\n' | b'\r'));
+        if length == 0 || length < NAMED_RUN && !may_go_on && !is_alone {
             return taken;
         }
-        let start = at.saturating_add(skipped);
         let own = last(bytes.get(..start).unwrap_or_default());
         let named = is_named(last(&[&self.before[..], own].concat()));
         let near = [&self.before[..], own].concat();
         let line = near.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
         let starts_line = line.is_none_or(|at| matches!(near.get(at), Some(b'\n' | b'\r')));
-        let ends_line = matches!(rest.get(length), Some(b'\n' | b'\r'));
         let is_line = starts_line && (ends_line || may_go_on);
         if length < PIECE && !named && !may_go_on && !is_line {
             return taken;
@@ -443,7 +446,7 @@ mod tests {
     fn short_lines_of_one_length_are_a_run() {
         let secret = secret(301);
         let one = BASE64.encode(&secret);
-        for width in [8, 10, 11, 31] {
+        for width in [4, 8, 10, 11, 31] {
             let lines: Vec<&str> = (one.as_bytes().chunks(width))
                 .map(|line| std::str::from_utf8(line).unwrap())
                 .collect();

@@ -112,11 +112,11 @@ impl Page {
         match text {
             // A browser takes all that follows for a comment without an end, another reader does not.
             [b'<', b'!', b'-', b'-', rest @ ..] => {
-                let end = (!self.no_comment_ends).then(|| memchr::memmem::find(rest, b"-->"));
+                let end = (!self.no_comment_ends).then(|| comment_end(rest));
                 let end = end.flatten();
                 self.no_comment_ends |= end.is_none();
                 end.map_or(rest, |end| {
-                    rest.get(end.saturating_add(3)..).unwrap_or_default()
+                    rest.get(end.saturating_add(1)..).unwrap_or_default()
                 })
             }
             [b'<', b'!' | b'?', rest @ ..] => {
@@ -157,7 +157,9 @@ impl Page {
     }
 
     fn line_break(&mut self, name: &[u8]) {
-        if INLINE.contains(&name) {
+        // An element that somebody made up, or one of Office.
+        let own = memchr::memchr2(b'-', b':', name).is_some();
+        if own || INLINE.contains(&name) {
             return;
         }
         if self.kept == 0 && self.text.last() == Some(&b' ') {
@@ -237,6 +239,14 @@ impl Page {
         }
         behind
     }
+}
+
+/// Where the `>` is that ends a comment, behind its `<!--`. `<!-->` is a whole one, and `--!>` an end, as in the standard.
+fn comment_end(text: &[u8]) -> Option<usize> {
+    memchr::memchr_iter(b'>', text).find(|end| {
+        let inside = text.get(..*end).unwrap_or_default();
+        matches!(inside, b"" | b"-") || inside.ends_with(b"--") || inside.ends_with(b"--!")
+    })
 }
 
 fn skip(text: &[u8], is: impl Fn(u8) -> bool) -> &[u8] {
@@ -324,6 +334,8 @@ mod tests {
                 " alpha\n   beta \t<b> gamma</b>\n<p> delta",
                 "alpha beta gamma\ndelta",
             ),
+            ("a<!-->b<!--->c<!-- -->d<!-- --!>e<!----->f", "abcdef"),
+            ("a<x-y z='>'>b</x-y><o:p>c", "abc\n>"),
             ("a&#10;&#32;b<title> x\n y </title>", "a b\nx y\n"),
             ("<pre> a\n  b</pre>\n c\n d", " a\n  b\nc d"),
             ("&#1114112;&#99999999999;", "\u{fffd}\u{fffd}"),

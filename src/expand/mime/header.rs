@@ -38,6 +38,8 @@ pub(super) struct Field {
     pub(super) name: Name,
     /// Unfolded: without the line ends, with the white space behind them.
     pub(super) value: Vec<u8>,
+    /// Only readers that search the header for the name see it.
+    pub(super) doubtful: bool,
 }
 
 /// One way to read a header.
@@ -135,6 +137,7 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
                     fields.push(Field {
                         name: *name,
                         value: kept,
+                        doubtful: false,
                     });
                 } else {
                     clipped = true;
@@ -147,6 +150,10 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
             }
             strange = true;
             open = Open::None;
+            if let Some(field) = doubtful(&text).filter(|_| fields.len() < FIELDS) {
+                fields.push(field);
+                open = Open::Kept;
+            }
         }
     }
     if torn && object.bytes_at(body, 2)? == b"\r\n" {
@@ -177,8 +184,37 @@ fn append(value: &mut Vec<u8>, more: &[u8]) -> bool {
     more.len() <= room && more.len() < crate::expand::lines::KEPT
 }
 
+/// The field of a line that is none by the standard: letters stand before its name, or something else than a colon behind it.
+fn doubtful(line: &[u8]) -> Option<Field> {
+    let from = line.iter().position(u8::is_ascii_alphabetic)?;
+    let line = line.get(from..)?;
+    let (name, rest) = NAMES.iter().find_map(|(known, name)| {
+        let (word, rest) = line.split_at_checked(known.len())?;
+        let is_it = word.eq_ignore_ascii_case(known) && *name != Name::Subject;
+        is_it.then_some((*name, rest))
+    })?;
+    if rest.first().is_none_or(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    let rest = rest.trim_ascii_start();
+    let comment = rest.starts_with(b"(").then(|| memchr::memchr(b')', rest));
+    let behind = comment.flatten().map_or(0, |end| end + 1);
+    let rest = rest.get(behind..)?.trim_ascii_start();
+    let value = match rest {
+        [b':' | b'=', rest @ ..] => rest,
+        _ => rest,
+    };
+    let mut kept = Vec::new();
+    append(&mut kept, value);
+    Some(Field {
+        name,
+        value: kept,
+        doubtful: true,
+    })
+}
+
 /// Some readers never see a zero.
-fn without_zeros(text: &[u8]) -> Vec<u8> {
+pub(super) fn without_zeros(text: &[u8]) -> Vec<u8> {
     text.iter().copied().filter(|byte| *byte != 0).collect()
 }
 

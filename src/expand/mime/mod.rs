@@ -20,7 +20,7 @@ pub(super) use self::start::{Sure, is_of_mail, start};
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
-use super::transfer::{Base64, Padding, Quoted, Utf7};
+use super::transfer::{Base64, Padding, Quoted, Utf7, base64_value};
 use super::uu::{Alphabet, File};
 use super::{Children, Container, Content, Expander, Halt, recognise};
 use crate::event::{Limit, NoteKind, Reason};
@@ -40,6 +40,9 @@ const FAR: usize = 1 << 20;
 
 /// Headers one after another that say nothing of a body.
 const HEADERS: usize = 1_000;
+
+/// Lines in which base64 may begin behind a text.
+const TEXT_LINES: u32 = 100;
 
 /// Lines that have a boundary as their start only, and are looked at.
 const WEAK: usize = 256;
@@ -110,6 +113,8 @@ struct Frame {
     by_weak: bool,
     /// All of it is one part.
     whole: bool,
+    /// The delimiters have not their two hyphens.
+    loose: bool,
     /// A part stood behind the last delimiter.
     after_end: bool,
     /// Nothing ended this segment.
@@ -321,10 +326,15 @@ impl<'a> Parts<'a> {
             && let Some(earliest) = others.last()
         {
             // Nothing but text up to the first empty line: that is no header.
-            return self.reading(part, earliest);
+            self.reading(part, earliest)?;
+            return Ok(());
         }
-        self.reading(part, usual)?;
-        let split = usual.boundaries();
+        let is_split = self.reading(part, usual)?;
+        let split = if is_split {
+            usual.boundaries()
+        } else {
+            Vec::new()
+        };
         for other in others {
             if split.is_empty() || other.boundaries() != split {
                 self.note("mime-header-end", "where a header ends")?;
@@ -334,8 +344,8 @@ impl<'a> Parts<'a> {
         Ok(())
     }
 
-    /// A part, with its header read in one way.
-    fn reading(&mut self, part: &Part, reading: &Reading) -> Result<(), Halt> {
+    /// A part, with its header read in one way. Tells whether it was split at delimiters.
+    fn reading(&mut self, part: &Part, reading: &Reading) -> Result<bool, Halt> {
         let types = reading.types();
         let is_multipart = |word: &Vec<u8>| memchr::memmem::find(word, b"multipart").is_some();
         let body = Part {
@@ -343,16 +353,20 @@ impl<'a> Parts<'a> {
             ..part.clone()
         };
         if !types.iter().any(is_multipart) {
-            return self.leaf(&body, reading);
+            self.leaf(&body, reading)?;
+            return Ok(false);
         }
         if reading.is_overfull() && !self.only_text {
             let detail = format!("{}: more boundaries than are tried", part.label());
             let reason = Reason::Limit(Limit::Memory);
             self.children.gap(None, reason, detail)?;
         }
-        let found = self.boundaries(&body, reading)?;
+        let (found, loose) = self.boundaries(&body, reading)?;
         if found.len() > 1 {
             self.note("mime-boundary", "several boundaries are in use")?;
+        }
+        if loose {
+            self.note("mime-delimiter", "delimiters without their two hyphens")?;
         }
         if found.is_empty() {
             if !self.only_text {
@@ -364,7 +378,8 @@ impl<'a> Parts<'a> {
             let detail = format!("multiparts more than {DEPTH} deep");
             self.children
                 .gap(None, Reason::Limit(Limit::Depth), detail)?;
-            return self.leaf(&body, reading);
+            self.leaf(&body, reading)?;
+            return Ok(false);
         } else if !types.iter().all(is_multipart) {
             self.note("mime-type", "several content types")?;
             self.leaf(&body, reading)?;
@@ -372,15 +387,17 @@ impl<'a> Parts<'a> {
             self.encoded_multipart(&body, reading)?;
         }
         // The last frame is the first to be worked on.
+        let is_split = !found.is_empty();
         for boundary in found.into_iter().rev() {
-            let frame = Frame::new(self.object, body.clone(), boundary);
+            let mut frame = Frame::new(self.object, body.clone(), boundary);
+            frame.loose = loose;
             self.push(frame)?;
         }
-        Ok(())
+        Ok(is_split)
     }
 
-    /// The boundaries of a multipart that its body has.
-    fn boundaries(&self, body: &Part, reading: &Reading) -> Result<Vec<Vec<u8>>, Halt> {
+    /// The boundaries of a multipart that its body has, and whether they stand there without their hyphens.
+    fn boundaries(&self, body: &Part, reading: &Reading) -> Result<(Vec<Vec<u8>>, bool), Halt> {
         let named = reading.boundaries();
         let slice = self.object.slice(0, body.to);
         let mut found = vec![Seen::No; named.len()];
@@ -395,11 +412,16 @@ impl<'a> Parts<'a> {
                 guess = Some(text);
             }
             if !line.text.starts_with(b"--") {
+                for (boundary, seen) in named.iter().zip(&mut found) {
+                    if *seen == Seen::No && loose_delimiter(line.text, boundary).is_some() {
+                        *seen = Seen::Loose;
+                    }
+                }
                 continue;
             }
             for (boundary, seen) in named.iter().zip(&mut found) {
                 match delimiter(line.text, boundary) {
-                    Some(Delimiter::Weak) if *seen == Seen::No => *seen = Seen::Weak,
+                    Some(Delimiter::Weak) if *seen < Seen::Weak => *seen = Seen::Weak,
                     Some(Delimiter::Open | Delimiter::Close) => *seen = Seen::Whole,
                     _ => {}
                 }
@@ -409,19 +431,21 @@ impl<'a> Parts<'a> {
             }
             let text = line.text.get(2..).unwrap_or_default().trim_ascii_end();
             if guess.is_none() && !text.is_empty() && text.len() <= 256 {
-                before = Some(text.to_vec());
+                before = Some(header::without_zeros(text));
             }
         }
-        for wanted in [Seen::Whole, Seen::Weak] {
-            let seen: Vec<Vec<u8>> = (named.iter().zip(&found))
+        let of = |wanted: Seen| -> Vec<Vec<u8>> {
+            (named.iter().zip(&found))
                 .filter(|(_, seen)| **seen == wanted)
                 .map(|(boundary, _)| boundary.clone())
-                .collect();
-            if !seen.is_empty() {
-                return Ok(seen);
-            }
+                .collect()
+        };
+        let guess: Vec<Vec<u8>> = guess.into_iter().collect();
+        let strict = [of(Seen::Whole), of(Seen::Weak), guess];
+        match strict.into_iter().find(|list| !list.is_empty()) {
+            Some(list) => Ok((list, false)),
+            None => Ok((of(Seen::Loose), true)),
         }
-        Ok(guess.into_iter().collect())
     }
 
     /// A multipart must not be encoded (RFC 2045 §6.4). Some readers decode one that is.
@@ -517,7 +541,21 @@ impl<'a> Parts<'a> {
     fn base64(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
         let mut stream = Base64::new(slice.reader(), Padding::EndsGroup);
         self.children.child(name, Content::Stream(&mut stream))?;
-        if stream.goes_on && !self.only_text {
+        let goes_on = stream.goes_on;
+        if !self.only_text
+            && let Some(at) = behind_text(slice)?
+        {
+            self.note("mime-base64", "a text in front of base64")?;
+            let rest = slice.slice(at, u64::MAX);
+            let mut stream = Base64::new(rest.reader(), Padding::EndsGroup);
+            self.children.child(name, Content::Stream(&mut stream))?;
+        }
+        if stream.seen_url && !self.only_text {
+            self.note("mime-base64", "letters of another alphabet of base64")?;
+            let mut stream = Base64::new(slice.reader(), Padding::EndsGroup).with_url();
+            self.children.child(name, Content::Stream(&mut stream))?;
+        }
+        if goes_on && !self.only_text {
             self.note("mime-base64", "more behind the padding of base64")?;
             for padding in [Padding::IsNoise, Padding::EndsAll] {
                 let mut stream = Base64::new(slice.reader(), padding);
@@ -604,10 +642,29 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Where the first line of nothing but digits begins behind one that has other signs: some readers pass over the text in front of base64, others
+/// take its letters for digits.
+fn behind_text(slice: &Object) -> Result<Option<u64>, Halt> {
+    let mut lines = Lines::new(slice, 0);
+    let mut is_behind = false;
+    for _ in 0..TEXT_LINES {
+        let Some(line) = lines.next()? else { break };
+        let text = line.text.trim_ascii();
+        let is_digit = |byte: &u8| base64_value(*byte).is_some() || *byte == b'=';
+        let is_base64 = text.iter().all(is_digit);
+        if is_base64 && !text.is_empty() {
+            return Ok(Some(line.start).filter(|_| is_behind));
+        }
+        is_behind |= !is_base64;
+    }
+    Ok(None)
+}
+
 /// How much of a boundary was seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Seen {
     No,
+    Loose,
     Weak,
     Whole,
 }
@@ -687,8 +744,9 @@ impl Reading {
     /// How readers may decode it; and the name of an encoding that none knows.
     fn encodings(&self) -> (Vec<Encoding>, Option<String>) {
         let (mut all, mut unknown) = (Vec::new(), None);
-        for value in self.values(Name::Encoding) {
-            let word = value::word(value);
+        let fields = self.fields.iter();
+        for field in fields.filter(|field| field.name == Name::Encoding) {
+            let word = value::word(&field.value);
             let has = |part: &[u8]| memchr::memmem::find(&word, part).is_some();
             let these: &[Encoding] = match &*word {
                 b"base64" => &[Encoding::Base64],
@@ -702,13 +760,15 @@ impl Reading {
                 | b"mac-binhex40" => &[Encoding::Identity],
                 _ if has(b"base64") => &[Encoding::Base64, Encoding::Identity],
                 _ if has(b"quoted") => &[Encoding::Quoted, Encoding::Identity],
+                _ if field.doubtful => &[Encoding::Identity],
                 _ => {
                     let said = String::from_utf8_lossy(&word).into_owned();
                     unknown = Some(format!("transfer encoding {said:?}"));
                     &[Encoding::Identity]
                 }
             };
-            for encoding in these {
+            let unread = field.doubtful.then_some(&Encoding::Identity);
+            for encoding in these.iter().chain(unread) {
                 if !all.contains(encoding) {
                     all.push(*encoding);
                 }
@@ -768,8 +828,28 @@ fn may_be_mail(object: &Object) -> Result<bool, Halt> {
     }
 }
 
+/// Whether a line is a delimiter of this boundary to readers that only look for the boundary: what stands before it is not two hyphens.
+fn loose_delimiter(line: &[u8], boundary: &[u8]) -> Option<Delimiter> {
+    let from = memchr::memmem::find(line, boundary).filter(|_| !boundary.is_empty())?;
+    let (before, rest) = line.split_at_checked(from)?;
+    let is_sign = |byte: &u8| matches!(byte, b'-' | b'.' | b'>' | b' ' | b'\t');
+    match rest.strip_prefix(boundary)?.trim_ascii_end() {
+        b"" if before.iter().all(is_sign) => Some(Delimiter::Open),
+        b"--" if before.iter().all(is_sign) => Some(Delimiter::Close),
+        _ => None,
+    }
+}
+
 /// Whether a line is a delimiter of this boundary.
 fn delimiter(line: &[u8], boundary: &[u8]) -> Option<Delimiter> {
+    let shown;
+    let line = match memchr::memchr(0, line) {
+        Some(_) => {
+            shown = header::without_zeros(line);
+            &shown
+        }
+        None => line,
+    };
     let rest = line.strip_prefix(b"--")?.strip_prefix(boundary)?;
     Some(match rest.trim_ascii_end() {
         b"" => Delimiter::Open,
@@ -793,6 +873,7 @@ impl Frame {
             too_weak: false,
             by_weak: false,
             whole: false,
+            loose: false,
             after_end: false,
             open: None,
         }
@@ -809,7 +890,10 @@ impl Frame {
             return Ok(None);
         }
         while let Some(line) = self.lines.next()? {
-            let found = delimiter(line.text, &self.boundary);
+            let found = match self.loose {
+                true => loose_delimiter(line.text, &self.boundary),
+                false => delimiter(line.text, &self.boundary),
+            };
             if found == Some(Delimiter::Weak) {
                 let known = self.weak.iter().any(|(_, text)| text == line.text);
                 if !self.taken && !known && !self.boundary.is_empty() {

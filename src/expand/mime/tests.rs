@@ -54,7 +54,7 @@ type Row = (
 #[test]
 #[allow(clippy::too_many_lines)] // A table, mostly.
 fn every_reading_of_a_doubtful_mail_is_given() {
-    let rows: [Row; 21] = [
+    let rows: [Row; 26] = [
         (
             "Content-Type: multipart/mixed; boundary=a\nContent-Type: multipart/mixed; boundary=b\n\n--a\n\none\n--b\n\ntwo\n--a--\n--b--\n",
             &[("part 1", "one\n--b\n\ntwo"), ("part 1", "two\n--a--")],
@@ -180,6 +180,38 @@ fn every_reading_of_a_doubtful_mail_is_given() {
             "\u{feff}\n\n>From x\nContent-Transfer-Encoding: x-uuencode\n\n#86)C\n`\nend\n",
             &[("body", "abc")],
             &[],
+        ),
+        (
+            "\u{1}Content-Transfer-Encoding (x): base64\n\naGVsbG8=\n",
+            &[
+                ("body", "hello"),
+                ("body", "aGVsbG8=\n"),
+                (
+                    "body",
+                    "\u{1}Content-Transfer-Encoding (x): base64\n\naGVsbG8=\n",
+                ),
+            ],
+            &["mime-encoding", "mime-header-end"],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=abc\n\n -abc\n\none\nabc--\n",
+            &[("part 1", "one")],
+            &["mime-delimiter"],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=abc\n\n--abc\0\n\none\n--abc--\0\n",
+            &[("part 1", "one")],
+            &[],
+        ),
+        (
+            "Content-Transfer-Encoding: base64\n\naGVs-w==\n",
+            &[("body", "hel"), ("body", "hel\u{fb}")],
+            &["mime-base64"],
+        ),
+        (
+            "Content-Transfer-Encoding: base64\n\n<aGVs>\n\naGVs\nbG8=\n",
+            &[("body", "helhello"), ("body", "hello")],
+            &["mime-base64"],
         ),
     ];
     for (text, wanted, notes) in rows {

@@ -227,7 +227,7 @@ fn filters_in_all_their_spellings() {
     let tiff = "/Filter/Fl/DecodeParms[<</Predictor 2/Colors 1/Columns 3>>]";
     let tiff_rows = deflated(b"a\x01\x01x\x01\x01");
     type Row<'a> = (&'a str, &'a [u8], &'a [u8], &'a [&'a str]);
-    let tables: [Row<'_>; 11] = [
+    let tables: [Row<'_>; 12] = [
         ("/Filter/FlateDecode", &packed, b"content", &[]),
         (
             "/Filter [ /ASCIIHexDecode /FlateDecode ]",
@@ -245,6 +245,12 @@ fn filters_in_all_their_spellings() {
         ("/Filter 5 0 R", &packed, b"content", &[]),
         (png, &rows, b"abcabcabcabcabc", &[]),
         (tiff, &tiff_rows, b"abcxyz", &[]),
+        (
+            "/Filter/Fl/DecodeParms<</Predictor 7/Columns 3>>",
+            &packed,
+            b"content",
+            &[],
+        ),
         (
             "/Filter/DCTDecode",
             b"\xff\xd8picture",

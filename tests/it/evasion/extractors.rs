@@ -47,8 +47,36 @@ macro_rules! gunzip {
 
 /// All that is asked for.
 pub(super) const PROGRAMS: &[&str] = &[
-    "7z", "bsdcat", "bsdtar", "bzip2", "clamscan", "compress", "find", "gzip", "lz4", "lzip",
-    "lzop", "python3", "tar", "timeout", "unzip", "xz", "zstd",
+    "7z",
+    "bsdcat",
+    "bsdtar",
+    "bzip2",
+    "clamscan",
+    "compress",
+    "find",
+    "gsf",
+    "gzip",
+    "hexbin",
+    "lz4",
+    "lzip",
+    "lzop",
+    "munpack",
+    "mutool",
+    "pdfdetach",
+    "pdfinfo",
+    "perl",
+    "python3",
+    "qpdf",
+    "reformime",
+    "ripmime",
+    "tar",
+    "timeout",
+    "tnef",
+    "unzip",
+    "uudecode",
+    "uudeview",
+    "xz",
+    "zstd",
 ];
 
 pub(super) const UNZIP: Extractor = shell("unzip", "unzip -qq -o -P x \"$1\"");
@@ -70,6 +98,47 @@ pub(super) const XZ: Extractor = shell(
     "for p in xz zstd lz4 lzip lzop uncompress; do $p -dc < \"$1\"; done",
 );
 pub(super) const BSDTAR_STREAM: Extractor = shell("bsdcat", "bsdcat \"$1\"");
+
+pub(super) const MUNPACK: Extractor = shell("munpack", "munpack -q -t -f \"$1\"");
+pub(super) const RIPMIME: Extractor = shell("ripmime", "ripmime -q -i \"$1\" -d .");
+pub(super) const REFORMIME: Extractor = shell("reformime", "reformime -xpart- <\"$1\"");
+pub(super) const PERL_MIME: Extractor = shell(
+    "MIME::Parser",
+    "perl -MMIME::Parser -e '$p = MIME::Parser->new; $p->output_under(\".\"); $p->extract_uuencode(1); $p->parse_open($ARGV[0])' \"$1\"",
+);
+pub(super) const PYTHON_EMAIL: Extractor = python("email", "email_default");
+pub(super) const PYTHON_EMAIL_OLD: Extractor = python("email.compat32", "email_compat32");
+pub(super) const UUDEVIEW: Extractor = shell("uudeview", "uudeview -q -i -d -p . \"$1\"");
+
+pub(super) const UUDECODE: Extractor = shell("uudecode", "uudecode -o /dev/stdout \"$1\"");
+pub(super) const HEXBIN: Extractor = shell("hexbin", "hexbin -r \"$1\"; hexbin -d \"$1\"");
+pub(super) const PYTHON_HTML: Extractor = python("html.parser", "html");
+pub(super) const PYTHON_DATA: Extractor = python("urllib", "addresses");
+pub(super) const PYTHON_CODECS: Extractor = python("codecs", "codecs");
+pub(super) const PYTHON_BASE64: Extractor = python("base64", "base64");
+
+/// What filters hide is plain in what these write; and the files in a document.
+pub(super) const QPDF: Extractor = shell(
+    "qpdf",
+    "qpdf --qdf --object-streams=disable \"$1\" out.pdf; qpdf --list-attachments \"$1\" | sed -n 's/ -> .*//p' | while read -r name; do qpdf --show-attachment=\"$name\" \"$1\"; done",
+);
+pub(super) const MUTOOL: Extractor = shell("mutool", "mutool clean -d \"$1\" out.pdf");
+pub(super) const PDFDETACH: Extractor = shell("pdfdetach", "pdfdetach -saveall -o . \"$1\"");
+pub(super) const PDFINFO: Extractor = shell("pdfinfo", "pdfinfo -js \"$1\"");
+
+/// Packed files in what these write are opened: a marker in an attachment would stand in the file as it is.
+pub(super) const GSF: Extractor = shell(
+    "gsf",
+    "gsf list \"$1\" | sed -n 's/^f *[0-9]* //p' | while read -r name; do gsf cat \"$1\" \"$name\" >out.gz; gzip -dc <out.gz; cat out.gz; done",
+);
+pub(super) const SEVENZIP_GZIP: Extractor = shell(
+    "7z",
+    "7z x -y -bd -tCompound \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
+);
+pub(super) const TNEF: Extractor = shell(
+    "tnef",
+    "tnef --number-backups --save-body --unix-paths \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
+);
 
 /// One process for many files: to start it takes longer than to open one. It prints the numbers of the files out of which a
 /// function gives the marker.

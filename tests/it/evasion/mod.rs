@@ -9,9 +9,14 @@
 
 mod bombs;
 mod extractors;
+mod mime;
+mod ole;
+mod pdf;
 mod streams;
 mod table;
 mod tar;
+mod text;
+mod tnef;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -104,6 +109,58 @@ const GROUPS: &[Group] = &[
             extractors::SEVENZIP,
         ],
     },
+    Group {
+        name: "mime",
+        suffix: "eml",
+        cases: mime::cases,
+        extractors: &[
+            extractors::MUNPACK,
+            extractors::RIPMIME,
+            extractors::REFORMIME,
+            extractors::PERL_MIME,
+            extractors::UUDEVIEW,
+            extractors::PYTHON_EMAIL,
+            extractors::PYTHON_EMAIL_OLD,
+        ],
+    },
+    Group {
+        name: "text",
+        suffix: "txt",
+        cases: text::cases,
+        extractors: &[
+            extractors::UUDEVIEW,
+            extractors::UUDECODE,
+            extractors::MUNPACK,
+            extractors::HEXBIN,
+            extractors::PYTHON_BASE64,
+            extractors::PYTHON_CODECS,
+            extractors::PYTHON_HTML,
+            extractors::PYTHON_DATA,
+        ],
+    },
+    Group {
+        name: "pdf",
+        suffix: "pdf",
+        cases: pdf::cases,
+        extractors: &[
+            extractors::QPDF,
+            extractors::MUTOOL,
+            extractors::PDFDETACH,
+            extractors::PDFINFO,
+        ],
+    },
+    Group {
+        name: "ole",
+        suffix: "ole",
+        cases: ole::cases,
+        extractors: &[extractors::SEVENZIP_GZIP, extractors::GSF],
+    },
+    Group {
+        name: "tnef",
+        suffix: "dat",
+        cases: tnef::cases,
+        extractors: &[extractors::TNEF],
+    },
 ];
 
 /// A case in its file.
@@ -139,7 +196,7 @@ fn carriers(folder: &Path) -> Vec<Carrier> {
 /// What `vfind` says of each: `found`, or its gaps and notes; nothing where it is clean without a word.
 fn answers(carriers: &[Carrier]) -> BTreeMap<String, String> {
     let output = Command::new(env!("CARGO_BIN_EXE_vfind"))
-        .arg("--tree=json")
+        .args(["--tree=json", "--html=3"])
         .args(carriers.iter().map(|carrier| &carrier.path))
         .output()
         .unwrap();
