@@ -136,8 +136,8 @@ fn every_reading_of_a_doubtful_mail_is_given() {
         ),
         (
             "Content-Transfer-Encoding: base64\nno field\nX: y\n\naGVsbG8=\n",
-            &[("body", "hello"), ("body", "nofieldX")],
-            &["mime-header-end"],
+            &[("body", "hello"), ("body", "nofieldX"), ("body", "hello")],
+            &["mime-header-end", "mime-base64"],
         ),
         (
             "MIME-Version: 1.0\n \nContent-Transfer-Encoding: base64\n\naGVsbG8=\n",

@@ -1,7 +1,7 @@
 //! Content that grows, loops or is looked at again and again: all of it below one MiB.
 //!
 //! docs/evasion.md says what `vfind` says of each, and what it took in the run that wrote the table
-//! (`VFIND_WRITE=1 cargo test --release --test it bombs`).
+//! (`VFIND_WRITE=1 VFIND_PROGRAM=target/release/vfind cargo test --test it bombs`).
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -641,7 +641,8 @@ struct Cost {
 fn cost(path: &std::path::Path) -> Cost {
     let begun = Instant::now();
     let output = tempfile::tempfile().unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_vfind"))
+    let program = std::env::var_os("VFIND_PROGRAM");
+    let mut child = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_vfind").into()))
         .args(["--tree=json", "--threads=1", "--limit-deadline=100"])
         .arg(path)
         .stdout(output.try_clone().unwrap())
