@@ -444,7 +444,11 @@ impl<'a> Parts<'a> {
         let strict = [of(Seen::Whole), of(Seen::Weak), guess];
         match strict.into_iter().find(|list| !list.is_empty()) {
             Some(list) => Ok((list, false)),
-            None => Ok((of(Seen::Loose), true)),
+            None => {
+                let list = of(Seen::Loose);
+                let loose = !list.is_empty();
+                Ok((list, loose))
+            }
         }
     }
 
