@@ -1,5 +1,4 @@
 //! Documents in PDF (ISO 32000-1) whose tables, dictionaries, filters and revisions do not say what they hold.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use std::fmt::Write as _;
 use std::io::Write as _;

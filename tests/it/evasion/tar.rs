@@ -516,7 +516,7 @@ fn blocks() -> Vec<Case> {
         case(
             "zeros-first",
             "a block of zeros before everything",
-            [zeros(1), archive(&[evil.clone()])].concat(),
+            [zeros(1), archive(std::slice::from_ref(&evil))].concat(),
         ),
         case(
             "no-zeros",
@@ -541,7 +541,7 @@ fn blocks() -> Vec<Case> {
         case(
             "junk-behind",
             "junk behind the end",
-            [archive(&[evil.clone()]), noise(11, 3000)].concat(),
+            [archive(std::slice::from_ref(&evil)), noise(11, 3000)].concat(),
         ),
         case(
             "archive-behind",
@@ -559,7 +559,11 @@ fn blocks() -> Vec<Case> {
             [harmless().repeat(3000), evil.clone(), end()].concat(),
         ),
         case("deep-21", "21 archives deep", deep),
-        case("gzip", "in a gzip", gzip(&archive(&[evil.clone()]))),
+        case(
+            "gzip",
+            "in a gzip",
+            gzip(&archive(std::slice::from_ref(&evil))),
+        ),
         case("twice", "the same name twice, the marker first", {
             let text = b"harmless";
             archive(&[

@@ -1,5 +1,4 @@
 //! Files in text (uuencode, yEnc, BinHex 4.0, base64), texts in other characters, and markup that hides what it holds.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use super::{Case, case};
 use crate::support::{eicar, gzip};

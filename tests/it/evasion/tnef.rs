@@ -81,7 +81,6 @@ fn usual() -> Vec<Attribute> {
     ]
 }
 
-#[allow(clippy::too_many_lines)] // A table, mostly.
 pub(super) fn cases() -> Vec<Case> {
     let of = |name: &str, oddity: &str, change: &dyn Fn(&mut Vec<Attribute>)| {
         let mut attributes = usual();

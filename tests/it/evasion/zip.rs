@@ -1,5 +1,4 @@
 //! Zip archives (PKWARE APPNOTE 6.3.10) whose two lists of members, and what stands between them, disagree.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use std::io::{Read, Write};
 

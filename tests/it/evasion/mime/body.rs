@@ -1,5 +1,4 @@
 //! Transfer encodings that are wrong, rare, or wrongly named.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use super::{
     BY_BASE64, BY_QUOTED, NAMED, Rows, attached, base64, bytes, evil, halves, lines, mail, parts,

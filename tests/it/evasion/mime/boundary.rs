@@ -1,5 +1,4 @@
 //! Boundaries, and the lines that should be delimiters.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use super::{BY_BASE64, NAMED, Rows, base64, evil, lines, mail, multipart, parts, row, uu};
 use crate::support::eicar;

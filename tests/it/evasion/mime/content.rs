@@ -1,5 +1,4 @@
 //! What contents are called, and mails in mails.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use super::{
     BY_BASE64, BY_QUOTED, HEAD, MIME, NAMED, Rows, attached, base64, bytes, evil, lines, mail,

@@ -1,5 +1,4 @@
 //! Fields of a header, and lines that may be some.
-#![allow(clippy::too_many_lines)] // Tables, mostly.
 
 use super::{BY_BASE64, HEAD, MIME, NAMED, Rows, attached, base64, evil, lines, mail, parts, row};
 use crate::support::eicar;
