@@ -532,7 +532,7 @@ mod tests {
             (&[(STORED, 0, 1, 0, 512)], "corrupt"),
             (&[(STORED, 0, 2, 0, 512)], "corrupt"),
             (&[(STORED, 0, 1, 0, 512), (STORED, 0, 1, 0, 512)], "corrupt"),
-            (&[(ZLIB, 0, 1 << 40, 0, 512)], "limit/memory"),
+            (&[(ZLIB, 0, 1 << 40, 0, 512)], "limit/expanded"),
         ];
         for (runs, reasons) in rows {
             let got = run(&image(&[b's'; 512], "a", &table(2, runs)));

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::{Children, Container, Content, Expander, Halt, Passwords};
-use crate::event::{NoteKind, Reason};
+use crate::event::{Limit, NoteKind, Reason};
 use crate::object::Object;
 use crate::stop::Stop;
 
@@ -25,10 +25,12 @@ pub(super) struct Recorder {
     pub(super) notes: Vec<String>,
     /// The expander said that the content is none of its own.
     pub(super) unlike: bool,
+    /// There was more than [`ENOUGH`] of a member.
+    full: bool,
 }
 
 /// A bomb is not read to its end; no test has more content than this.
-const ENOUGH: u64 = 16 << 20;
+const ENOUGH: u64 = 64 << 20;
 
 impl Children for Recorder {
     fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
@@ -37,7 +39,14 @@ impl Children for Recorder {
             Content::Object(object) => object.reader().take(ENOUGH).read_to_end(&mut bytes),
             Content::Stream(stream) => stream.take(ENOUGH).read_to_end(&mut bytes),
         };
+        let is_enough = bytes.len() as u64 == ENOUGH;
         self.children.push((name.to_vec(), bytes));
+        if is_enough {
+            // As the walk does when the budget is used up.
+            self.full = true;
+            self.gap(Some(name), Reason::Limit(Limit::Expanded), String::new())?;
+            return Err(Halt::Item);
+        }
         if let Err(error) = result {
             assert!(error.raw_os_error().is_none(), "{error}");
             self.gap(Some(name), Reason::Corrupt, error.to_string())?;
@@ -118,6 +127,7 @@ pub(super) fn expand_with(
                 .gaps
                 .push((None, Reason::Corrupt.to_string(), detail))
         }
+        Err(Halt::Item) if recorder.full => {}
         Err(halt @ (Halt::Io(_) | Halt::Item)) => panic!("{halt:?}"),
     }
     recorder
