@@ -16,7 +16,7 @@ pub(super) use self::header::Header;
 use self::pax::Pax;
 use self::sparse::Sparse;
 use super::{Children, Container, Content, Expander, Halt, Member, behind, is_damage};
-use crate::event::{Limit, NoteKind, Reason};
+use crate::event::{Limit, Reason};
 use crate::object::{Object, ObjectReader};
 
 /// The longest long name or extended header: a hundred times what any file system needs, and little memory.
@@ -158,7 +158,7 @@ impl<'a> Archive<'a> {
             .take()
             .and_then(|meta| meta.pax.path.or(meta.name)))
         .unwrap_or_else(|| header.name());
-        self.disagreement("a size that is no number")?;
+        self.disagreement(&name, "a size that is no number")?;
         if std::mem::replace(&mut self.unsized_given, true) {
             return Ok(());
         }
@@ -223,7 +223,7 @@ impl<'a> Archive<'a> {
         let path = path.or(meta.name).or_else(|| self.global.path.clone());
         let name = path.unwrap_or_else(|| header.name());
         if !header.has_plain_size() {
-            self.disagreement("how the size is written")?;
+            self.disagreement(&name, "how the size is written")?;
         }
         let told = pax.size;
         let mut others = meta.sizes;
@@ -234,12 +234,12 @@ impl<'a> Archive<'a> {
             && global != told.unwrap_or(size)
         {
             // Some readers take it for every entry, some for none.
-            self.disagreement("size in the header and for all entries")?;
+            self.disagreement(&name, "size in the header and for all entries")?;
             others.extend([global, size]);
         }
         // A writer that needs the record leaves the field empty or full; with two small sizes, readers go two ways.
         if told.is_some_and(|told| told != size && size != 0 && told.max(size) < OCTAL_LIMIT) {
-            self.disagreement("size in the header and in its extended header")?;
+            self.disagreement(&name, "size in the header and in its extended header")?;
             others.push(size);
         }
         let size = told.unwrap_or(size);
@@ -255,10 +255,11 @@ impl<'a> Archive<'a> {
         })
     }
 
-    /// Says what two readers see differently, where each reading is given.
-    fn disagreement(&mut self, what: &str) -> Result<(), Halt> {
-        let kind = NoteKind::Ambiguous("tar-headers".to_owned());
-        self.children.note(kind, what.to_owned())
+    /// Says what two readers see differently. What each takes for the content is given, but they go on at other places, and only
+    /// one of these is followed.
+    fn disagreement(&mut self, name: &[u8], what: &str) -> Result<(), Halt> {
+        let reason = Reason::Unsupported("tar-disagreement".to_owned());
+        self.children.gap(Some(name), reason, what.to_owned())
     }
 
     fn data_start(&self) -> u64 {
@@ -308,8 +309,10 @@ impl<'a> Archive<'a> {
             .filter(|least| **least < entry.size)
         {
             // Whoever believes it sees a header in what others take for content.
+            let least = *least;
+            self.missing(&entry.name, &entry.stored, entry.size)?;
             self.unsure = true;
-            return self.skip(*least);
+            return self.skip(least);
         }
         self.missing(&entry.name, &entry.stored, entry.size)?;
         self.skip(entry.size)
@@ -323,7 +326,7 @@ impl<'a> Archive<'a> {
         if entry.size == 0 || (is_hard_link && follows) {
             return Ok(());
         }
-        self.disagreement("a size where there is no content")?;
+        self.disagreement(&entry.name, "a size where there is no content")?;
         let content = entry.stored.slice(0, entry.size);
         self.children.child(&entry.name, Content::Object(content))?;
         self.unsure = true;
@@ -346,7 +349,7 @@ impl<'a> Archive<'a> {
                 self.sparse(&entry.name, &mut sparse)?;
                 if !entry.header.is_gnu() {
                     // Only where GNU's own fields are is there a map; for most readers this is a plain file.
-                    self.disagreement("a sparse file in a header that is not GNU's")?;
+                    self.disagreement(&entry.name, "a sparse file in a header that is not GNU's")?;
                     let content = entry.stored.slice(0, entry.size);
                     self.children.child(&entry.name, Content::Object(content))?;
                     self.missing(&entry.name, &entry.stored, entry.size)?;
@@ -447,17 +450,14 @@ impl<'a> Archive<'a> {
             _ => {
                 let well = pax.read(text);
                 let before = self.meta.get_or_insert_default();
-                let sparse = before.pax.sparse.is_used();
-                let again = sparse || before.pax.size.is_some();
+                let again = before.pax.size.is_some() || before.pax.sparse.is_used();
                 before.sizes.extend(before.pax.size);
                 before.pax = pax;
-                let detail = "several extended headers for one entry";
-                if sparse {
+                if again {
                     // Of several for one entry, readers take the first, the last, or all.
                     let reason = Reason::Unsupported("tar-disagreement".to_owned());
-                    self.children.gap(None, reason, detail.to_owned())?;
-                } else if again {
-                    self.disagreement(detail)?;
+                    let detail = "several extended headers for one entry".to_owned();
+                    self.children.gap(None, reason, detail)?;
                 }
                 well
             }

@@ -197,11 +197,15 @@ fn member(
     if known || entry.is_folder() {
         return Ok(!known);
     }
-    let differs = disagreement(object, entry, &local, end)?;
-    if entry.method == decode::STORED && entry.encryption().is_none() && differs.is_none() {
+    let differs = entry.disagreement(&local.entry);
+    // Of a member whose sizes come after its content; one that is cut has no end.
+    let streamed = local.entry.flags & STREAMED != 0;
+    let ends = !streamed || end > object.length() || entry.ends_at(object, end)?;
+    let agree = differs.is_none() && ends;
+    if entry.method == decode::STORED && entry.encryption().is_none() && agree {
         listed.add_stored(local.data_at, end.min(object.length()));
     }
-    readings::give(entry, &local, differs, container, children)?;
+    readings::give(entry, &local, differs, ends, container, children)?;
     Ok(true)
 }
 
@@ -219,22 +223,6 @@ fn about(entry: &Entry) -> Member<'_> {
 
 fn located(object: &Object, at: u64) -> std::io::Result<Option<(u64, Local)>> {
     Ok(Local::read(object, at)?.map(|local| (at, local)))
-}
-
-/// The first thing that the two headers of a member say differently; for one whose sizes come after its content, where
-/// that ends.
-fn disagreement(
-    object: &Object,
-    entry: &Entry,
-    local: &Local,
-    end: u64,
-) -> std::io::Result<Option<&'static str>> {
-    if let Some(field) = entry.disagreement(&local.entry) {
-        return Ok(Some(field));
-    }
-    let streamed = local.entry.flags & STREAMED != 0;
-    let ends = !streamed || end > object.length() || entry.ends_at(object, end)?;
-    Ok((!ends).then_some(readings::ENDS))
 }
 
 #[cfg(test)]
