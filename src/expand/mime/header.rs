@@ -150,9 +150,12 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
             }
             strange = true;
             open = Open::None;
-            if let Some(field) = doubtful(&text).filter(|_| fields.len() < FIELDS) {
-                fields.push(field);
-                open = Open::Kept;
+            if let Some((field, is_whole)) = doubtful(&text) {
+                clipped |= !is_whole || fields.len() >= FIELDS;
+                if fields.len() < FIELDS {
+                    fields.push(field);
+                    open = Open::Kept;
+                }
             }
         }
     }
@@ -184,8 +187,9 @@ fn append(value: &mut Vec<u8>, more: &[u8]) -> bool {
     more.len() <= room && more.len() < crate::expand::lines::KEPT
 }
 
-/// The field of a line that is none by the standard: letters stand before its name, or something else than a colon behind it.
-fn doubtful(line: &[u8]) -> Option<Field> {
+/// The field of a line that is none by the standard: letters stand before its name, or something else than a colon behind it. And
+/// whether all of its value is kept.
+fn doubtful(line: &[u8]) -> Option<(Field, bool)> {
     let from = line.iter().position(u8::is_ascii_alphabetic)?;
     let line = line.get(from..)?;
     let (name, rest) = NAMES.iter().find_map(|(known, name)| {
@@ -205,12 +209,13 @@ fn doubtful(line: &[u8]) -> Option<Field> {
         _ => rest,
     };
     let mut kept = Vec::new();
-    append(&mut kept, value);
-    Some(Field {
+    let is_whole = append(&mut kept, value);
+    let field = Field {
         name,
         value: kept,
         doubtful: true,
-    })
+    };
+    Some((field, is_whole))
 }
 
 /// Some readers never see a zero.

@@ -431,6 +431,10 @@ fn more_boundaries_than_are_tried_are_said() {
     let lines: String = (0..300).map(|n| format!("--a{n}\n\nx\n")).collect();
     let text = format!("Content-Type: multipart/mixed; boundary=a\n\n--a\n\n{lines}--a--\n");
     assert_eq!(open(text.as_bytes()).reasons(), ["limit/memory"]);
+    // Nor one that only some readers see.
+    let known = "Content-Type: text/plain\n".repeat(64);
+    let text = format!("From: a\n{known}Content-Transfer-Encoding base64\n\nbody\n");
+    assert!(open(text.as_bytes()).reasons().contains(&"limit/memory"));
 }
 
 #[test]
