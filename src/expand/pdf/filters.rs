@@ -371,8 +371,8 @@ impl Predictor {
             u64::try_from(number).unwrap_or(1).max(1)
         };
         let kind = number(b"Predictor", 1);
-        // Viewers pass over a predictor that is none.
-        if !matches!(kind, 2 | 10..=15) {
+        // Viewers pass over a predictor that is none; above those of PNG some do not.
+        if !matches!(kind, 2 | 10..) {
             return None;
         }
         let (colours, bits) = (number(b"Colors", 1), number(b"BitsPerComponent", 8));
