@@ -43,18 +43,25 @@ impl Code {
         if code > 1 << LONGEST {
             return Err(damaged("a code with too many symbols"));
         }
-        let mut symbols = Vec::new();
-        let mut quick = Vec::new();
-        for wanted in 1..=LONGEST {
-            for (symbol, length) in (0_u16..).zip(lengths) {
-                if usize::from(*length) != wanted {
-                    continue;
-                }
-                symbols.push(symbol);
-                if let Some(shorter) = QUICK.checked_sub(u32::from(*length)) {
-                    let entry = symbol << 5 | u16::from(*length);
-                    quick.resize(quick.len() + (1 << shorter), entry);
-                }
+        let mut symbols = vec![0; place];
+        let mut next = rows;
+        for (symbol, length) in (0_u16..).zip(lengths).filter(|(_, length)| **length > 0) {
+            let row = next.get_mut(usize::from(*length));
+            let slot = row.and_then(|(_, place, _)| {
+                *place += 1;
+                symbols.get_mut(*place - 1)
+            });
+            if let Some(slot) = slot {
+                *slot = symbol;
+            }
+        }
+        let mut quick = Vec::with_capacity(1 << QUICK);
+        for ((length, shorter), (_, place, count)) in
+            (1_u16..).zip((0..QUICK).rev()).zip(rows.iter().skip(1))
+        {
+            let symbols = symbols.get(*place..*place + *count as usize);
+            for symbol in symbols.unwrap_or_default() {
+                quick.resize(quick.len() + (1 << shorter), symbol << 5 | length);
             }
         }
         quick.resize(1 << QUICK, LONGER);
@@ -81,7 +88,8 @@ impl Code {
         if let Some(entry) = quick.filter(|entry| **entry & 31 != LONGER) {
             return Ok((entry >> 5, u32::from(entry & 31)));
         }
-        for (length, (first, place, count)) in (0_u32..).zip(&self.rows).skip(1) {
+        let longer = (0_u32..).zip(&self.rows).skip(QUICK as usize + 1);
+        for (length, (first, place, count)) in longer {
             let code = ahead >> (16 - length);
             if let Some(number) = code.checked_sub(*first).filter(|number| number < count) {
                 let symbol = self.symbols.get(place + number as usize);
