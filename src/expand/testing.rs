@@ -30,7 +30,7 @@ pub(super) struct Recorder {
 }
 
 /// A bomb is not read to its end; no test has more content than this.
-const ENOUGH: u64 = 64 << 20;
+const ENOUGH: u64 = 32 << 20;
 
 impl Children for Recorder {
     fn child(&mut self, name: &[u8], content: Content<'_>) -> Result<(), Halt> {
