@@ -1,7 +1,7 @@
 //! Which members are decoded, in which pass, with which password.
 #![forbid(unsafe_code)]
 
-use rars::{Archive, ArchiveMember, ArchiveMemberDetail, ArchiveMemberRef, rar15_40, rar50};
+use rars::{Archive, ArchiveMember, ArchiveMemberDetail, ArchiveMemberRef, rar13, rar15_40, rar50};
 
 use super::blocks::Family;
 use super::pass::{self, Failure, Wish};
@@ -57,6 +57,11 @@ impl What {
 /// The members themselves. What goes on in another part is decoded as far as it is here.
 fn files(mut archive: Archive) -> Archive {
     match &mut archive {
+        Archive::Rar13(archive) => {
+            for entry in &mut archive.entries {
+                entry.header.unp_size = entry.header.unp_size.min(most_old(entry));
+            }
+        }
         Archive::Rar15To40(archive) => {
             for block in &mut archive.blocks {
                 if let rar15_40::Block::File(file) = block {
@@ -318,6 +323,12 @@ impl<'a> Members<'a> {
             children.gap(Some(&name), Reason::Limit(Limit::Memory), detail)?;
             return Ok(Class::Lost);
         }
+        if let ArchiveMemberRef::Rar13(entry) = reference
+            && entry.header.unp_size > most_old(entry)
+        {
+            let detail = format!("{} bytes cannot be in these data", entry.header.unp_size);
+            children.gap(Some(&name), Reason::Corrupt, detail)?;
+        }
         if meta.is_encrypted {
             self.rounds = self.rounds.max(rounds(reference));
             self.costly |= self.rounds > ROUNDS;
@@ -546,6 +557,18 @@ fn rounds(reference: ArchiveMemberRef<'_>) -> u8 {
         }
         _ => 0,
     }
+}
+
+/// The most that the data of a member of RAR 1.3 can hold: its longest copies are 256 bytes and take more than two bits. The decoder
+/// reads zeros behind their end, for as long as the header says.
+fn most_old(entry: &rar13::Entry) -> u32 {
+    const MOST_OF_A_BYTE: usize = 1024;
+    let most = entry
+        .packed_range
+        .len()
+        .saturating_add(16)
+        .saturating_mul(MOST_OF_A_BYTE);
+    u32::try_from(most).unwrap_or(u32::MAX)
 }
 
 /// Where the stored bytes of a member begin.

@@ -259,3 +259,21 @@ fn no_damage_panics() {
         assert!(silent || cuts.is_empty(), "{name}: {cuts:?}");
     }
 }
+
+#[test]
+fn a_length_that_the_data_cannot_hold_is_said_and_not_decoded() {
+    let mut bytes = sample("13").to_vec();
+    let honest = run(&bytes);
+    // The length of the content, in the first header behind that of the archive (TechNote of RAR 1.3).
+    bytes[14] = 0xf0;
+    let got = run(&bytes);
+    assert_eq!(got.reasons().first(), Some(&"corrupt"));
+    assert!(
+        got.gaps[0].2.ends_with("bytes cannot be in these data"),
+        "{:?}",
+        got.gaps
+    );
+    let (_, content) = &got.children[0];
+    assert!(content.starts_with(&honest.children[0].1));
+    assert!(content.len() < 2 << 20, "{}", content.len());
+}
