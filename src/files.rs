@@ -17,6 +17,7 @@ use rustix::io::Errno as Code;
 use crate::event::{Errno, Exclusion, Gap, Reason};
 use crate::path::ObjectPath;
 use crate::request::Options;
+use crate::roots::Roots;
 
 /// The longest path that a request may name, in bytes (PATH_MAX of Linux, without its zero byte).
 const NAMED: usize = 4095;
@@ -51,13 +52,22 @@ pub struct Item {
     pub depth: u32,
 }
 
+/// Where the way may lead.
+#[derive(Debug, Clone, Default)]
+pub struct Reach {
+    /// Links inside folders are followed.
+    pub follow_links: bool,
+    /// Folders that it stays in, wherever links lead.
+    pub roots: Roots,
+}
+
 /// The way through the files under one path.
 #[derive(Debug)]
 pub struct Files {
     first: Option<First>,
     folders: Vec<Folder>,
     options: Arc<Options>,
-    follow_links: bool,
+    reach: Arc<Reach>,
 }
 
 /// What the way begins with.
@@ -83,14 +93,14 @@ enum Found {
 }
 
 impl Files {
-    /// Starts at an absolute path. The path itself may be a link; links inside folders are left out, or followed if
-    /// `follow_links` says so.
-    pub fn new(path: Vec<u8>, options: Arc<Options>, follow_links: bool) -> Self {
+    /// Starts at an absolute path. The path itself may be a link; links inside folders are left out, or followed as far as
+    /// `reach` goes.
+    pub fn new(path: Vec<u8>, options: Arc<Options>, reach: Arc<Reach>) -> Self {
         Self {
             first: Some(First::Named(path)),
             folders: Vec::new(),
             options,
-            follow_links,
+            reach,
         }
     }
 
@@ -105,7 +115,7 @@ impl Files {
             first: Some(First::Opened(item)),
             folders: Vec::new(),
             options,
-            follow_links: false,
+            reach: Arc::default(),
         }
     }
 
@@ -141,7 +151,10 @@ impl Files {
             return excluded(path, Exclusion::Exclude);
         }
         // Exactly this name: another one, such as that without a blank at the end, is another file.
-        let found = look(CWD, &path, true);
+        let found = match self.reach.roots.confine() {
+            true => look_inside(&self.reach.roots, &path),
+            false => look(CWD, &path, true),
+        };
         self.found(path, 0, found)
     }
 
@@ -173,7 +186,7 @@ impl Files {
         let Ok(at) = folder.entries.fd() else {
             return unreadable(path, Code::BADF);
         };
-        let found = look_in_folder(at, name, entry.file_type(), self.follow_links);
+        let found = look_in_folder(at, name, entry.file_type(), &self.reach, &path);
         self.found(path, depth, found)
     }
 
@@ -227,12 +240,21 @@ fn look_in_folder(
     folder: BorrowedFd<'_>,
     name: &[u8],
     listed: FileType,
-    follow_links: bool,
+    reach: &Reach,
+    path: &[u8],
 ) -> Result<Found, Code> {
-    if listed == FileType::Symlink && !follow_links {
+    if listed == FileType::Symlink && !reach.follow_links {
         return Ok(Found::Other(listed));
     }
-    match look(folder, name, follow_links) {
+    let found = match (reach.follow_links, reach.roots.confine()) {
+        (follow, false) => look(folder, name, follow),
+        (follow, true) => match look(folder, name, false) {
+            // From the root on, for the link may lead up from this folder and yet not out of the root.
+            Ok(Found::Other(FileType::Symlink)) if follow => look_inside(&reach.roots, path),
+            found => found,
+        },
+    };
+    match found {
         // A link that leads nowhere hides nothing.
         Err(Code::NOENT | Code::LOOP) if listed == FileType::Symlink => Ok(Found::Other(listed)),
         found => found,
@@ -248,14 +270,35 @@ fn look(folder: BorrowedFd<'_>, name: &[u8], follow: bool) -> Result<Found, Code
         AtFlags::SYMLINK_NOFOLLOW
     };
     let before = statat(folder, name, flags)?;
-    let mut open = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut open = match opening(&before) {
+        Ok(open) => open,
+        Err(other) => return Ok(Found::Other(other)),
+    };
     open.set(OFlags::NOFOLLOW, !follow);
-    match FileType::from_raw_mode(before.st_mode) {
-        FileType::Directory => open |= OFlags::DIRECTORY,
-        FileType::RegularFile => {}
-        other => return Ok(Found::Other(other)),
+    found(openat(folder, name, open, Mode::empty())?)
+}
+
+/// As [`look`], by a whole path and through links, but not out of its root.
+fn look_inside(roots: &Roots, path: &[u8]) -> Result<Found, Code> {
+    let inside = roots.find(path)?;
+    match opening(&fstat(inside.open(OFlags::PATH)?)?) {
+        Ok(open) => found(inside.open(open)?),
+        Err(other) => Ok(Found::Other(other)),
     }
-    let descriptor = openat(folder, name, open, Mode::empty())?;
+}
+
+/// How what looks like this is opened, if it is a file or a folder.
+fn opening(stat: &Stat) -> Result<OFlags, FileType> {
+    let open = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => Ok(open | OFlags::DIRECTORY),
+        FileType::RegularFile => Ok(open),
+        other => Err(other),
+    }
+}
+
+/// What was opened.
+fn found(descriptor: OwnedFd) -> Result<Found, Code> {
     let stat = fstat(&descriptor)?;
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => Found::Folder(descriptor, stat),
@@ -305,8 +348,16 @@ mod tests {
 
     /// All steps as text, sorted, each path without the folder's.
     fn steps(path: &Path, options: Options, follow: bool) -> Vec<String> {
+        let reach = Reach {
+            follow_links: follow,
+            roots: Roots::default(),
+        };
+        walk(path, options, reach)
+    }
+
+    fn walk(path: &Path, options: Options, reach: Reach) -> Vec<String> {
         let prefix = path.as_os_str().as_bytes().to_vec();
-        let mut files = Files::new(prefix.clone(), Arc::new(options), follow);
+        let mut files = Files::new(prefix.clone(), Arc::new(options), Arc::new(reach));
         let short = |path: &ObjectPath| {
             let name = path.name();
             String::from_utf8_lossy(name.strip_prefix(&prefix[..]).unwrap_or(name)).into_owned()
@@ -415,5 +466,78 @@ mod tests {
         assert_eq!(one("a/b"), [" unreadable/ENOTDIR"]);
         assert_eq!(one("a "), [" unreadable/ENOENT"]);
         assert_eq!(one(&"a/".repeat(3000)), [" unreadable/ENAMETOOLONG"]);
+    }
+
+    #[test]
+    fn nothing_leads_out_of_a_root() {
+        let (folder, outside) = (tree(), tree());
+        let at = |name: &str| folder.path().join(name);
+        symlink(outside.path(), at("sub/out")).unwrap();
+        symlink(outside.path().join("absent"), at("sub/nowhere")).unwrap();
+        symlink("../../etc/passwd", at("sub/up")).unwrap();
+        symlink("../a", at("sub/in")).unwrap();
+        symlink(folder.path(), outside.path().join("name")).unwrap();
+        let roots = |name: &Path| Roots::new(&[at("sub"), name.to_path_buf()]).unwrap();
+        let walked = |path: &Path, name: &Path, follow_links| {
+            let roots = roots(name);
+            let reach = Reach {
+                follow_links,
+                roots,
+            };
+            walk(path, Options::default(), reach)
+        };
+        let one = |path: &str| walked(&at(path), &at("sub/deep"), false);
+        assert_eq!(one("sub/b"), [" depth 0"]);
+        assert_eq!(one("sub/deep/../b"), [" depth 0"]);
+        assert_eq!(one("sub//./deep/c"), [" depth 0"]);
+        assert_eq!(one("sub/absent"), [" unreadable/ENOENT"]);
+        // The same answer, whatever is there.
+        for outside in [
+            "a",
+            "absent",
+            "sub/../a",
+            "sub/out",
+            "sub/out/a",
+            "sub/out/absent",
+            "sub/nowhere",
+            "sub/up",
+            "sub/in",
+            "pipe",
+            "subb",
+        ] {
+            assert_eq!(one(outside), [" unreadable/EACCES"], "{outside}");
+        }
+        // By another name of the root, which is a link.
+        let name = outside.path().join("name");
+        for root in [&name, folder.path()] {
+            assert_eq!(walked(&root.join("a"), &name, false), [" depth 0"]);
+        }
+        assert_eq!(
+            walked(&name.join("pipe"), &name, false),
+            [" unsupported/fifo"]
+        );
+        // Followed inside, but not out of it.
+        let said = walked(folder.path(), folder.path(), true);
+        for line in [
+            "/link depth 1",
+            "/sub/in depth 2",
+            "/sub/out unreadable/EACCES",
+            "/dangling excluded/link",
+        ] {
+            assert!(said.iter().any(|said| said == line), "{line} in {said:?}");
+        }
+    }
+
+    #[test]
+    fn a_root_is_a_folder_with_an_absolute_path() {
+        let folder = tree();
+        for (path, problem) in [
+            (Path::new("relative").to_owned(), "not an absolute path"),
+            (folder.path().join("absent"), "No such file"),
+            (folder.path().join("a"), "Not a directory"),
+        ] {
+            let refused = Roots::new(&[path]).unwrap_err();
+            assert!(refused.contains(problem), "{refused}");
+        }
     }
 }

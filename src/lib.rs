@@ -47,6 +47,7 @@ pub mod view;
 pub mod budget;
 pub mod policy;
 pub mod request;
+pub mod roots;
 pub mod verdict;
 
 pub mod files;

@@ -195,13 +195,14 @@ async fn run(
     }
     let tmpdir = config.common.terms.setup.tmpdir.clone();
     let transfers = Transfers::new(config.upload_spool, config.times, tmpdir);
+    let reach = Arc::clone(&config.common.terms.reach);
     let pool = Pool::start(
         config.common.threads,
         Arc::clone(&live),
         config.common.terms,
     );
     let pool = pool.map_err(|error| format!("cannot start workers: {error}"))?;
-    announce(&live);
+    announce(&live, reach.roots.confine());
     let settling = Arc::clone(&live);
     let settled = tokio::task::spawn_blocking(move || match settling.settle() {
         Err(changed @ Unsettled::Changed(_)) => {
@@ -282,7 +283,7 @@ fn raise_descriptors(connections: usize) {
     }
 }
 
-fn announce(live: &Live) {
+fn announce(live: &Live, confined: bool) {
     let current = live.current();
     info!(epoch = %current.epoch, signatures = current.database.count(), "signatures loaded");
     if current.test_signatures_only {
@@ -290,9 +291,9 @@ fn announce(live: &Live) {
             "test signatures only: nothing but EICAR and demonstrations is found, load rules with --database, --vdl or --md5"
         );
     }
-    if rustix::process::geteuid().is_root() {
+    if rustix::process::geteuid().is_root() && !confined {
         warn!(
-            "running as root: whoever can connect can have any file of this machine read, and learn whether it is there"
+            "running as root without --user or --scan-root: whoever can connect can have any file of this machine read, and learn whether it is there"
         );
     }
 }

@@ -16,7 +16,7 @@ use super::answer::Answer;
 use super::clock::Clock;
 use super::work::{Source, Work};
 use crate::event::{Coverage, Errno, Exclusion, Gap, Reason};
-use crate::files::{Files, Item, Next};
+use crate::files::{Files, Item, Next, Reach};
 use crate::path::ObjectPath;
 use crate::request::{Exclude, Options};
 use crate::verdict::{Record, Verdict};
@@ -207,8 +207,12 @@ impl<'a> Walk<'a> {
             return self.work(name, Source::Name, 0);
         }
         let options = Arc::clone(&self.targets.options);
+        let reach = Reach {
+            follow_links: self.targets.links == Links::Follow,
+            ..Reach::default()
+        };
         let named = name.clone();
-        let mut files = Files::new(name, options, self.targets.links == Links::Follow);
+        let mut files = Files::new(name, options, Arc::new(reach));
         loop {
             match files.next_step() {
                 Next::End => return Ok(()),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -9,6 +10,7 @@ use super::generate::GenerateFlag;
 use super::limits::{LimitFlags, Size};
 use crate::database::sources::Sources;
 use crate::database::{Compiling, Settings};
+use crate::files::Reach;
 use crate::kind::{self, Kind, KindSet};
 use crate::policy::{Listener, Policy, Rule};
 use crate::pool::{Isolation, Terms};
@@ -311,7 +313,10 @@ impl CommonFlags {
                     },
                 },
                 isolation,
-                follow_links: self.follow_symlinks,
+                reach: Arc::new(Reach {
+                    follow_links: self.follow_symlinks,
+                    ..Reach::default()
+                }),
             },
             print_pid: self.pid,
             pidfile: self.pidfile,

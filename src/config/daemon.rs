@@ -4,6 +4,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
@@ -16,8 +17,10 @@ use super::refused::Program;
 use super::{clamd_conf, file, print, usage};
 use crate::access::{Access, Range};
 use crate::database::Compiling;
+use crate::files::Reach;
 use crate::gateway::{CLAMD, GATEWAYS, Gateway, SVSP, clamd};
 use crate::pool::Isolation;
+use crate::roots::Roots;
 use crate::server::{Commanders, Times, Word};
 use crate::user::User;
 
@@ -81,6 +84,10 @@ pub struct DaemonFlags {
     /// Seconds without a byte after which content that a client sends is given up
     #[arg(long, value_name = "SECONDS", default_value_t = Seconds(Duration::from_secs(60)))]
     limit_idle: Seconds,
+
+    /// Scan paths in this folder only, wherever links lead; may be repeated
+    #[arg(long, value_name = "DIR")]
+    scan_root: Vec<PathBuf>,
 
     /// The lowest port of a client that SCAN/PORT connects to, or off
     #[arg(long, value_name = "PORT|off", default_value = "1024", value_parser = dial_from)]
@@ -259,6 +266,11 @@ impl DaemonFlags {
         };
         let upload_spool = self.common.limits.spool() / 2;
         let mut common = self.common.resolve(isolation)?;
+        let roots = Roots::new(&self.scan_root);
+        common.terms.reach = Arc::new(Reach {
+            roots: roots.map_err(|problem| format!("--scan-root: {problem}"))?,
+            ..Reach::clone(&common.terms.reach)
+        });
         common.signatures.compiling = Compiling::Apart;
         Ok(DaemonConfig {
             listen,

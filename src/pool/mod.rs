@@ -22,7 +22,7 @@ use std::thread::JoinHandle;
 
 use crate::beside::STACK;
 use crate::database::Live;
-use crate::files::Files;
+use crate::files::{Files, Reach};
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::scan::Setup;
@@ -49,8 +49,8 @@ pub struct Terms {
     pub setup: Setup,
     /// Where content is looked at.
     pub isolation: Isolation,
-    /// Links inside folders are followed.
-    pub follow_links: bool,
+    /// Where the paths of requests may lead.
+    pub reach: Arc<Reach>,
 }
 
 /// The workers and the queue that they share. Dropping it ends them after the items that they have begun.
@@ -59,7 +59,7 @@ pub struct Pool {
     workers: Vec<JoinHandle<()>>,
     /// Workers that scan.
     busy: Arc<AtomicUsize>,
-    follow_links: bool,
+    reach: Arc<Reach>,
 }
 
 /// What a pool has to do at the moment.
@@ -84,7 +84,7 @@ impl Pool {
             queue: Arc::clone(&queue),
             workers: Vec::new(),
             busy: Arc::default(),
-            follow_links: terms.follow_links,
+            reach: Arc::clone(&terms.reach),
         };
         let terms = Arc::new(terms);
         let mut idle = Vec::new();
@@ -131,7 +131,7 @@ impl Pool {
             queue: Arc::clone(&self.queue),
             mailbox,
             policy,
-            follow_links: self.follow_links,
+            reach: Arc::clone(&self.reach),
             cancel: Cancel::default(),
         }
     }
@@ -153,7 +153,7 @@ pub struct Client {
     queue: Arc<Queue>,
     mailbox: Arc<Mailbox>,
     policy: Arc<Policy>,
-    follow_links: bool,
+    reach: Arc<Reach>,
     cancel: Cancel,
 }
 
@@ -161,7 +161,11 @@ impl Client {
     /// Queues a request for what is at its path. Its last report is [`Report::Ended`].
     pub fn submit(&self, job: JobId, request: Request) {
         let (path, options) = (request.source.name().to_vec(), Arc::clone(&request.options));
-        self.queue_files(job, request, Files::new(path, options, self.follow_links));
+        self.queue_files(
+            job,
+            request,
+            Files::new(path, options, Arc::clone(&self.reach)),
+        );
     }
 
     /// Queues a request for content that is there. Its last report is [`Report::Ended`].

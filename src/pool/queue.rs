@@ -199,7 +199,7 @@ mod tests {
             findings: Wanted::All,
         };
         let policy = Arc::new(Policy::usual(Listener::Svsp));
-        let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
+        let files = Files::new(b"/x".to_vec(), request.options.clone(), Arc::default());
         Running::new(
             job,
             request,

@@ -325,7 +325,7 @@ mod tests {
                 findings: Wanted::All,
             };
             let cancel = Cancel::default();
-            let files = Files::new(b"/x".to_vec(), request.options.clone(), false);
+            let files = Files::new(b"/x".to_vec(), request.options.clone(), Arc::default());
             let policy = Arc::new(policy);
             let running = Running::new(2, request, files, mailbox.clone(), policy, cancel);
             let flow = running.shared().event(Event::Finding(finding("mine")));
@@ -367,7 +367,7 @@ mod tests {
                 details: false,
                 findings,
             };
-            let files = Files::new(path, request.options.clone(), false);
+            let files = Files::new(path, request.options.clone(), Arc::default());
             let policy = Arc::new(Policy::usual(Listener::Svsp));
             let cancel = Cancel::default();
             let mut running = Running::new(1, request, files, mailbox.clone(), policy, cancel);

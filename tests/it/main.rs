@@ -46,6 +46,7 @@ mod prints;
 mod reload;
 mod reloads;
 mod report;
+mod roots;
 mod signed;
 mod sources;
 mod testfiles;
