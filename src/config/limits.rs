@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::budget::{Limits, MIB};
+use crate::pool::workers;
 
 /// Temporary disk space that one item may take when the whole allowance is larger (design: 4 GiB per peer).
 const SPOOL_PER_ITEM: u64 = 4 * 1024 * 1024 * 1024;
@@ -71,7 +72,8 @@ impl LimitFlags {
             expanded: self.limit_expanded.0,
             ratio: self.limit_ratio,
             memory: self.limit_memory.0,
-            spool: (self.spool() / 2 / threads as u64).min(SPOOL_PER_ITEM),
+            // Workers that stand by may hold as much.
+            spool: (self.spool() / 2 / workers(threads) as u64).min(SPOOL_PER_ITEM),
             contiguous: self.limit_contiguous.0,
             findings: self.limit_findings,
             deadline: self.limit_deadline.0,

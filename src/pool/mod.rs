@@ -2,7 +2,8 @@
 //!
 //! The unit of work is the item, one file. A folder request is a cursor that hands over its next item only while its
 //! client's mailbox has room, so no worker ever waits for a peer, and a peer that does not read slows nobody else.
-//! Clients take turns item by item: one with ten thousand folders delays another's single file by one file's time.
+//! Clients take turns item by item: one with ten thousand folders delays another's single file by one file's time, and by less
+//! if that file takes long.
 #![forbid(unsafe_code)]
 
 mod mailbox;
@@ -57,6 +58,7 @@ pub struct Terms {
 pub struct Pool {
     queue: Arc<Queue>,
     workers: Vec<JoinHandle<()>>,
+    places: usize,
     /// Workers that scan.
     busy: Arc<AtomicUsize>,
     reach: Arc<Reach>,
@@ -65,31 +67,38 @@ pub struct Pool {
 /// What a pool has to do at the moment.
 #[derive(Debug, Clone, Copy)]
 pub struct Load {
-    /// Workers.
+    /// Workers that have places.
     pub workers: usize,
-    /// Those of them that scan.
+    /// Workers that scan: more than have places while some take long.
     pub busy: usize,
     /// Requests of all clients that have not ended, but for their last items.
     pub requests: usize,
 }
 
+/// All workers of a pool with so many places, with those that stand by.
+pub fn workers(places: usize) -> usize {
+    places + queue::standing_by(places)
+}
+
 impl Pool {
-    /// Starts `threads` workers.
+    /// Starts workers: `threads` items are scanned at the same time, and half as many more while some of them take long.
     ///
     /// # Errors
     /// The system's, when it grants no more threads.
     pub fn start(threads: usize, live: Arc<Live>, terms: Terms) -> io::Result<Self> {
-        let queue = Arc::new(Queue::default());
+        let queue = Arc::new(Queue::new(threads));
         let mut pool = Self {
             queue: Arc::clone(&queue),
             workers: Vec::new(),
+            places: threads,
             busy: Arc::default(),
             reach: Arc::clone(&terms.reach),
         };
         let terms = Arc::new(terms);
         let mut idle = Vec::new();
-        for number in 0..threads {
+        for number in 0..workers(threads) {
             let worker = worker::Worker::new(
+                number,
                 Arc::clone(&queue),
                 Arc::clone(&live),
                 Arc::clone(&terms),
@@ -117,7 +126,7 @@ impl Pool {
     /// What there is to do at the moment.
     pub fn load(&self) -> Load {
         Load {
-            workers: self.workers.len(),
+            workers: self.places,
             busy: self.busy.load(Ordering::Relaxed),
             requests: self.queue.requests(),
         }

@@ -1,21 +1,36 @@
 //! Who is next: clients in turn, and the requests of a client in turn.
+//!
+//! Beyond the workers that there are places for, some more stand by: a place whose item takes long is given to one of them, for
+//! another client. So large files of some delay the small ones of others only by what the cores have to be shared.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
 use super::request::Running;
 
-/// The shared queue. A request is in it, or with the one worker that takes its next step.
-#[derive(Default)]
-pub(super) struct Queue {
-    state: Mutex<State>,
-    work: Condvar,
+/// An item that takes longer than this no longer keeps others from its place.
+const LONG: Duration = Duration::from_millis(100);
+
+/// Workers that stand by, for so many places: each has memory of its own.
+pub(super) fn standing_by(places: usize) -> usize {
+    (places / 2).max(1)
 }
 
-#[derive(Default)]
+/// The shared queue. A request is in it, or with the one worker that takes its next step.
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// For the workers that have places, and for those that stand by.
+    work: Condvar,
+    relief: Condvar,
+}
+
 struct State {
+    /// By the number of the worker, what it works for and since when. The first `places` need no permission.
+    working: Vec<Option<Working>>,
+    places: usize,
     clients: HashMap<u64, Waiting>,
     /// Clients that have a request in `clients`, each once; the front is next.
     turns: VecDeque<u64>,
@@ -29,6 +44,18 @@ struct State {
 /// a deep folder.
 const SIDE_BY_SIDE: usize = 16;
 
+#[derive(Clone, Copy)]
+struct Working {
+    client: u64,
+    since: Instant,
+}
+
+impl Working {
+    fn is_long(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) >= LONG
+    }
+}
+
 struct Waiting {
     mailbox: Arc<Mailbox>,
     /// Requests that have begun and are not with a worker; the front is next.
@@ -41,6 +68,24 @@ struct Waiting {
 }
 
 impl Queue {
+    /// For so many workers with places, and those that stand by.
+    pub(super) fn new(places: usize) -> Self {
+        let state = State {
+            working: vec![None; super::workers(places)],
+            places,
+            clients: HashMap::new(),
+            turns: VecDeque::new(),
+            last_number: 0,
+            requests: 0,
+            closed: false,
+        };
+        Self {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            relief: Condvar::new(),
+        }
+    }
+
     /// Adds a client and gives its number.
     pub(super) fn enter(&self, mailbox: Arc<Mailbox>) -> u64 {
         let mut state = self.lock();
@@ -73,7 +118,7 @@ impl Queue {
             waiting.later.push_back(request);
             state.requests += 1;
             state.begin(client);
-            self.work.notify_one();
+            self.call_one(&state);
         }
     }
 
@@ -83,7 +128,7 @@ impl Queue {
         if let Some(waiting) = state.clients.get_mut(&client) {
             waiting.requests.push_back(request);
             state.turn(client);
-            self.work.notify_one();
+            self.call_one(&state);
         }
     }
 
@@ -94,30 +139,56 @@ impl Queue {
             waiting.begun = waiting.begun.saturating_sub(1);
             state.requests = state.requests.saturating_sub(1);
             state.begin(client);
-            self.work.notify_one();
+            self.call_one(&state);
         }
     }
 
     /// Gives a client its turn back, after its mailbox was full.
     pub(super) fn resume(&self, client: u64) {
-        self.lock().turn(client);
+        let mut state = self.lock();
+        state.turn(client);
         self.work.notify_all();
+        self.call_one(&state);
     }
 
-    /// Takes out the next request; waits for one. `None` when the queue is closed.
-    pub(super) fn next(&self) -> Option<(u64, Running)> {
+    /// Takes out the next request for this worker, which has done with the one before; waits for one. `None` when the queue is
+    /// closed.
+    pub(super) fn next(&self, worker: usize) -> Option<(u64, Running)> {
         let mut state = self.lock();
+        state.work(worker, None);
         loop {
             if state.closed {
                 return None;
             }
-            if let Some(next) = state.take() {
-                return Some(next);
+            let now = Instant::now();
+            if let Some((client, running)) = state.take(worker, now) {
+                state.work(worker, Some(Working { client, since: now }));
+                if !state.turns.is_empty() {
+                    self.call_one(&state);
+                }
+                return Some((client, running));
             }
-            state = self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            state = if worker < state.places {
+                let waited = self.work.wait(state);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            } else if state.turns.is_empty() {
+                let waited = self.relief.wait(state);
+                waited.unwrap_or_else(PoisonError::into_inner)
+            } else {
+                // Until what runs now may have become long.
+                let waited = self.relief.wait_timeout(state, LONG);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
+        }
+    }
+
+    /// Calls a worker that has nothing to do, if there is one.
+    fn call_one(&self, state: &State) {
+        let placed = state.working.iter().take(state.places);
+        if placed.into_iter().all(Option::is_some) {
+            self.relief.notify_one();
+        } else {
+            self.work.notify_one();
         }
     }
 
@@ -130,6 +201,7 @@ impl Queue {
     pub(super) fn close(&self) {
         self.lock().closed = true;
         self.work.notify_all();
+        self.relief.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,8 +234,28 @@ impl State {
         }
     }
 
-    fn take(&mut self) -> Option<(u64, Running)> {
-        while let Some(client) = self.turns.pop_front() {
+    fn work(&mut self, worker: usize, at: Option<Working>) {
+        if let Some(working) = self.working.get_mut(worker) {
+            *working = at;
+        }
+    }
+
+    /// Tells whether this worker may take what this client has.
+    fn permits(&self, worker: usize, client: u64, now: Instant) -> bool {
+        let working = || self.working.iter().flatten();
+        worker < self.places
+            || working().filter(|working| !working.is_long(now)).count() < self.places
+                && !working().any(|working| working.client == client && working.is_long(now))
+    }
+
+    fn take(&mut self, worker: usize, now: Instant) -> Option<(u64, Running)> {
+        // Each client that has a turn at most once: those that are passed over keep theirs.
+        for _ in 0..self.turns.len() {
+            let client = self.turns.pop_front()?;
+            if !self.permits(worker, client, now) {
+                self.turns.push_back(client);
+                continue;
+            }
             let Some(waiting) = self.clients.get_mut(&client) else {
                 continue;
             };
@@ -214,7 +306,7 @@ mod tests {
         let mut state = queue.lock();
         std::iter::from_fn(|| {
             state
-                .take()
+                .take(0, Instant::now())
                 .map(|(client, running)| (client, running.job()))
         })
         .collect()
@@ -222,7 +314,7 @@ mod tests {
 
     #[test]
     fn clients_take_turns_however_much_one_of_them_asks() {
-        let queue = Queue::default();
+        let queue = Queue::new(2);
         let mailbox = Arc::new(Mailbox::default());
         let (a, b) = (queue.enter(mailbox.clone()), queue.enter(mailbox.clone()));
         for job in 0..3 {
@@ -234,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_full_mailbox_loses_its_turn_until_it_is_read() {
-        let queue = Queue::default();
+        let queue = Queue::new(2);
         let mailbox = Arc::new(Mailbox::default());
         let client = queue.enter(mailbox.clone());
         while mailbox.has_room() {
@@ -250,7 +342,7 @@ mod tests {
 
     #[test]
     fn requests_beyond_those_side_by_side_begin_when_others_end() {
-        let queue = Queue::default();
+        let queue = Queue::new(2);
         let mailbox = Arc::new(Mailbox::default());
         let client = queue.enter(mailbox.clone());
         let all = SIDE_BY_SIDE as JobId + 2;
@@ -269,12 +361,38 @@ mod tests {
 
     #[test]
     fn who_left_gets_no_turn_and_can_put_nothing_back() {
-        let queue = Queue::default();
+        let queue = Queue::new(2);
         let mailbox = Arc::new(Mailbox::default());
         let client = queue.enter(mailbox.clone());
         queue.add(client, request(1, &mailbox));
         queue.leave(client);
         queue.add(client, request(2, &mailbox));
         assert_eq!(drain(&queue), []);
+    }
+
+    #[test]
+    fn a_place_whose_item_takes_long_serves_another_client_meanwhile() {
+        let queue = Queue::new(1);
+        let mailbox = Arc::new(Mailbox::default());
+        let (a, b) = (queue.enter(mailbox.clone()), queue.enter(mailbox.clone()));
+        for job in 0..2 {
+            queue.add(a, request(job, &mailbox));
+        }
+        queue.add(b, request(9, &mailbox));
+        let mut state = queue.lock();
+        let begun = Instant::now();
+        let mut take = |worker, now| {
+            let (client, running) = state.take(worker, now)?;
+            let working = Working { client, since: now };
+            state.work(worker, Some(working));
+            Some((client, running.job()))
+        };
+        let (placed, standing_by) = (0, 1);
+        assert_eq!(take(placed, begun), Some((a, 0)));
+        assert_eq!(take(standing_by, begun), None);
+        // Not the other one of that client.
+        assert_eq!(take(standing_by, begun + LONG), Some((b, 9)));
+        assert_eq!(take(standing_by, begun + 3 * LONG), None);
+        assert_eq!(take(placed, begun + 3 * LONG), Some((a, 1)));
     }
 }

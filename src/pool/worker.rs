@@ -48,6 +48,7 @@ impl Idle {
 
 /// One worker thread, with its process if it has one.
 pub(super) struct Worker {
+    number: usize,
     queue: Arc<Queue>,
     live: Arc<Live>,
     terms: Arc<Terms>,
@@ -59,12 +60,14 @@ pub(super) struct Worker {
 impl Worker {
     /// A worker that has not begun.
     pub(super) fn new(
+        number: usize,
         queue: Arc<Queue>,
         live: Arc<Live>,
         terms: Arc<Terms>,
         busy: Arc<AtomicUsize>,
     ) -> Self {
         Self {
+            number,
             queue,
             live,
             terms,
@@ -80,7 +83,7 @@ impl Worker {
 
     /// Works until the queue is closed.
     pub(super) fn run(mut self) {
-        while let Some((client, mut running)) = self.queue.next() {
+        while let Some((client, mut running)) = self.queue.next(self.number) {
             let shared = Arc::clone(running.shared());
             match running.next_step() {
                 Next::End => {

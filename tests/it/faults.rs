@@ -89,6 +89,26 @@ fn a_thread_that_hangs_does_not_keep_a_daemon_that_was_told_to_end() {
 }
 
 #[test]
+fn a_file_that_takes_long_keeps_no_other_client_waiting() {
+    for isolation in ["--isolation=thread", "--isolation=process"] {
+        let Some(daemon) = start(&[isolation, "--threads=1", "--limit-deadline=3600"]) else {
+            return;
+        };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "VFIND-FAULT-HANG").unwrap();
+        let mut hanging = daemon.connect();
+        hanging.send(format!(
+            "SCAN/FILE {0}\nSCAN/FILE {0}\n",
+            file.path().display()
+        ));
+        assert_eq!(hanging.text(), "QUEUED");
+        for _ in 0..3 {
+            still_works(&daemon);
+        }
+    }
+}
+
+#[test]
 fn a_panic_is_a_gap_in_both_forms() {
     for isolation in ["--isolation=thread", "--isolation=process"] {
         let Some(daemon) = start(&[isolation, "--threads=1"]) else {
