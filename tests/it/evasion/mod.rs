@@ -12,8 +12,10 @@
 
 mod bombs;
 mod extractors;
+
 mod mime;
 mod ole;
+mod others;
 mod pdf;
 mod streams;
 mod table;
