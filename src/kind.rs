@@ -87,6 +87,7 @@ pub static KINDS: &[Kind] = &[
     recognised("dms", "Amiga disk archive"),
     recognised("egg", "EGG"),
     recognised("freearc", "FreeArc"),
+    recognised("hwp3", "Hangul 3"),
     recognised("inno", "Inno Setup"),
     expanded("installshield", "InstallShield"),
     expanded("iso", "ISO 9660"),

@@ -134,6 +134,8 @@ pub enum View {
     Utf8,
     /// What runs of base64 in it say.
     Base64,
+    /// What encoded scripts in it say.
+    Script,
     /// The text of HTML.
     HtmlText,
     /// ClamAV's normal form of text.
@@ -161,6 +163,7 @@ impl fmt::Display for View {
         f.write_str(match self {
             Self::Utf8 => "the text as UTF-8",
             Self::Base64 => "the decoded base64",
+            Self::Script => "the decoded script",
             Self::HtmlText => "the text of the HTML",
             Self::NormalText => "the normal form of the text",
             Self::NormalHtml => "the normal form of the HTML",

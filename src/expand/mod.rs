@@ -281,13 +281,32 @@ fn behind_zeros(object: &Object, from: u64) -> io::Result<Option<u64>> {
 }
 
 /// Gives what begins at `from`, behind the end of the container, if it is a container in its turn: tapes and blocks are
-/// padded with anything, but an archive there is what another reader opens.
+/// padded with anything, but an archive there is what another reader opens, also when it does not begin at once.
 fn behind(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
     let rest = object.slice(from, u64::MAX);
-    if recognise(&rest.probe()?).is_empty() {
+    if !is_worth_a_look(object, &rest)? {
         return Ok(());
     }
     children.child(BEHIND, Content::Object(rest))
+}
+
+/// Tells whether a part of a container that is nobody's member is a container, or has one somewhere in it.
+fn is_worth_a_look(object: &Object, part: &Object) -> io::Result<bool> {
+    let probe = part.probe()?;
+    Ok(!recognise(&probe).is_empty() || program::hides(object, part, &probe)?)
+}
+
+/// As [`behind`], for formats whose readers do not ask what comes behind the end, and that end with a line break. A zip is opened as the
+/// other thing that the whole is.
+fn appended(object: &Object, end: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    let line = object.bytes_at(end, 2)?;
+    let breaks = line.iter().take_while(|byte| byte.is_ascii_whitespace());
+    let end = end + breaks.count() as u64;
+    let kinds = recognise(&object.slice(end, u64::MAX).probe()?);
+    if !kinds.is_empty() && kinds.iter().all(|kind| kind.name == "zip") {
+        return Ok(());
+    }
+    behind(object, end, children)
 }
 
 /// True for an error that says how the content is, and not that reading it failed.

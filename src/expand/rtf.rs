@@ -8,8 +8,7 @@ use std::cell::Cell;
 use std::io::{self, Read};
 
 use super::{
-    Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage, ole1,
-    recognise,
+    Children, Container, Content, Expander, Halt, appended, cut_short, damaged, is_damage, ole1,
 };
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
@@ -93,18 +92,6 @@ impl Expander for Rtf {
             }
         }
     }
-}
-
-/// Gives what begins behind the document. A zip is opened as the other thing that the whole is.
-fn appended(object: &Object, end: u64, children: &mut dyn Children) -> Result<(), Halt> {
-    let line = object.bytes_at(end, 2)?;
-    let breaks = line.iter().take_while(|byte| byte.is_ascii_whitespace());
-    let end = end + breaks.count() as u64;
-    let kinds = recognise(&object.slice(end, u64::MAX).probe()?);
-    if kinds.iter().all(|kind| kind.name == "zip") {
-        return Ok(());
-    }
-    behind(object, end, children)
 }
 
 /// What RTF consists of.

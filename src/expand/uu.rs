@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::lines::Lines;
 use super::transfer::base64_value;
-use super::{Children, Container, Content, Expander, Halt, cut_short, damaged};
+use super::{Children, Container, Content, Expander, Halt, behind, cut_short, damaged};
 use crate::event::NoteKind;
 use crate::object::Object;
 
@@ -35,7 +35,7 @@ impl Expander for Uu {
         let object = container.object;
         let mut lines = Lines::new(object, 0);
         let mut begun: Option<Begin> = None;
-        let mut any = false;
+        let mut ended = None;
         while let Some(line) = lines.next()? {
             let begin = Begin::parse(line.text);
             let alphabets = match &begun {
@@ -47,7 +47,6 @@ impl Expander for Uu {
             if let Some(name) = begun.take().map(|begin| begin.name)
                 && let Some((first, others)) = alphabets.split_first()
             {
-                any = true;
                 for other in others {
                     let detail = format!("{} in two alphabets", name.escape_ascii());
                     children.note(NoteKind::Ambiguous("uu-alphabet".to_owned()), detail)?;
@@ -57,12 +56,13 @@ impl Expander for Uu {
                 let mut file = File::new(object, from, *first);
                 children.child(&name, Content::Stream(&mut file))?;
                 file.drain()?;
+                ended = Some(file.end);
                 lines = Lines::new(object, file.end);
                 continue;
             }
             begun = begin;
         }
-        if any { Ok(()) } else { Err(Halt::Unlike) }
+        ended.map_or(Err(Halt::Unlike), |end| behind(object, end, children))
     }
 }
 

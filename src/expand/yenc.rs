@@ -7,7 +7,7 @@ use crc32fast::Hasher;
 
 use super::lines::Lines;
 use super::number::digits;
-use super::{Children, Container, Content, Expander, Halt, cut_short, damaged};
+use super::{Children, Container, Content, Expander, Halt, behind, cut_short, damaged};
 use crate::event::Reason;
 use crate::object::{Object, ObjectReader, Probe};
 
@@ -22,12 +22,11 @@ impl Expander for YEnc {
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
         let mut lines = Lines::new(object, 0);
-        let mut any = false;
+        let mut ended = None;
         while let Some(line) = lines.next()? {
             let Some(name) = begin(line.text) else {
                 continue;
             };
-            any = true;
             let mut part = keyword(line.text, b"part=");
             let mut from = line.end;
             let head = object.bytes_at(from, 7)?;
@@ -42,9 +41,11 @@ impl Expander for YEnc {
                 children.gap(Some(&name), reason, format!("part {part} of several"))?;
             }
             let passed = file.drain()?;
-            lines = Lines::new(object, from.saturating_add(passed));
+            let end = from.saturating_add(passed);
+            ended = Some(end);
+            lines = Lines::new(object, end);
         }
-        if any { Ok(()) } else { Err(Halt::Unlike) }
+        ended.map_or(Err(Halt::Unlike), |end| behind(object, end, children))
     }
 }
 

@@ -84,7 +84,7 @@ pub static TYPES: &[FileType] = &[
     row("OpenDocument document", "CL_TYPE_ZIP", 0, &[KindWhere("zip", office::open_document)]),
     row("EPUB document", "CL_TYPE_ZIP", 0, &[KindWhere("zip", office::epub)]),
     row("Java archive data (JAR)", "CL_TYPE_ZIP", 0, &[KindWhere("zip", office::jar)]),
-    row("Hangul 3 document", "CL_TYPE_HWP3", 0, &[At(0, b"HWP Document File V3.00 \x1a\x01\x02\x03\x04\x05")]),
+    row("Hangul 3 document", "CL_TYPE_HWP3", 0, &[Kind("hwp3")]),
     row("PostScript document", "CL_TYPE_PS", 0, &[At(0, b"%!PS-Adobe-")]),
     row("SQLite 3.x database", "", 0, &[At(0, b"SQLite format 3\0")]),
     row("TrueType font", "", 0, &[At(0, b"\0\x01\0\0\0"), At(0, b"OTTO"), At(0, b"wOFF"), At(0, b"wOF2")]),

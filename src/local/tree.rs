@@ -96,10 +96,11 @@ impl Tree {
         policy: &Policy,
     ) -> Result<(Self, Exit), String> {
         let problem = |error: io::Error| format!("{}: {error}", path.display());
-        let file = File::open(path).map_err(problem)?;
-        if !file.metadata().map_err(problem)?.is_file() {
+        // Before it is opened: a pipe would wait for somebody who writes.
+        if !path.metadata().map_err(problem)?.is_file() {
             return Err(format!("{}: --tree takes files alone", path.display()));
         }
+        let file = File::open(path).map_err(problem)?;
         let root = ObjectPath::root(path.as_os_str().as_bytes().to_vec());
         let setup = &config.common.terms.setup;
         let mut job = Job::new(

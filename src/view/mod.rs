@@ -14,6 +14,7 @@ pub mod charset;
 mod entity;
 pub mod html;
 pub mod normal;
+pub mod script;
 
 /// How the bytes that are matched were made from the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -44,6 +44,10 @@ fn text_in_other_encodings_is_read() {
             format!("powershell -enc {}", base64(&utf16(text))).into_bytes(),
         ),
         (
+            "an encoded script",
+            b"<script language=JScript.Encode>#@~^FQAAAA==a,'~rl,:l^hm.+,:CD0+.EAAAAAA==^#~@</script>".to_vec(),
+        ),
+        (
             "base64 of base64",
             format!(
                 "x {} y",

@@ -101,7 +101,10 @@ fn entry(bytes: &[u8]) -> Option<Entry> {
         && version
             .iter()
             .all(|byte| byte.is_ascii_digit() || *byte == b'.');
-    if name.is_empty() || !path.ends_with(name) || !is_version {
+    // In some folder, always: a name alone is any text in UTF-16.
+    let folder = path.strip_suffix(name).and_then(<[u8]>::last);
+    let is_path = folder.is_some_and(|byte| matches!(byte, b'\\' | b'/'));
+    if name.is_empty() || !is_path || !is_version {
         return None;
     }
     let mut path = path.to_vec();

@@ -22,7 +22,7 @@ use super::binhex;
 use super::lines::Lines;
 use super::transfer::{Base64, Padding, Quoted, Utf7, base64_value};
 use super::uu::{Alphabet, File};
-use super::{Children, Container, Content, Expander, Halt, recognise};
+use super::{Children, Container, Content, Expander, Halt, is_worth_a_look, recognise};
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{HEAD, Object, Probe};
 
@@ -293,7 +293,7 @@ impl<'a> Parts<'a> {
     /// Preamble and epilogue are for nobody to see, unless they are something.
     fn around(&mut self, part: &Part) -> Result<(), Halt> {
         let slice = self.object.slice(part.from, part.to - part.from);
-        if self.only_text || recognise(&slice.probe()?).is_empty() {
+        if self.only_text || !is_worth_a_look(self.object, &slice)? {
             return Ok(());
         }
         self.children

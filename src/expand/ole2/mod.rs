@@ -6,22 +6,22 @@
 #![forbid(unsafe_code)]
 
 mod directory;
+mod hangul;
 mod lzfu;
 mod sectors;
 mod vba;
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 use self::directory::{Directory, Entry};
+use self::hangul::Hangul;
 use self::sectors::{Area, Chain, Header, Sectors};
 use self::vba::Source;
 use super::inflate::Inflate;
-use super::{
-    Children, Container, Content, Expander, Halt, behind, damaged, is_damage, ole1, recognise,
-};
+use super::{Children, Container, Content, Expander, Halt, appended, damaged, is_damage, ole1};
 use crate::bytes::Reader;
 use crate::event::{Limit, NoteKind, Reason};
-use crate::object::{CHUNK, Object};
+use crate::object::CHUNK;
 
 const MAGIC: &[u8] = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1";
 
@@ -77,8 +77,10 @@ impl Expander for Ole2 {
             projects: directory.projects(),
             modules: Vec::new(),
             memory: container.memory / MODULE,
+            hangul: None,
         };
         file.read_projects()?;
+        file.read_hangul(children)?;
         for entry in directory.entries.iter().filter(|entry| entry.is_stream()) {
             file.stream(entry, children)?;
         }
@@ -92,15 +94,6 @@ impl Expander for Ole2 {
     }
 }
 
-/// Gives what begins behind the end. A zip is opened as the other thing that the whole is.
-fn appended(object: &Object, end: u64, children: &mut dyn Children) -> Result<(), Halt> {
-    let kinds = recognise(&object.slice(end, u64::MAX).probe()?);
-    if kinds.iter().all(|kind| kind.name == "zip") {
-        return Ok(());
-    }
-    behind(object, end, children)
-}
-
 /// What the streams of a file are told by.
 struct Compound<'a> {
     sectors: &'a Sectors,
@@ -111,6 +104,7 @@ struct Compound<'a> {
     /// Where their modules have their source, as they say.
     modules: Vec<usize>,
     memory: u64,
+    hangul: Option<Hangul>,
 }
 
 /// The bytes at the start of a stream by which it is told.
@@ -150,6 +144,46 @@ impl<'a> Compound<'a> {
         Ok(())
     }
 
+    /// Looks whether it is a document of Hangul.
+    fn read_hangul(&mut self, children: &mut dyn Children) -> Result<(), Halt> {
+        let entries = self.directory.entries.iter();
+        let mut named = entries.filter(|entry| entry.is_stream() && entry.name == hangul::HEADER);
+        if let Some(entry) = named.next() {
+            let header = ends_early(take(self.chain(entry), hangul::HEADER_LENGTH))?;
+            self.hangul = Hangul::read(&header);
+        }
+        if self.hangul.is_some_and(|hangul| hangul.encrypted) {
+            children.gap(None, Reason::Encrypted, "a document of Hangul".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// What a stream of Hangul is when it is inflated; nothing for one that is as it is.
+    fn inflated(
+        &self,
+        path: &str,
+        chain: Chain<'a>,
+        children: &mut dyn Children,
+    ) -> Result<(), Halt> {
+        let mut inner = BufReader::with_capacity(CHUNK, Inflate::new(BufReader::new(chain)));
+        let head = match inner.fill_buf() {
+            Err(error) if is_damage(&error) => return Ok(()),
+            head => head?,
+        };
+        if head.is_empty() {
+            return Ok(());
+        }
+        // An object has its length in front of it.
+        let is_object = head
+            .get(hangul::OBJECT..)
+            .is_some_and(|rest| rest.starts_with(MAGIC));
+        if is_object {
+            inner.consume(hangul::OBJECT);
+        }
+        let name = format!("{path}/inflated");
+        children.child(name.as_bytes(), Content::Stream(&mut inner))
+    }
+
     fn stream(&self, entry: &Entry, children: &mut dyn Children) -> Result<(), Halt> {
         let path = self.directory.path(entry);
         let chain = self.chain(entry);
@@ -161,6 +195,9 @@ impl<'a> Compound<'a> {
             return Ok(());
         }
         give(path.as_bytes(), chain.clone(), children)?;
+        if self.hangul.is_some_and(|hangul| !hangul.encrypted) && Hangul::deflates(&path) {
+            self.inflated(&path, chain.clone(), children)?;
+        }
         if lzfu::begins(&head) {
             let mut rest = chain.clone();
             if rest.skip(lzfu::HEADER as u64).is_ok() {
@@ -231,7 +268,7 @@ impl<'a> Compound<'a> {
         }
         let (stream, whole) = held(self.chain(entry), self.memory)?;
         if !whole {
-            let detail = "a module too large to look for its source".to_owned();
+            let detail = format!("a module of more than {} bytes", self.memory);
             children.gap(Some(path.as_bytes()), Reason::Limit(Limit::Memory), detail)?;
         }
         if is_dir(entry) {
@@ -454,8 +491,11 @@ fn ends_early((bytes, read): (Vec<u8>, io::Result<usize>)) -> io::Result<Vec<u8>
 
 /// A stream in memory, or the start of it, and whether that is all that memory allows.
 fn held(chain: Chain<'_>, memory: u64) -> io::Result<(Vec<u8>, bool)> {
-    let whole = chain.left() <= memory;
-    Ok((ends_early(take(chain, memory))?, whole))
+    let claimed = chain.left();
+    let bytes = ends_early(take(chain, memory))?;
+    // A size that is a lie ends with the sectors.
+    let whole = claimed <= memory || (bytes.len() as u64) < memory;
+    Ok((bytes, whole))
 }
 
 #[cfg(test)]

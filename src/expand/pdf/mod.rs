@@ -15,9 +15,7 @@ use std::io::{self, BufReader, Read};
 use self::crypt::{Handler, Opened, What};
 use self::filters::{CHAIN, Filter, Made};
 use self::syntax::{Parser, Text, Value, Wrong, scattered};
-use super::{
-    Children, Container, Content, Expander, Halt, Passwords, behind, is_damage, recognise,
-};
+use super::{Children, Container, Content, Expander, Halt, Passwords, appended, is_damage};
 use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{CHUNK, Object};
 
@@ -84,18 +82,6 @@ impl Expander for Pdf {
         }
         appended(container.object, file.end, children)
     }
-}
-
-/// Gives what begins behind the last `%%EOF`. A zip is opened as the other thing that the whole is.
-fn appended(object: &Object, end: u64, children: &mut dyn Children) -> Result<(), Halt> {
-    let line = object.bytes_at(end, 2)?;
-    let breaks = line.iter().take_while(|byte| byte.is_ascii_whitespace());
-    let end = end + breaks.count() as u64;
-    let kinds = recognise(&object.slice(end, u64::MAX).probe()?);
-    if kinds.iter().all(|kind| kind.name == "zip") {
-        return Ok(());
-    }
-    behind(object, end, children)
 }
 
 /// Where an object begins: behind its `obj`.

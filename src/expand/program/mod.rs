@@ -93,6 +93,25 @@ pub(super) fn may_hide(probe: &Probe) -> bool {
     probe.tail.iter().any(is_binary) || probe.head.iter().any(is_binary)
 }
 
+/// Memory for a look at what nobody may open in the end.
+const LOOK: u64 = 16 << 20;
+
+/// Tells whether something lies in a part of `object`, beside what the whole is opened as.
+pub(super) fn hides(object: &Object, part: &Object, probe: &Probe) -> io::Result<bool> {
+    if !may_hide(probe) {
+        return Ok(false);
+    }
+    let found = carve::things(&carve::Place {
+        object: part,
+        covered: &[],
+        borders: &[],
+        end: 0,
+        others: opened_by_others(&object.probe()?),
+        memory: LOOK,
+    })?;
+    Ok(!found.things.is_empty() || found.left.is_some())
+}
+
 /// What is known of a program, and what of it was given.
 struct Parts {
     /// The first byte behind the program, if it can be told, and other places where what is appended may begin.

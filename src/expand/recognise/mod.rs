@@ -19,6 +19,7 @@ pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
     for row in MAGICS.iter().filter(|row| row.holds(probe)) {
         let wanted = match row.rank {
             Rank::Alone => kinds.is_empty(),
+            Rank::BehindText => kinds.iter().all(|kind| FRONTS.contains(&kind.name)),
             Rank::Behind => !kinds
                 .iter()
                 .any(|kind| kind.built && !OPEN.contains(&kind.name)),
@@ -54,6 +55,8 @@ struct Magic {
 enum Rank {
     /// When nothing else did: a container that holds such a thing begins like it, too.
     Alone,
+    /// As well when what did begins with a text that leaves room for it.
+    BehindText,
     /// When nothing before it is opened: what opens it sees what follows.
     Behind,
     /// Always.
@@ -70,6 +73,9 @@ fn is_text(probe: &Probe) -> bool {
     let head = probe.head.get(..4096).unwrap_or(&probe.head);
     memchr::memchr(0, head).is_none()
 }
+
+/// Kinds that a disk can begin with, for its first sectors are free.
+const FRONTS: [&str; 6] = ["rtf", "pdf", "mime", "mbox", "uu", "yenc"];
 
 /// Kinds whose readers do not ask what the file ends with, so that it can be something else as well.
 const OPEN: [&str; 6] = ["ole2", "rtf", "swf", "onenote", "pdf", "pgp"];
@@ -185,6 +191,11 @@ static MAGICS: &[Magic] = &[
     magic(7, b"-sqx-", "sqx"),
     checked(0, b"\x1a", "arc", closed::arc),
     magic(0, b"ALZ\x01", "alz"),
+    magic(
+        0,
+        b"HWP Document File V3.00 \x1a\x01\x02\x03\x04\x05",
+        "hwp3",
+    ),
     magic(0, b"EGGA\0\x01", "egg"),
     magic(0, b"ArC\x01", "freearc"),
     checked(0, b"LRZI\0", "lrzip", closed::lrzip),
@@ -260,7 +271,7 @@ static MAGICS: &[Magic] = &[
     ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),
     magic(0, b"encrcdsa", "dmg"),
     structure("dmg", checks::dmg),
-    ranked(Rank::Alone, structure("disk", checks::disk)),
+    ranked(Rank::BehindText, structure("disk", checks::disk)),
     ranked(Rank::Alone, structure("pdf", checks::pdf)),
     structure("mbox", mbox::begins),
     structure("mime", text::mime),

@@ -292,6 +292,10 @@ fn every_row_of_the_table_is_met() {
         ("sqx", at(7, b"-sqx-")),
         ("arc", arc()),
         ("alz", b"ALZ\x01\x0a\0\0\0BLZ\x01".to_vec()),
+        (
+            "hwp3",
+            b"HWP Document File V3.00 \x1a\x01\x02\x03\x04\x05".to_vec(),
+        ),
         ("egg", b"EGGA\0\x01\x12\x34\x56\x78".to_vec()),
         ("freearc", b"ArC\x01\0\0".to_vec()),
         ("lrzip", b"LRZI\0\x06\x12\0".to_vec()),

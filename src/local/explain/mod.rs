@@ -213,10 +213,10 @@ impl Explained {
     ) -> Result<Vec<(ObjectPath, Vec<Object>)>, String> {
         use std::os::unix::ffi::OsStrExt;
         let problem = |error: std::io::Error| format!("{}: {error}", path.display());
-        let file = File::open(path).map_err(problem)?;
-        if !file.metadata().map_err(problem)?.is_file() {
+        if !path.metadata().map_err(problem)?.is_file() {
             return Err(format!("{}: --explain takes files alone", path.display()));
         }
+        let file = File::open(path).map_err(problem)?;
         let root = ObjectPath::root(path.as_os_str().as_bytes().to_vec());
         let options = Options {
             original: true,

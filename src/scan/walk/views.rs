@@ -21,6 +21,7 @@ use crate::object::{CHUNK, Object, Probe};
 use crate::view::base64::{Blob, Finder};
 use crate::view::charset::{self, Charset};
 use crate::view::html::{self, Level};
+use crate::view::script::{self, Script};
 use crate::view::{Form, normal};
 
 /// Bytes of a text that are held at once; of HTML no more than `--limit-contiguous`.
@@ -58,6 +59,45 @@ struct Viewed<'v> {
 #[derive(Default)]
 pub(super) struct Views {
     pub(super) any: bool,
+}
+
+/// What is encoded in a text.
+struct Encoded {
+    base64: Finder,
+    script: script::Finder,
+    /// What was found and is still to be looked at.
+    blobs: Vec<Blob>,
+    scripts: Vec<Script>,
+    /// Texts out of each that are still to be matched.
+    texts: Vec<u8>,
+    said: Vec<u8>,
+}
+
+impl Encoded {
+    fn new() -> Self {
+        Self {
+            base64: Finder::new(WHOLE),
+            script: script::Finder::new(WHOLE),
+            blobs: Vec::new(),
+            scripts: Vec::new(),
+            texts: Vec::new(),
+            said: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.base64.push(text, &mut |blob| self.blobs.push(blob));
+        self.script
+            .push(text, &mut |script| self.scripts.push(script));
+    }
+
+    fn finish(&mut self) {
+        let (base64, script) = (Finder::new(WHOLE), script::Finder::new(WHOLE));
+        let blobs = &mut self.blobs;
+        std::mem::replace(&mut self.base64, base64).finish(&mut |blob| blobs.push(blob));
+        let scripts = &mut self.scripts;
+        std::mem::replace(&mut self.script, script).finish(&mut |script| scripts.push(script));
+    }
 }
 
 /// Matches one view piece by piece, and keeps it as long as it is small.
@@ -141,8 +181,7 @@ impl<'a> Walk<'a> {
         let whole = WHOLE.min(contiguous);
         let mut page: Vec<u8> = Vec::new();
         let mut cut = false;
-        let mut finder = Finder::new(WHOLE);
-        let mut texts = Vec::new();
+        let mut encoded = Encoded::new();
         let mut reader = viewed.object.raw_reader();
         let mut buffer = vec![0; CHUNK];
         let (mut decoded, mut normalised) = (String::new(), Vec::new());
@@ -176,17 +215,16 @@ impl<'a> Walk<'a> {
                 cut = seen.len() > room;
                 page.extend_from_slice(seen.get(..room).unwrap_or(seen));
             }
-            let mut blobs = Vec::new();
-            finder.push(seen, &mut |blob| blobs.push(blob));
-            self.blobs(viewed, blobs, &mut texts)?;
+            encoded.push(seen);
+            self.search(viewed, &mut encoded)?;
             if last {
                 break;
             }
         }
-        let mut blobs = Vec::new();
-        finder.finish(&mut |blob| blobs.push(blob));
-        self.blobs(viewed, blobs, &mut texts)?;
-        self.flush(viewed, &mut texts);
+        encoded.finish();
+        self.search(viewed, &mut encoded)?;
+        self.flush(viewed, View::Base64, &mut encoded.texts);
+        self.flush(viewed, View::Script, &mut encoded.said);
         for pass in text_pass.into_iter().chain(reading_pass) {
             self.end_pass(viewed, pass);
         }
@@ -323,16 +361,51 @@ impl<'a> Walk<'a> {
             texts.extend_from_slice(&text);
             texts.push(b'\n');
             if texts.len() > TOGETHER {
-                self.flush(viewed, texts);
+                self.flush(viewed, View::Base64, texts);
             }
         }
         Ok(())
     }
 
-    fn flush(&mut self, viewed: &mut Viewed<'_>, texts: &mut Vec<u8>) {
+    /// What was found so far.
+    fn search(&mut self, viewed: &mut Viewed<'_>, encoded: &mut Encoded) -> Result<(), Halt> {
+        let blobs = std::mem::take(&mut encoded.blobs);
+        self.blobs(viewed, blobs, &mut encoded.texts)?;
+        let scripts = std::mem::take(&mut encoded.scripts);
+        for script in scripts.into_iter().filter(|script| !script.text.is_empty()) {
+            if script.cut {
+                let detail = format!(
+                    "of the script at {} the first {WHOLE} bytes were read",
+                    script.at
+                );
+                let reason = Reason::Limit(Limit::Contiguous);
+                viewed.matches.gaps.push((reason, detail));
+            }
+            // What is encoded once more, where the script begins.
+            let mut blobs = Vec::new();
+            let mut keep = |blob| {
+                blobs.push(Blob {
+                    at: script.at,
+                    ..blob
+                })
+            };
+            let mut finder = Finder::new(WHOLE);
+            finder.push(&script.text, &mut keep);
+            finder.finish(&mut keep);
+            self.blobs(viewed, blobs, &mut encoded.texts)?;
+            encoded.said.extend_from_slice(&script.text);
+            encoded.said.push(b'\n');
+            if encoded.said.len() > TOGETHER {
+                self.flush(viewed, View::Script, &mut encoded.said);
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, viewed: &mut Viewed<'_>, view: View, texts: &mut Vec<u8>) {
         if !texts.is_empty() {
             let texts = std::mem::take(texts);
-            self.form(viewed, View::Base64, texts);
+            self.form(viewed, view, texts);
         }
     }
 
@@ -378,7 +451,7 @@ impl<'a> Walk<'a> {
 /// Which signatures a view is for.
 fn form(view: View) -> Form {
     match view {
-        View::Utf8 | View::Base64 | View::HtmlText => Form::Reading,
+        View::Utf8 | View::Base64 | View::Script | View::HtmlText => Form::Reading,
         View::NormalText => Form::Text,
         View::NormalHtml | View::NormalHtmlText => Form::Html,
         View::NormalScripts => Form::Script,

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use md5::{Digest, Md5};
 
 use super::{Case, case};
-use crate::support::eicar;
+use crate::support::{eicar, gzip};
 
 /// A document: objects, and what may be odd around them.
 #[derive(Clone)]
@@ -816,6 +816,15 @@ fn tables() -> Vec<Case> {
             "line-ends",
             "lines that end with CR",
             [&head_cr[..], &cr[at..]].concat(),
+        ),
+        case(
+            "behind-archive",
+            "an archive behind it and a text",
+            document(harmless())
+                .with(|document| {
+                    document.behind = [&[b'x'; 100][..], &gzip(&eicar())].concat();
+                })
+                .bytes(),
         ),
         case(
             "many-objects",

@@ -13,6 +13,7 @@ pub(super) fn cases() -> Vec<Case> {
         html(),
         scripts(),
         rtf(),
+        behind(),
     ];
     tables.into_iter().flatten().collect()
 }
@@ -919,6 +920,39 @@ fn scripts() -> Vec<Case> {
             format!("location = 'data:;base64,{digits}'"),
         ),
     ]
+}
+
+/// An archive behind a text that a reader takes for all there is, with something between.
+fn behind() -> Vec<Case> {
+    let line = "Nothing is to be seen here.\n";
+    let uu = uu_line(&line.as_bytes()[..20], &uu_alphabet(b'`'));
+    let fronts: [(&str, Vec<u8>); 4] = [
+        ("rtf", b"{\\rtf1 Dear reader}\n".to_vec()),
+        ("uu", [b"begin 644 a\n", &uu[..], b"\n`\nend\n"].concat()),
+        (
+            "yenc",
+            [
+                format!("=ybegin line=128 size={} name=a\r\n", line.len()).as_bytes(),
+                &yenc_line(line.as_bytes(), |_| false),
+                b"\r\n=yend size=28\r\n",
+            ]
+            .concat(),
+        ),
+        (
+            "mail",
+            format!("Subject: x\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\n{line}--b--\n").into_bytes(),
+        ),
+    ];
+    let fronts = fronts.into_iter().map(|(name, front)| {
+        let between = line.repeat(10);
+        let bytes = [&front[..], between.as_bytes(), &gzip(&eicar())].concat();
+        case(
+            format!("behind-{name}"),
+            format!("{name}: an archive behind the end and a text"),
+            bytes,
+        )
+    });
+    fronts.collect()
 }
 
 /// What is in RTF as hexadecimal digits; its text is not looked at.
