@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use self::record::{Extension, LONGEST, Record};
 use super::extents::{Guard, Image, Piece, SECTOR, join, push};
 use super::udf::{self, Tree};
-use super::{Children, Container, Expander, Halt, trailing};
+use super::{Children, Container, Content, Expander, Halt, is_worth_a_look, trailing};
 use crate::bytes::Reader;
 use crate::event::{NoteKind, Reason};
 
@@ -505,6 +505,33 @@ impl Disc {
             let reason = Reason::Unsupported("iso-hfs".to_owned());
             let detail = "a file system of Apple over the same bytes".to_owned();
             children.gap(None, reason, detail)?;
+        }
+        self.partitions(&area, children)
+    }
+
+    /// What the table of partitions of a PC says that there is beside the image itself: its reader is whoever starts from a stick.
+    fn partitions(&self, area: &[u8], children: &mut dyn Children) -> Result<(), Halt> {
+        const TABLE: usize = 446;
+        const ENTRY: usize = 16;
+        const BLOCK: u64 = 512;
+        /// One that begins before this is the image once more.
+        const OWN: u32 = 128;
+        if area.get(510..512) != Some(b"\x55\xaa") {
+            return Ok(());
+        }
+        let (object, zero) = self.image.place(0);
+        let table = area.get(TABLE..510).unwrap_or_default();
+        for (number, entry) in (1..).zip(table.chunks(ENTRY)) {
+            let mut reader = Reader::new(entry.get(8..).unwrap_or_default());
+            let (Some(start), Some(count)) = (reader.u32_le(), reader.u32_le()) else {
+                continue;
+            };
+            let at = zero.saturating_add(u64::from(start) * BLOCK);
+            let part = object.slice(at, u64::from(count) * BLOCK);
+            if start >= OWN && part.length() > 0 && is_worth_a_look(object, &part)? {
+                let name = format!("(partition {number})");
+                children.child(name.as_bytes(), Content::Object(part))?;
+            }
         }
         Ok(())
     }

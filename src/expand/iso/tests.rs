@@ -189,6 +189,25 @@ fn what_is_not_decoded_is_said() {
     assert_eq!(run(&raw).reasons(), ["unsupported/iso-raw"]);
     let none = image(&[descriptor(255, 0, 0, (0, 0))]);
     assert_eq!(run(&none).reasons(), ["corrupt"]);
+    let mut hybrid = plain_image(&[], &vec![Vec::new(); 20]);
+    let end = hybrid.len();
+    let blocks = |bytes: usize| u32::try_from(bytes / 512).unwrap().to_le_bytes();
+    hybrid[510..512].copy_from_slice(b"\x55\xaa");
+    for (number, (start, length)) in [(0, end), (64 * 512, end), (end, 1024)]
+        .into_iter()
+        .enumerate()
+    {
+        let entry = 446 + 16 * number;
+        hybrid[entry + 8..entry + 12].copy_from_slice(&blocks(start));
+        hybrid[entry + 12..entry + 16].copy_from_slice(&blocks(length));
+    }
+    hybrid.extend([&b"7z\xbc\xaf\x27\x1c"[..], &[0; 1018]].concat());
+    let parts: Vec<_> = run(&hybrid)
+        .names()
+        .into_iter()
+        .filter(|name| name.contains("partition"))
+        .collect();
+    assert_eq!(parts, ["(partition 3)"]);
     let mut apple = plain_image(&[], &[]);
     apple[512..516].copy_from_slice(b"PM\0\0");
     apple[560..569].copy_from_slice(b"Apple_HFS");
