@@ -33,6 +33,7 @@ mod explain;
 mod faults;
 mod fuzz_corpus;
 mod gaps;
+mod gateways;
 mod identity;
 mod late;
 mod layering;
