@@ -4,3 +4,8 @@
 //! the contents of [`support`] through the program: clean, infected, encrypted, and larger than it may be.
 
 mod support;
+
+mod clamsmtp;
+mod exim;
+mod milter;
+mod smtp;
