@@ -5,7 +5,9 @@
 
 mod support;
 
+mod amavis;
 mod clamsmtp;
 mod exim;
 mod milter;
+mod rspamd;
 mod smtp;
