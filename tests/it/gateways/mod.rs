@@ -9,5 +9,7 @@ mod amavis;
 mod clamsmtp;
 mod exim;
 mod milter;
+mod mimedefang;
+mod postfix;
 mod rspamd;
 mod smtp;
