@@ -13,7 +13,6 @@
 mod support;
 
 mod allowed;
-mod amavis;
 mod clam;
 mod clamd;
 mod clamd_programs;
@@ -33,6 +32,7 @@ mod explain;
 mod faults;
 mod fuzz_corpus;
 mod gaps;
+mod gateways;
 mod identity;
 mod late;
 mod layering;
