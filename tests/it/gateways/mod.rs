@@ -3,4 +3,10 @@
 //! One file a program. Each reads its configuration from docs/gateways.md, which is thereby right, and sends
 //! the contents of [`support`] through the program: clean, infected, encrypted, and larger than it may be.
 
+mod c_icap;
+mod node;
+mod perl;
+mod proftpd;
+mod python;
+mod samba;
 mod support;

@@ -197,8 +197,27 @@ pub struct Contents {
     pub infected: Vec<u8>,
     /// An archive with a password that nobody knows, infected inside.
     pub encrypted: Vec<u8>,
-    /// More than a [`Scanner::small`] takes.
+    /// An archive larger than a [`Scanner::small`] takes in one stream, with a member that it does not take out of a file.
     pub large: Vec<u8>,
+}
+
+impl Contents {
+    /// Each with its name.
+    pub fn named(self) -> [(&'static str, Vec<u8>); 4] {
+        [
+            ("clean", self.clean),
+            ("infected", self.infected),
+            ("encrypted", self.encrypted),
+            ("large", self.large),
+        ]
+    }
+}
+
+/// Where .ci/gateways puts what it has from the registry of a language.
+pub fn from_registry(path: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_BIN_EXE_vfindd"));
+    let target = program.parent().unwrap().parent().unwrap();
+    target.join("gateways").join(path)
 }
 
 pub fn contents() -> Contents {
@@ -216,6 +235,6 @@ pub fn contents() -> Contents {
         clean: stored_zip(&[("notes.txt", b"nothing but a few words")]),
         infected: stored_zip(&[("letter.com", &eicar())]),
         encrypted: std::fs::read(&locked).unwrap(),
-        large: noise(7, 2 * LIMIT),
+        large: stored_zip(&[("noise", &noise(7, 2 * LIMIT))]),
     }
 }
