@@ -4,6 +4,7 @@
 //! the contents of [`support`] through the program: clean, infected, encrypted, and larger than it may be.
 
 mod c_icap;
+mod clamfs;
 mod node;
 mod perl;
 mod proftpd;
