@@ -3,6 +3,13 @@
 //! One file a program. Each reads its configuration from docs/gateways.md, which is thereby right, and sends
 //! the contents of [`support`] through the program: clean, infected, encrypted, and larger than it may be.
 
+mod support;
+
+mod clamsmtp;
+mod exim;
+mod milter;
+mod smtp;
+
 mod c_icap;
 mod clamfs;
 mod node;
@@ -10,4 +17,3 @@ mod perl;
 mod proftpd;
 mod python;
 mod samba;
-mod support;

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::support::{NAME, Scanner, contents, from_registry, has_programs};
+use super::support::{NAME, Scanner, contents, has_programs, installed};
 use crate::support::{out, said};
 
 /// What each library says of each content: as a file, and as a stream or buffer.
@@ -43,10 +43,10 @@ const isClean = (ask) => ask().then(clamdjs.isCleanReply, () => false);
 
 #[test]
 fn nodes_libraries_tell_what_is_infected_or_was_not_examined() {
-    let modules = from_registry("node/node_modules");
+    let modules = installed("node/node_modules");
     if !has_programs(&[
-        modules.join("clamscan").to_str().unwrap(),
-        modules.join("clamdjs").to_str().unwrap(),
+        &format!("{modules}/clamscan"),
+        &format!("{modules}/clamdjs"),
         "/usr/bin/node",
         "/usr/bin/clamdscan",
     ]) {

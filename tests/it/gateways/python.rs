@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::support::{NAME, Scanner, contents, from_registry, has_programs};
+use super::support::{NAME, Scanner, contents, has_programs, installed};
 use crate::support::{out, said};
 
 /// What each library says of each content: as a file that the daemon reads, and as a stream.
@@ -54,9 +54,9 @@ for library, ways in libraries.items():
 
 #[test]
 fn pythons_libraries_tell_what_is_infected_or_was_not_examined() {
-    let python = from_registry("python/bin/python");
+    let python = installed("python/bin/python");
     if !has_programs(&[
-        python.to_str().unwrap(),
+        &python,
         "/usr/lib/python3/dist-packages/pyclamd/pyclamd.py",
     ]) {
         return;

@@ -186,6 +186,16 @@ pub fn has_programs(paths: &[&str]) -> bool {
     missing.is_empty()
 }
 
+/// Where this file of a package is: below VFIND_GATEWAYS, where .ci/gateways unpacks what cannot be installed beside
+/// others, else where packages have it.
+pub fn installed(path: &str) -> String {
+    let root = std::env::var_os("VFIND_GATEWAYS").map(PathBuf::from);
+    let unpacked = root
+        .map(|root| root.join(path))
+        .filter(|path| path.exists());
+    unpacked.map_or(format!("/{path}"), |path| path.display().to_string())
+}
+
 /// Most of these programs give up rights that they must have first.
 pub fn is_root() -> bool {
     rustix::process::getuid().is_root()
@@ -211,13 +221,6 @@ impl Contents {
             ("large", self.large),
         ]
     }
-}
-
-/// Where .ci/gateways puts what it has from the registry of a language.
-pub fn from_registry(path: &str) -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_vfindd"));
-    let target = program.parent().unwrap().parent().unwrap();
-    target.join("gateways").join(path)
 }
 
 pub fn contents() -> Contents {
