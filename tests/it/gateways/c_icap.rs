@@ -55,7 +55,7 @@ fn c_icap_answers_its_client() {
     let scanner = Scanner::small(&[]);
     let (_c_icap, port) = start(&scanner);
     let port = port.to_string();
-    for (name, content) in contents().named() {
+    for (name, content) in contents().files() {
         let path = scanner.write(name, content);
         let got = scanner.path(&format!("got-{name}"));
         let url = format!("http://localhost/{name}");
@@ -126,7 +126,7 @@ fn squid_gives_those_behind_it_nothing_that_is_infected_or_was_not_examined() {
     }
     let scanner = Scanner::small(&[]);
     let (_c_icap, icap) = start(&scanner);
-    let files = contents().named();
+    let files = contents().files();
     let web = origin(files.to_vec());
     let port = free_port();
     let folder = scanner.folder_of("proxy", "squid");

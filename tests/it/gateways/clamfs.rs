@@ -29,7 +29,7 @@ fn clamfs_opens_nothing_that_is_infected_or_was_not_examined() {
         let below = device(&under);
         let _clamfs = Program::start(clamfs.arg(configuration), &scanner.path("clamfs.log"))
             .waits(|| device(&mount).is_some_and(|device| Some(device) != below));
-        for (name, content) in contents().named() {
+        for (name, content) in contents().files() {
             std::fs::write(under.join(name), &content).unwrap();
             match std::fs::read(mount.join(name)) {
                 Ok(got) => assert!(

@@ -53,7 +53,7 @@ fn nodes_libraries_tell_what_is_infected_or_was_not_examined() {
         return;
     }
     let scanner = Scanner::small(&[]);
-    for (name, content) in contents().named() {
+    for (name, content) in contents().files() {
         scanner.write(name, content);
     }
     let socket = scanner.socket();

@@ -31,7 +31,7 @@ fn perls_library_tells_what_is_infected_or_was_not_examined() {
     }
     let scanner = Scanner::small(&[]);
     let mut expected = String::new();
-    for (name, content) in contents().named() {
+    for (name, content) in contents().files() {
         scanner.write(name, content);
         let says = match name {
             "infected" => NAME,

@@ -47,7 +47,7 @@ fn proftpd_refuses_what_is_infected_or_was_not_examined() {
     let mut proftpd = Command::new("/usr/sbin/proftpd");
     proftpd.arg("--nodaemon").arg("--config").arg(configuration);
     let _proftpd = Program::start(&mut proftpd, &scanner.path("out")).listens(port);
-    for (name, content) in contents().named() {
+    for (name, content) in contents().files() {
         let answer = match name {
             "infected" => format!("550 Virus Detected and Removed: {NAME}"),
             "large" => "550 large: ".to_owned(),

@@ -55,14 +55,11 @@ for library, ways in libraries.items():
 #[test]
 fn pythons_libraries_tell_what_is_infected_or_was_not_examined() {
     let python = installed("python/bin/python");
-    if !has_programs(&[
-        &python,
-        "/usr/lib/python3/dist-packages/pyclamd/pyclamd.py",
-    ]) {
+    if !has_programs(&[&python, "/usr/lib/python3/dist-packages/pyclamd/pyclamd.py"]) {
         return;
     }
     let scanner = Scanner::small(&[]);
-    for (name, content) in contents().named() {
+    for (name, content) in contents().files() {
         scanner.write(name, content);
     }
     let mut ask = Command::new(python);

@@ -80,7 +80,7 @@ fn samba_withholds_what_is_infected_or_was_not_examined() {
     for action in ["quarantine", "delete"] {
         let scanner = Scanner::small(&[]);
         let samba = Samba::start(&scanner, action);
-        for (name, content) in contents().named() {
+        for (name, content) in contents().files() {
             let is_had = ["clean", "encrypted"].contains(&name);
             let is_infected = name == "infected";
             let local = scanner.write(name, &content);

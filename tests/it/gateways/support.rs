@@ -207,18 +207,18 @@ pub struct Contents {
     pub infected: Vec<u8>,
     /// An archive with a password that nobody knows, infected inside.
     pub encrypted: Vec<u8>,
-    /// An archive larger than a [`Scanner::small`] takes in one stream, with a member that it does not take out of a file.
+    /// More than a [`Scanner::small`] takes.
     pub large: Vec<u8>,
 }
 
 impl Contents {
-    /// Each with its name.
-    pub fn named(self) -> [(&'static str, Vec<u8>); 4] {
+    /// Each as a file with its name. The large one is in an archive: a file itself may be of any size, what comes out of it not.
+    pub fn files(self) -> [(&'static str, Vec<u8>); 4] {
         [
             ("clean", self.clean),
             ("infected", self.infected),
             ("encrypted", self.encrypted),
-            ("large", self.large),
+            ("large", stored_zip(&[("noise", &self.large)])),
         ]
     }
 }
@@ -238,6 +238,6 @@ pub fn contents() -> Contents {
         clean: stored_zip(&[("notes.txt", b"nothing but a few words")]),
         infected: stored_zip(&[("letter.com", &eicar())]),
         encrypted: std::fs::read(&locked).unwrap(),
-        large: stored_zip(&[("noise", &noise(7, 2 * LIMIT))]),
+        large: noise(7, 2 * LIMIT),
     }
 }
