@@ -13,7 +13,6 @@
 mod support;
 
 mod allowed;
-mod amavis;
 mod clam;
 mod clamd;
 mod clamd_programs;

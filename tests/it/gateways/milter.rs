@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use super::smtp::{Expected, Sink, mail, send};
-use super::support::{NAME, Program, Scanner, contents, free_port, is_root};
-use crate::support::{has_tools, out};
+use super::support::{Contents, LIMIT, NAME, Program, Scanner, contents, free_port, is_root};
+use crate::support::{has_tools, noise, out};
 
 /// What a postfix of one's own needs to know. Mails for example.org are handed on to `SINK`.
 const MAIN: &str = "compatibility_level = 3.6
@@ -164,14 +164,19 @@ fn clamav_milter_does_with_postfix_what_its_configuration_says() {
         ..defaults
     });
 
-    // Its own defaults: what is infected waits on hold, and what it does not send to be scanned is clean.
+    // What is infected waits on hold. Of what is too large it sends the beginning, and takes the answer for the whole.
     let own = conf.replace("OnInfected Reject", "OnInfected Quarantine");
     server.milter(&own.replace("MaxFileSize 4000M", "MaxFileSize 100K"));
-    server.check(&Expected {
+    let held = Expected {
         infected: ("250 2.0.0 Ok: queued", None),
         large: clean,
         ..defaults
-    });
+    };
+    let cut = Contents {
+        large: noise(7, 2 * LIMIT),
+        ..contents()
+    };
+    held.check(server.port, &server.sink, &cut);
     let queues = server.queues();
     assert_eq!(
         queues.matches("\"queue_name\": \"hold\"").count(),

@@ -5,9 +5,11 @@
 
 mod support;
 
+mod amavis;
 mod clamsmtp;
 mod exim;
 mod milter;
+mod rspamd;
 mod smtp;
 
 mod c_icap;

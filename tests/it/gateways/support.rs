@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -117,13 +116,8 @@ impl Program {
         self.waits(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
     }
 
-    /// Waits until somebody listens at this socket of the file system.
-    pub fn listens_at(self, socket: &Path) -> Self {
-        self.waits(|| UnixStream::connect(socket).is_ok())
-    }
-
     /// Waits until this holds.
-    pub fn waits(mut self, holds: impl Fn() -> bool) -> Self {
+    fn waits(mut self, holds: impl Fn() -> bool) -> Self {
         let end = Instant::now() + PATIENCE;
         while !holds() {
             let ended = self.child.try_wait().unwrap();
@@ -143,7 +137,8 @@ impl Drop for Program {
     fn drop(&mut self) {
         let pid = Pid::from_child(&self.child);
         let _ = kill_process(pid, Signal::TERM);
-        let end = Instant::now() + Duration::from_secs(5);
+        // Some take longer to close what nobody needs any more.
+        let end = Instant::now() + Duration::from_secs(1);
         while Instant::now() < end && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -207,7 +202,7 @@ pub struct Contents {
     pub infected: Vec<u8>,
     /// An archive with a password that nobody knows, infected inside.
     pub encrypted: Vec<u8>,
-    /// More than a [`Scanner::small`] takes.
+    /// More than a [`Scanner::small`] takes, as a stream and out of a container.
     pub large: Vec<u8>,
 }
 
@@ -238,6 +233,6 @@ pub fn contents() -> Contents {
         clean: stored_zip(&[("notes.txt", b"nothing but a few words")]),
         infected: stored_zip(&[("letter.com", &eicar())]),
         encrypted: std::fs::read(&locked).unwrap(),
-        large: noise(7, 2 * LIMIT),
+        large: stored_zip(&[("letters", &noise(7, 2 * LIMIT))]),
     }
 }
