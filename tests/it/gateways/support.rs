@@ -117,7 +117,7 @@ impl Program {
     }
 
     /// Waits until this holds.
-    fn waits(mut self, holds: impl Fn() -> bool) -> Self {
+    pub fn waits(mut self, holds: impl Fn() -> bool) -> Self {
         let end = Instant::now() + PATIENCE;
         while !holds() {
             let ended = self.child.try_wait().unwrap();
