@@ -251,6 +251,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "docs/vfindc.md",
         "docs/architecture.md",
         "docs/changelog.md",
+        "docs/gateways.md",
         "docs/vfind.md",
         "docs/vfindd.md",
         "docs/vfindc-output.md",

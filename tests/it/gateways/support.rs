@@ -138,7 +138,7 @@ impl Drop for Program {
         let pid = Pid::from_child(&self.child);
         let _ = kill_process(pid, Signal::TERM);
         // Some take longer to close what nobody needs any more.
-        let end = Instant::now() + Duration::from_secs(1);
+        let end = Instant::now() + Duration::from_millis(500);
         while Instant::now() < end && self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
             std::thread::sleep(Duration::from_millis(10));
         }
