@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError::Timeout};
 use std::time::{Duration, Instant};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
@@ -424,22 +424,19 @@ fn peak(pid: u32) -> Option<u64> {
 /// The most memory that the daemon and its one worker have had by the end of this, in KiB.
 fn peak_while(clamd: &Clamd, work: impl FnOnce()) -> u64 {
     let pid = clamd.daemon.pid();
-    let is_over = AtomicBool::new(false);
     let worker = std::thread::scope(|scope| {
+        let (working, work_ends) = mpsc::channel::<()>();
         // All the time: a worker that has found something is ended, and another takes its place.
-        let watch = scope.spawn(|| {
+        let watch = scope.spawn(move || {
             let mut most = 0;
-            while !is_over.load(Ordering::Relaxed) {
-                most = children(pid)
-                    .into_iter()
-                    .filter_map(peak)
-                    .fold(most, u64::max);
-                std::thread::sleep(Duration::from_millis(10));
+            while work_ends.recv_timeout(Duration::from_millis(10)) == Err(Timeout) {
+                let workers = children(pid).into_iter().filter_map(peak);
+                most = workers.fold(most, u64::max);
             }
             most
         });
         work();
-        is_over.store(true, Ordering::Relaxed);
+        drop(working);
         watch.join().unwrap()
     });
     peak(pid).unwrap() + worker
