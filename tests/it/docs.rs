@@ -324,3 +324,23 @@ fn every_line_of_the_paper_is_tested_where_it_says() {
         }
     }
 }
+
+/// Each program that is tried as a gateway is told about, with the file of its test.
+#[test]
+fn the_page_of_gateways_names_its_tests() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/gateways.md")).unwrap();
+    let codes = page.split('`').skip(1).step_by(2);
+    let mut named: Vec<_> = codes.filter(|code| code.ends_with(".rs")).collect();
+    named.sort_unstable();
+    named.dedup();
+    let folder = std::fs::read_dir(root.join("tests/it/gateways")).unwrap();
+    let files = folder.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    // What the programs have in common.
+    let common = ["mod.rs", "postfix.rs", "smtp.rs", "support.rs"];
+    let mut files: Vec<_> = files
+        .filter(|name| !common.contains(&name.as_str()))
+        .collect();
+    files.sort_unstable();
+    assert_eq!(named, files);
+}

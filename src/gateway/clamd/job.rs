@@ -31,6 +31,10 @@ impl Frame {
     }
 }
 
+/// Bytes of a reason with its member and detail, at most. MIMEDefang reads 256 of an answer, with the path in front,
+/// and takes for clean what does not say otherwise until there; and who sends a mail chooses the names in it.
+const SAID: usize = 120;
+
 /// Where the content of a scan comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -164,7 +168,12 @@ impl Job {
         if !detail.is_empty() {
             said.push_str(&format!(" {detail}"));
         }
-        format!("{} ERROR", one_line(&said))
+        let mut said = one_line(&said);
+        if said.len() > SAID {
+            said.truncate(said.floor_char_boundary(SAID));
+            said.push_str("...");
+        }
+        format!("{said} ERROR")
     }
 
     fn name(&self, signature: &SignatureName) -> String {

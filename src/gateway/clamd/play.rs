@@ -204,6 +204,11 @@ fn reports(name: &str, content: &[u8]) -> Vec<Report> {
             let gap = gap(path, Reason::Limit(Limit::Depth), "33 of\n32");
             reports.push(gaps(gap, false, &mut summary));
         }
+        "/long" => {
+            let path = root.member("\u{e4}".repeat(300).as_bytes());
+            let gap = gap(path, Reason::Limit(Limit::Depth), "33 of 32");
+            reports.push(gaps(gap, false, &mut summary));
+        }
         "/links" => {
             let gap = gap(at("l"), Reason::Excluded(Exclusion::Link), "");
             reports.push(gaps(gap, true, &mut summary));

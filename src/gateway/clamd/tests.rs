@@ -97,6 +97,13 @@ fn each_command_is_answered_in_its_own_form_at_every_cut() {
 }
 
 #[test]
+fn the_last_word_of_a_failure_is_not_far_from_its_first() {
+    let names = "\u{e4}".repeat(53);
+    let expected = format!("/long: limit/depth \"{names}... ERROR|.");
+    plays(b"zSCAN /long\0", &expected);
+}
+
+#[test]
 fn streams_come_in_chunks_of_any_size_at_every_cut() {
     let rows: &[(&[&[u8]], &str)] = &[
         (&[], "stream: OK|."),

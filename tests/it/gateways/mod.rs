@@ -9,6 +9,8 @@ mod amavis;
 mod clamsmtp;
 mod exim;
 mod milter;
+mod mimedefang;
+mod postfix;
 mod rspamd;
 mod smtp;
 

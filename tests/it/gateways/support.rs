@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -114,6 +115,11 @@ impl Program {
     /// Waits until somebody listens at this port.
     pub fn listens(self, port: u16) -> Self {
         self.waits(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())
+    }
+
+    /// Waits until somebody listens at this socket of the file system.
+    pub fn listens_at(self, socket: &Path) -> Self {
+        self.waits(|| UnixStream::connect(socket).is_ok())
     }
 
     /// Waits until this holds.
