@@ -29,8 +29,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 fn main() {
     let seconds = std::env::args().find_map(|argument| argument.parse().ok());
     let [set, files] = ["VFIND_SET", "VFIND_FILES"].map(|name| {
-        let folder = std::env::var_os(name);
-        PathBuf::from(folder.unwrap_or_else(|| panic!("{name} must name a folder")))
+        PathBuf::from(std::env::var_os(name).expect("VFIND_SET and VFIND_FILES name folders"))
     });
     let scratch = tempfile::tempdir().unwrap();
     let contents = contents(&files);
