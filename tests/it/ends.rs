@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use crate::support::{Daemon, PATIENCE, eicar, gzip, noise};
 
 /// The processes that this one has started.
-fn children(of: u32) -> Vec<u32> {
+pub fn children(of: u32) -> Vec<u32> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         let Ok(pid) = entry.file_name().to_string_lossy().parse() else {

@@ -13,3 +13,11 @@ mod mimedefang;
 mod postfix;
 mod rspamd;
 mod smtp;
+
+mod c_icap;
+mod clamfs;
+mod node;
+mod perl;
+mod proftpd;
+mod python;
+mod samba;

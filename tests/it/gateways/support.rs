@@ -123,7 +123,7 @@ impl Program {
     }
 
     /// Waits until this holds.
-    fn waits(mut self, holds: impl Fn() -> bool) -> Self {
+    pub fn waits(mut self, holds: impl Fn() -> bool) -> Self {
         let end = Instant::now() + PATIENCE;
         while !holds() {
             let ended = self.child.try_wait().unwrap();
@@ -210,6 +210,18 @@ pub struct Contents {
     pub encrypted: Vec<u8>,
     /// More than a [`Scanner::small`] takes, as a stream and out of a container.
     pub large: Vec<u8>,
+}
+
+impl Contents {
+    /// Each as a file with its name. The large one is in an archive: a file itself may be of any size, what comes out of it not.
+    pub fn files(self) -> [(&'static str, Vec<u8>); 4] {
+        [
+            ("clean", self.clean),
+            ("infected", self.infected),
+            ("encrypted", self.encrypted),
+            ("large", stored_zip(&[("noise", &self.large)])),
+        ]
+    }
 }
 
 pub fn contents() -> Contents {
