@@ -13,25 +13,25 @@ use crate::support::eicar;
 pub(super) struct Extractor {
     /// What it is called in the table.
     pub(super) name: &'static str,
-    how: How,
+    pub(super) how: How,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum How {
+pub(super) enum How {
     /// A shell's command, in an empty folder, with the file as `$1`. What it prints and what it leaves in the folder counts.
     Shell(&'static str),
     /// A function of [`PYTHON`].
     Python(&'static str),
 }
 
-const fn shell(name: &'static str, command: &'static str) -> Extractor {
+pub(super) const fn shell(name: &'static str, command: &'static str) -> Extractor {
     Extractor {
         name,
         how: How::Shell(command),
     }
 }
 
-const fn python(name: &'static str, function: &'static str) -> Extractor {
+pub(super) const fn python(name: &'static str, function: &'static str) -> Extractor {
     Extractor {
         name,
         how: How::Python(function),
@@ -72,6 +72,7 @@ pub(super) const PROGRAMS: &[&str] = &[
     "tar",
     "timeout",
     "tnef",
+    "unar",
     "unzip",
     "uudecode",
     "uudeview",
@@ -135,6 +136,7 @@ pub(super) const SEVENZIP_GZIP: Extractor = shell(
     "7z",
     "7z x -y -bd -tCompound \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
 );
+pub(super) const UNAR: Extractor = shell("unar", concat!("unar -q -f -p x \"$1\";", gunzip!()));
 pub(super) const TNEF: Extractor = shell(
     "tnef",
     "tnef --number-backups --save-body --unix-paths \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
@@ -142,7 +144,7 @@ pub(super) const TNEF: Extractor = shell(
 
 /// One process for many files: to start it takes longer than to open one. It prints the numbers of the files out of which a
 /// function gives the marker.
-const PYTHON: &str = include_str!("extractors.py");
+pub(super) const PYTHON: &str = include_str!("extractors.py");
 
 /// Seconds that a program may take for one file.
 const TIMEOUT: &str = "20";
@@ -160,7 +162,7 @@ pub(super) fn ask(carriers: &[Carrier], folder: &Path) -> BTreeMap<String, Vec<&
                 let pythons = pythons(part);
                 for (at, carrier) in part.iter().enumerate() {
                     let gives = |one: &&Extractor| match one.how {
-                        How::Shell(command) => gives(command, &carrier.path, &room),
+                        How::Shell(command) => gives(command, &carrier.path, &room, is_in),
                         How::Python(function) => pythons.contains(&(at, function.to_owned())),
                     };
                     let names = carrier.extractors.iter().filter(gives);
@@ -173,8 +175,8 @@ pub(super) fn ask(carriers: &[Carrier], folder: &Path) -> BTreeMap<String, Vec<&
     given.into_inner().unwrap()
 }
 
-/// Whether a command gives the marker out of a file.
-fn gives(command: &str, path: &Path, room: &Path) -> bool {
+/// Whether a command gives out of a file what is looked for.
+pub(super) fn gives(command: &str, path: &Path, room: &Path, is_in: fn(&[u8]) -> bool) -> bool {
     std::fs::create_dir(room).unwrap();
     let output = Command::new("timeout")
         .args([TIMEOUT, "sh", "-c", command, "sh"])
@@ -183,17 +185,17 @@ fn gives(command: &str, path: &Path, room: &Path) -> bool {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let found = is_in(&output.stdout) || is_below(room);
+    let found = is_in(&output.stdout) || is_below(room, is_in);
     std::fs::remove_dir_all(room).unwrap();
     found
 }
 
-fn is_below(folder: &Path) -> bool {
+fn is_below(folder: &Path, is_in: fn(&[u8]) -> bool) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries.map(Result::unwrap).any(|entry| {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
-            is_below(&entry.path())
+            is_below(&entry.path(), is_in)
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).unwrap();
             is_in(target.as_os_str().as_encoded_bytes())
@@ -203,7 +205,8 @@ fn is_below(folder: &Path) -> bool {
     })
 }
 
-fn is_in(bytes: &[u8]) -> bool {
+/// The marker is in there.
+pub(super) fn is_in(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, &eicar()).is_some()
 }
 

@@ -13,8 +13,10 @@
 mod bombs;
 mod extractors;
 mod mime;
+mod mutants;
 mod ole;
 mod pdf;
+mod rar;
 mod streams;
 mod table;
 mod tar;
@@ -33,6 +35,7 @@ use crate::support::has_tools;
 const SHARE: usize = 8;
 
 /// One content that carries the marker.
+#[derive(Clone)]
 struct Case {
     /// Unique in its group; letters, digits and dashes.
     name: String,
@@ -163,6 +166,12 @@ const GROUPS: &[Group] = &[
         suffix: "dat",
         cases: tnef::cases,
         extractors: &[extractors::TNEF],
+    },
+    Group {
+        name: "rar",
+        suffix: "rar",
+        cases: rar::cases,
+        extractors: &[extractors::UNAR, extractors::BSDTAR_TAR],
     },
 ];
 
