@@ -11,8 +11,14 @@ use super::{Children, Container, Content, Expander, Halt, crc16, cut_short, dama
 use crate::event::Reason;
 use crate::object::Object;
 
-/// What the line in front begins with.
-pub(super) const START: &[u8] = b"(This file must be converted";
+/// What the line in front begins with, in capitals or not.
+const START: &[u8] = b"(This file must be converted";
+
+/// This line stands in front of a file.
+pub(super) fn announces(line: &[u8]) -> bool {
+    let start = line.get(..START.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(START))
+}
 
 /// The characters for the values from 0 on.
 const ALPHABET: &[u8; 64] = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr";
@@ -33,7 +39,7 @@ impl Expander for BinHex {
         let mut lines = Lines::new(object, 0);
         let (mut expected, mut any) = (false, false);
         while let Some(line) = lines.next()? {
-            if line.text.starts_with(START) {
+            if announces(line.text) {
                 expected = true;
                 continue;
             }

@@ -78,7 +78,7 @@ struct Begin {
 const NAMELESS: &[u8] = b"uuencoded";
 
 /// Digits of a mode.
-const MODE: std::ops::RangeInclusive<usize> = 1..=16;
+const MODE: std::ops::RangeInclusive<usize> = 1..=32;
 
 /// Lines that are no part of a file and may stand in it behind an empty one.
 const FOREIGN: u32 = 8;
@@ -96,16 +96,19 @@ impl Begin {
         };
         let blank = matches!(rest.first(), Some(b' ' | b'\t'));
         let mode = rest.trim_ascii_start();
-        let octal = mode.strip_prefix(b"0o").unwrap_or(mode);
-        let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
-        let count = octal.iter().take_while(is_digit).count();
-        let rest_of_line = octal.get(count..)?;
+        let digits = mode.strip_prefix(b"0o").unwrap_or(mode);
+        let count = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (number, rest_of_line) = digits.split_at_checked(count)?;
         let parted = rest_of_line.is_empty() || matches!(rest_of_line.first(), Some(b' ' | b'\t'));
         let name = rest_of_line.trim_ascii();
         let usual = (3..=6).contains(&count)
             && rest_of_line.starts_with(b" ")
             && rest.starts_with(b" ")
-            && octal.len() == mode.len()
+            && digits.len() == mode.len()
+            && number.iter().all(|digit| matches!(digit, b'0'..=b'7'))
             && !name.is_empty()
             && !capital;
         let name = if name.is_empty() { NAMELESS } else { name };

@@ -589,7 +589,7 @@ impl<'a> Parts<'a> {
             let begins = line.text.starts_with(b"begin")
                 || line.text.starts_with(b"Begin")
                 || line.text.starts_with(b"=ybegin ")
-                || line.text.starts_with(binhex::START)
+                || binhex::announces(line.text)
                 || binhex::begins(line.text);
             let start = line.start;
             if !begins {

@@ -7,7 +7,8 @@ use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
 use crate::expand::{
-    gzip as gzip_format, lha as lha_format, nsis as nsis_format, rar as rar_format,
+    cpio as cpio_format, gzip as gzip_format, lha as lha_format, nsis as nsis_format,
+    rar as rar_format,
 };
 use crate::expand::{recognise, stream};
 use crate::object::{Object, Probe};
@@ -460,6 +461,15 @@ pub(super) fn lzop(look: &mut Look<'_>, at: u64) -> Answer {
 }
 
 /// The header has a checksum.
+/// Its headers lead to its end, or to where they are damaged.
+pub(super) fn cpio(look: &mut Look<'_>, at: u64) -> Answer {
+    let extent = cpio_format::extent(&rest(look, at))?;
+    Ok(extent.map(|(length, ended)| match ended {
+        true => Extent::exactly(length),
+        false => with_part(length),
+    }))
+}
+
 pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
     recognised(look, at, "arj", 34)
 }

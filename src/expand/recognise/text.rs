@@ -51,7 +51,10 @@ pub(super) fn binhex(probe: &Probe) -> bool {
     if at_a_line(probe, b":", bare) {
         return true;
     }
-    at_a_line(probe, binhex::START, |text| {
+    at_a_line(probe, b"(", |text| {
+        if !binhex::announces(text) {
+            return false;
+        }
         let mut following = lines(text).skip(1).map(<[u8]>::trim_ascii);
         let next = following.find(|line| !line.is_empty());
         next.is_none_or(|line| line.starts_with(b":"))
