@@ -14,6 +14,9 @@ use crate::object::Object;
 /// What the line in front begins with, in capitals or not.
 const START: &[u8] = b"(This file must be converted";
 
+/// Lines between that one and the colon: most readers pass over them.
+pub(super) const BEFORE_COLON: usize = 16;
+
 /// This line stands in front of a file.
 pub(super) fn announces(line: &[u8]) -> bool {
     let start = line.get(..START.len());
@@ -37,21 +40,21 @@ impl Expander for BinHex {
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
         let mut lines = Lines::new(object, 0);
-        let (mut expected, mut any) = (false, false);
+        let (mut expected, mut any) = (0, false);
         while let Some(line) = lines.next()? {
             if announces(line.text) {
-                expected = true;
+                expected = BEFORE_COLON;
                 continue;
             }
             if line.text.trim_ascii().is_empty() {
                 continue;
             }
-            let after_start = std::mem::take(&mut expected);
             let blank = line.text.len() - line.text.trim_ascii_start().len();
-            if line.text.get(blank) != Some(&b':') || !(after_start || begins(line.text)) {
+            if line.text.get(blank) != Some(&b':') || !(expected > 0 || begins(line.text)) {
+                expected = expected.saturating_sub(1);
                 continue;
             }
-            any = true;
+            (expected, any) = (0, true);
             let from = line.start + blank as u64 + 1;
             let end = file(object, from, children)?;
             lines = Lines::new(object, from.saturating_add(end));

@@ -8,6 +8,7 @@
 
 mod header;
 mod start;
+mod text;
 mod value;
 mod words;
 
@@ -17,6 +18,8 @@ pub(super) use self::header::field;
 use self::header::{Name, Reading};
 pub use self::start::is_mime;
 pub(super) use self::start::{Sure, is_of_mail, start};
+use self::text::PureLines;
+pub(super) use self::text::encoding;
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
@@ -59,6 +62,11 @@ impl Expander for Mime {
         let object = container.object;
         if !may_be_mail(object)? {
             return Err(Halt::Unlike);
+        }
+        let head = object.bytes_at(0, HEAD)?;
+        let is_mail = start(&head, object.length()).is_some() || start::bare(&head).is_some();
+        if !is_mail && text::give(b"part", object, children)? {
+            return Ok(());
         }
         let mut collector = Collector::default();
         match Parts::new(object, true, &mut collector).all() {
@@ -142,7 +150,7 @@ enum Delimiter {
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Identity,
     Base64,
     Quoted,
@@ -421,7 +429,9 @@ impl<'a> Parts<'a> {
             }
             for (boundary, seen) in named.iter().zip(&mut found) {
                 match delimiter(line.text, boundary) {
-                    Some(Delimiter::Weak) if *seen < Seen::Weak => *seen = Seen::Weak,
+                    Some(Delimiter::Weak) if *seen < Seen::Weak && !boundary.is_empty() => {
+                        *seen = Seen::Weak;
+                    }
                     Some(Delimiter::Open | Delimiter::Close) => *seen = Seen::Whole,
                     _ => {}
                 }
@@ -545,7 +555,7 @@ impl<'a> Parts<'a> {
     fn base64(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
         let mut stream = Base64::new(slice.reader(), Padding::EndsGroup);
         self.children.child(name, Content::Stream(&mut stream))?;
-        let goes_on = stream.goes_on;
+        let (goes_on, foreign) = (stream.goes_on, stream.seen_foreign);
         if !self.only_text
             && let Some(at) = behind_text(slice)?
         {
@@ -557,6 +567,12 @@ impl<'a> Parts<'a> {
         if stream.seen_url && !self.only_text {
             self.note("mime-base64", "letters of another alphabet of base64")?;
             let mut stream = Base64::new(slice.reader(), Padding::EndsGroup).with_url();
+            self.children.child(name, Content::Stream(&mut stream))?;
+        }
+        if foreign && !self.only_text {
+            self.note("mime-base64", "lines that are none between those of base64")?;
+            let lines = BufReader::new(PureLines::new(slice));
+            let mut stream = Base64::new(lines, Padding::EndsGroup);
             self.children.child(name, Content::Stream(&mut stream))?;
         }
         if goes_on && !self.only_text {
@@ -584,6 +600,7 @@ impl<'a> Parts<'a> {
         if self.only_text || slice.length() <= HEAD as u64 {
             return Ok(());
         }
+        text::give(name, slice, self.children)?;
         let mut lines = Lines::new(slice, 0);
         while let Some(line) = lines.next()? {
             let begins = line.text.starts_with(b"begin")

@@ -156,23 +156,30 @@ fn mostly(probe: &Probe, count: usize, is_digit: fn(&u8) -> bool) -> bool {
 }
 
 pub(super) fn cpio_little(probe: &Probe) -> bool {
-    cpio_binary(probe, u16::from_le_bytes)
+    cpio_binary(probe, b"\xc7\x71", u16::from_le_bytes)
 }
 
 pub(super) fn cpio_big(probe: &Probe) -> bool {
-    cpio_binary(probe, u16::from_be_bytes)
+    cpio_binary(probe, b"\x71\xc7", u16::from_be_bytes)
 }
 
-/// The binary form: a file type that exists, a size that is there, and a name that ends where its length says.
-fn cpio_binary(probe: &Probe, word: fn([u8; 2]) -> u16) -> bool {
-    let Some(header) = from(probe, 0).array::<26>() else {
+/// The binary form: a sound header at the start, or soon behind one that is damaged.
+fn cpio_binary(probe: &Probe, magic: &[u8], word: fn([u8; 2]) -> u16) -> bool {
+    const SOON: usize = 4096;
+    let head = probe.head.get(..SOON).unwrap_or(&probe.head);
+    memchr::memmem::find_iter(head, magic).any(|at| cpio_header(probe, at, word))
+}
+
+/// A file type that exists, a size that is there, and a name that ends where its length says.
+fn cpio_header(probe: &Probe, at: usize, word: fn([u8; 2]) -> u16) -> bool {
+    let Some(header) = from(probe, at).array::<26>() else {
         return false;
     };
     let (words, _) = header.as_chunks::<2>();
     let field = |at: usize| words.get(at).map_or(0, |bytes| word(*bytes));
     let kind = matches!(field(3) >> 12, 1 | 2 | 4 | 6 | 8 | 10 | 12);
     let size = u64::from(field(11)) << 16 | u64::from(field(12));
-    let name = from(probe, 26).take(usize::from(field(10)).min(1024));
+    let name = from(probe, at.saturating_add(26)).take(usize::from(field(10)).min(1024));
     let named = name
         .is_some_and(|name| name.iter().position(|byte| *byte == 0) == name.len().checked_sub(1));
     kind && named && size <= probe.length

@@ -117,14 +117,15 @@ impl Run {
             let given = is_asked.then(|| extractors.first(&kind.extractors, &path));
             let given = given.flatten();
             if let Some(extractor) = given.filter(|_| answer == Answer::Clean) {
-                let kept = kept(&path);
-                self.missed.lock().unwrap().push(format!(
-                    "{} number {number}, seed {}: {extractor} gives out {}: {}",
-                    kind.format.name,
-                    self.seed,
+                let kept = self.kept(&path, kind.format.name);
+                let missed = format!(
+                    "{}, seed {}: {extractor} gives the marker out: {}",
                     kept.display(),
+                    self.seed,
                     changes.join("; ")
-                ));
+                );
+                println!("{missed}");
+                self.missed.lock().unwrap().push(missed);
             }
             self.count(
                 kind.format.name,
@@ -134,6 +135,16 @@ impl Run {
             );
             fs::remove_file(path).unwrap();
         }
+    }
+
+    /// A copy that stays.
+    fn kept(&self, path: &Path, format: &str) -> PathBuf {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
+        fs::create_dir_all(&folder).unwrap();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let copy = folder.join(format!("{format}-{}-{name}", self.seed));
+        fs::copy(path, &copy).unwrap();
+        copy
     }
 
     /// `is_sample` tells whether this one was picked without a look at the answer.
@@ -149,15 +160,6 @@ impl Run {
             count.given_gap += usize::from(given && answer == Answer::Gap);
         }
     }
-}
-
-/// A copy that stays.
-fn kept(path: &Path) -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutants");
-    fs::create_dir_all(&folder).unwrap();
-    let copy = folder.join(path.file_name().unwrap());
-    fs::copy(path, &copy).unwrap();
-    copy
 }
 
 fn vfind<'a>(paths: impl Iterator<Item = &'a Path>, signatures: &Path) -> Output {
@@ -285,7 +287,7 @@ fn what_an_extractor_gets_out_of_a_mutant_is_found_or_lies_in_a_gap() {
         total.given += given;
     }
     let missed = run.missed.into_inner().unwrap();
-    assert!(missed.is_empty(), "{} missed: {missed:#?}", missed.len());
+    assert!(missed.is_empty(), "{} missed, above", missed.len());
     // Else the mutants hold nothing that could be missed.
     assert!(total.given * 100 > total.asked * 30, "{total:?}");
 }
