@@ -11,16 +11,16 @@ use super::{Children, Container, Content, Expander, Halt, crc16, cut_short, dama
 use crate::event::Reason;
 use crate::object::Object;
 
-/// What the line in front begins with, in capitals or not.
-const START: &[u8] = b"(This file must be converted";
+/// What the line in front has, in capitals or not: `(This file must be converted with BinHex 4.0)`.
+const WORD: &[u8] = b"BinHex";
 
 /// Lines between that one and the colon: most readers pass over them.
 pub(super) const BEFORE_COLON: usize = 16;
 
 /// This line stands in front of a file.
 pub(super) fn announces(line: &[u8]) -> bool {
-    let start = line.get(..START.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(START))
+    let mut words = line.windows(WORD.len());
+    line.starts_with(b"(") && words.any(|word| word.eq_ignore_ascii_case(WORD))
 }
 
 /// The characters for the values from 0 on.

@@ -44,7 +44,7 @@ impl Expander for Uu {
                 None => Vec::new(),
             };
             let from = line.start;
-            if let Some(name) = begun.take().map(|begin| begin.name)
+            if let Some(Begin { base64, name, .. }) = begun.take()
                 && let Some((first, others)) = alphabets.split_first()
             {
                 any = true;
@@ -58,6 +58,13 @@ impl Expander for Uu {
                 children.child(&name, Content::Stream(&mut file))?;
                 file.drain()?;
                 lines = Lines::new(object, file.end);
+                // Some readers pass over a line that ends the file too early.
+                begun = Some(Begin {
+                    base64,
+                    odd: true,
+                    name,
+                })
+                .filter(|_| !base64);
                 continue;
             }
             begun = begin;
@@ -136,6 +143,7 @@ impl Begin {
         let empty = matches!(line, b"`" | b" " | b"" | b"+") && next.starts_with(b"end");
         let uu = empty || line.starts_with(b"end") || is_uu_line(line);
         let xx = !empty && is_xx_line(line);
+        let uu = uu || !xx && is_damaged_uu_line(line);
         let all = [(uu, Alphabet::Uu), (xx, Alphabet::Xx)];
         all.into_iter()
             .filter(|(holds, _)| *holds)
@@ -167,6 +175,20 @@ fn is_uu_line(line: &[u8]) -> bool {
         && of_line(rest, full)
             .iter()
             .all(|byte| (b' '..=b'`').contains(byte))
+}
+
+/// A line of the right length with few wrong characters, or one with too many right ones: readers take any character for a digit, and pass
+/// over what is too much.
+fn is_damaged_uu_line(line: &[u8]) -> bool {
+    let Some((first, rest)) = line.split_first() else {
+        return false;
+    };
+    let full = digits(first.wrapping_sub(b' '));
+    let is_digit = |byte: &&u8| (b' '..=b'`').contains(*byte);
+    let count = rest.iter().filter(is_digit).count();
+    let longer = rest.len() > full + 1 && count == rest.len();
+    let wrong = (full..=full + 1).contains(&rest.len()) && count * 8 >= full * 7;
+    (b'!'..=b'_').contains(first) && (longer || wrong)
 }
 
 /// A line of bytes that has lost nothing.

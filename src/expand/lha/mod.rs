@@ -74,6 +74,10 @@ pub(super) fn extent(object: &Object) -> io::Result<Option<u64>> {
                 archive.at = next;
             }
             Found::End if archive.at > 0 => return Ok(Some(archive.at.saturating_add(1))),
+            // The headers of the newer levels have so much form that no other content looks like one.
+            Found::Doubtful(header, end) if archive.at == 0 && header.level >= 2 => {
+                archive.at = end.saturating_add(header.compressed_size);
+            }
             Found::Nothing | Found::Damage(_) | Found::Doubtful(..) if archive.at > 0 => {
                 return Ok(Some(archive.at));
             }

@@ -179,7 +179,8 @@ fn cpio_header(probe: &Probe, at: usize, word: fn([u8; 2]) -> u16) -> bool {
     let field = |at: usize| words.get(at).map_or(0, |bytes| word(*bytes));
     let kind = matches!(field(3) >> 12, 1 | 2 | 4 | 6 | 8 | 10 | 12);
     let size = u64::from(field(11)) << 16 | u64::from(field(12));
-    let name = from(probe, at.saturating_add(26)).take(usize::from(field(10)).min(1024));
+    let length = usize::from(field(10)).min(1024);
+    let name = from(probe, at.saturating_add(26)).take(length);
     let named = name
         .is_some_and(|name| name.iter().position(|byte| *byte == 0) == name.len().checked_sub(1));
     kind && named && size <= probe.length

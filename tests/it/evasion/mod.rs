@@ -17,6 +17,7 @@ mod mutants;
 mod ole;
 mod pdf;
 mod rar;
+mod sevenz;
 mod streams;
 mod table;
 mod tar;
@@ -166,6 +167,12 @@ const GROUPS: &[Group] = &[
         suffix: "dat",
         cases: tnef::cases,
         extractors: &[extractors::TNEF],
+    },
+    Group {
+        name: "7z",
+        suffix: "7z",
+        cases: sevenz::cases,
+        extractors: &[extractors::SEVENZIP_TAR, extractors::BSDTAR_TAR],
     },
     Group {
         name: "rar",

@@ -26,6 +26,12 @@ const LIBARCHIVE: Extractor = python("libarchive", "libarchive");
 const STREAMED: Extractor = python("libarchive (streamed)", "libarchive_streamed");
 const RAW: Extractor = python("libarchive (raw)", "libarchive_raw");
 
+/// It looks for the two bytes of the binary form in anything: what begins otherwise is nobody's archive.
+const CPIO: Extractor = shell(
+    "cpio",
+    "case $(head -c2 \"$1\" | od -An -tx1) in ' c7 71'|' 71 c7') ;; *) grep -aq 07070 \"$1\" || exit ;; esac; cpio -i --quiet -d --no-absolute-filenames <\"$1\"",
+);
+
 const PLAIN: Format = Format {
     name: "",
     suffix: "",
@@ -139,12 +145,7 @@ pub(super) const FORMATS: &[Format] = &[
         ],
         layout: layout::cpio,
         words: &[b"TRAILER!!!", b"070701", b"070707", b"070702"],
-        extractors: &[
-            LIBARCHIVE,
-            STREAMED,
-            shell("cpio", "cpio -i --quiet -d --no-absolute-filenames <\"$1\""),
-            extractors::SEVENZIP,
-        ],
+        extractors: &[LIBARCHIVE, STREAMED, CPIO, extractors::SEVENZIP],
         ..PLAIN
     },
     Format {
@@ -169,6 +170,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         name: "7z",
         suffix: "7z",
+        group: "7z",
         makers: &[
             "7z a -bd -mx1 out.7z letter virus && mv out.7z out",
             "7z a -bd -mx0 out.7z letter virus && mv out.7z out",
@@ -213,7 +215,11 @@ pub(super) const FORMATS: &[Format] = &[
             "bsdtar --format=iso9660 --options=pad=0 -cf out letter virus",
         ],
         layout: layout::iso,
-        extractors: &[LIBARCHIVE, STREAMED, extractors::SEVENZIP],
+        extractors: &[
+            LIBARCHIVE,
+            STREAMED,
+            shell("7z", "7z x -y -bd -tIso \"$1\""),
+        ],
         ..PLAIN
     },
     Format {
@@ -267,7 +273,7 @@ pub(super) const FORMATS: &[Format] = &[
         ],
         extractors: &[
             shell("unsquashfs", "unsquashfs -q -n \"$1\""),
-            extractors::SEVENZIP,
+            shell("7z", "7z x -y -bd -tSquashFS \"$1\""),
         ],
         ..PLAIN
     },
