@@ -15,7 +15,14 @@ use crate::object::Object;
 const WORD: &[u8] = b"BinHex";
 
 /// Lines between that one and the colon: most readers pass over them.
-pub(super) const BEFORE_COLON: usize = 16;
+pub(super) const BEFORE_COLON: usize = 64;
+
+/// A colon, and characters of a file.
+pub(super) fn is_first(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b":").unwrap_or_default();
+    let rest = rest.strip_suffix(b":").unwrap_or(rest);
+    !rest.is_empty() && rest.iter().all(|byte| ALPHABET.contains(byte))
+}
 
 /// This line stands in front of a file.
 pub(super) fn announces(line: &[u8]) -> bool {
@@ -50,7 +57,8 @@ impl Expander for BinHex {
                 continue;
             }
             let blank = line.text.len() - line.text.trim_ascii_start().len();
-            if line.text.get(blank) != Some(&b':') || !(expected > 0 || begins(line.text)) {
+            let is_first = expected > 0 && is_first(line.text.trim_ascii());
+            if line.text.get(blank) != Some(&b':') || !(is_first || begins(line.text)) {
                 expected = expected.saturating_sub(1);
                 continue;
             }

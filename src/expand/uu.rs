@@ -109,7 +109,9 @@ impl Begin {
             .take_while(|byte| byte.is_ascii_digit())
             .count();
         let (number, rest_of_line) = digits.split_at_checked(count)?;
-        let parted = rest_of_line.is_empty() || matches!(rest_of_line.first(), Some(b' ' | b'\t'));
+        let parted = !rest_of_line
+            .first()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
         let name = rest_of_line.trim_ascii();
         let usual = (3..=6).contains(&count)
             && rest_of_line.starts_with(b" ")
@@ -155,10 +157,14 @@ impl Begin {
 /// Tells whether a file begins at the start of these lines.
 pub(super) fn begins<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let begin = lines.next().and_then(Begin::parse);
-    let (Some(begin), Some(line)) = (begin, lines.next()) else {
+    let (Some(begin), Some(mut line)) = (begin, lines.next()) else {
         return false;
     };
-    let next = lines.next().unwrap_or_default();
+    let mut next = lines.next().unwrap_or_default();
+    if line.is_empty() && next != b"end" {
+        // Some readers pass over an empty line.
+        (line, next) = (next, lines.next().unwrap_or_default());
+    }
     !line.starts_with(b"end") && !begin.alphabets(line, next).is_empty()
 }
 

@@ -102,6 +102,7 @@ static ROWS: &[Row] = &[
     row(b"ITSF\x03\0\0\0\x60\0\0\0", sound::chm),
     row(b"\x89LZO\0\r\n\x1a\n", sound::lzop),
     row(b"\x04\x22\x4d\x18", sound::lz4),
+    row(b"\x01CD001\x01\0", sound::iso),
     row(b"070701", sound::cpio),
     row(b"070702", sound::cpio),
     row(b"070707", sound::cpio),

@@ -163,11 +163,13 @@ pub(super) fn cpio_big(probe: &Probe) -> bool {
     cpio_binary(probe, b"\x71\xc7", u16::from_be_bytes)
 }
 
-/// The binary form: a sound header at the start, or soon behind one that is damaged.
+/// The binary form: a sound header at the start, or soon behind one that is damaged; or two headers, damaged or not.
 fn cpio_binary(probe: &Probe, magic: &[u8], word: fn([u8; 2]) -> u16) -> bool {
     const SOON: usize = 4096;
     let head = probe.head.get(..SOON).unwrap_or(&probe.head);
-    memchr::memmem::find_iter(head, magic).any(|at| cpio_header(probe, at, word))
+    let mut places = memchr::memmem::find_iter(head, magic);
+    places.clone().any(|at| cpio_header(probe, at, word))
+        || places.next() == Some(0) && places.next().is_some()
 }
 
 /// A file type that exists, a size that is there, and a name that ends where its length says.
@@ -579,7 +581,8 @@ pub(super) fn pdf(probe: &Probe) -> bool {
         let version = head.get(at + 5..at + 8);
         matches!(version, Some([major, b'.', minor])
             if digits(&[*major, *minor], 10).is_some_and(|version| (10..=20).contains(&version)))
-    }) || has_pdf_ends(probe) && has_pdf_object(&probe.head)
+    }) || has_pdf_object(&probe.head)
+        && (has_pdf_ends(probe) || memchr::memmem::find(head, b"endobj").is_some())
 }
 
 /// The end of a document is in sight.

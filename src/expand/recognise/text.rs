@@ -65,7 +65,7 @@ pub(super) fn binhex(probe: &Probe) -> bool {
         let mut following = following
             .filter(|line| !line.is_empty())
             .take(binhex::BEFORE_COLON);
-        following.clone().next().is_none() || following.any(|line| line.starts_with(b":"))
+        following.clone().next().is_none() || following.any(binhex::is_first)
     })
 }
 

@@ -48,11 +48,13 @@ macro_rules! gunzip {
 /// All that is asked for.
 pub(super) const PROGRAMS: &[&str] = &[
     "7z",
+    "ar",
     "bsdcat",
     "bsdtar",
     "bzip2",
     "clamscan",
     "compress",
+    "cpio",
     "find",
     "gsf",
     "gzip",
@@ -135,6 +137,21 @@ pub(super) const GSF: Extractor = shell(
 pub(super) const SEVENZIP_GZIP: Extractor = shell(
     "7z",
     "7z x -y -bd -tCompound \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
+);
+/// It looks for the two bytes of the binary form in anything: what begins otherwise is nobody's archive.
+pub(super) const CPIO: Extractor = shell(
+    "cpio",
+    concat!(
+        "case $(head -c2 \"$1\" | od -An -tx1) in ' c7 71'|' 71 c7') ;; *) grep -aq 07070 \"$1\" || exit ;; esac;",
+        "cpio -i --quiet -d --no-absolute-filenames <\"$1\";",
+        gunzip!()
+    ),
+);
+pub(super) const AR: Extractor = shell("ar", concat!("ar x \"$1\";", gunzip!()));
+/// What is no archive of its own it takes for any other that lies in it.
+pub(super) const SEVENZIP_ITSELF: Extractor = shell(
+    "7z",
+    concat!("7z x -y -bd -t7z \"$1\" >/dev/null;", gunzip!()),
 );
 pub(super) const UNAR: Extractor = shell("unar", concat!("unar -q -f -p x \"$1\";", gunzip!()));
 pub(super) const TNEF: Extractor = shell(

@@ -11,6 +11,7 @@
 #![allow(clippy::too_many_lines)]
 
 mod bombs;
+mod cab;
 mod extractors;
 mod mime;
 mod mutants;
@@ -23,6 +24,7 @@ mod table;
 mod tar;
 mod text;
 mod tnef;
+mod unix;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -169,10 +171,36 @@ const GROUPS: &[Group] = &[
         extractors: &[extractors::TNEF],
     },
     Group {
+        name: "cpio",
+        suffix: "cpio",
+        cases: unix::cpios,
+        extractors: &[
+            extractors::CPIO,
+            extractors::SEVENZIP_TAR,
+            extractors::BSDTAR_TAR,
+        ],
+    },
+    Group {
+        name: "ar",
+        suffix: "a",
+        cases: unix::ars,
+        extractors: &[
+            extractors::AR,
+            extractors::SEVENZIP_TAR,
+            extractors::BSDTAR_TAR,
+        ],
+    },
+    Group {
+        name: "cab",
+        suffix: "cab",
+        cases: cab::cases,
+        extractors: &[extractors::SEVENZIP_TAR, extractors::BSDTAR_TAR],
+    },
+    Group {
         name: "7z",
         suffix: "7z",
         cases: sevenz::cases,
-        extractors: &[extractors::SEVENZIP_TAR, extractors::BSDTAR_TAR],
+        extractors: &[extractors::SEVENZIP_ITSELF, extractors::BSDTAR_TAR],
     },
     Group {
         name: "rar",

@@ -26,12 +26,6 @@ const LIBARCHIVE: Extractor = python("libarchive", "libarchive");
 const STREAMED: Extractor = python("libarchive (streamed)", "libarchive_streamed");
 const RAW: Extractor = python("libarchive (raw)", "libarchive_raw");
 
-/// It looks for the two bytes of the binary form in anything: what begins otherwise is nobody's archive.
-const CPIO: Extractor = shell(
-    "cpio",
-    "case $(head -c2 \"$1\" | od -An -tx1) in ' c7 71'|' 71 c7') ;; *) grep -aq 07070 \"$1\" || exit ;; esac; cpio -i --quiet -d --no-absolute-filenames <\"$1\"",
-);
-
 const PLAIN: Format = Format {
     name: "",
     suffix: "",
@@ -135,6 +129,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         name: "cpio",
         suffix: "cpio",
+        group: "cpio",
         makers: &[
             "printf 'letter\\nvirus\\nvirus.gz\\n' | cpio -o --quiet -H newc >out",
             "printf 'letter\\nvirus\\n' | cpio -o --quiet -H crc >out",
@@ -145,12 +140,13 @@ pub(super) const FORMATS: &[Format] = &[
         ],
         layout: layout::cpio,
         words: &[b"TRAILER!!!", b"070701", b"070707", b"070702"],
-        extractors: &[LIBARCHIVE, STREAMED, CPIO, extractors::SEVENZIP],
+        extractors: &[LIBARCHIVE, STREAMED, extractors::SEVENZIP],
         ..PLAIN
     },
     Format {
         name: "ar",
         suffix: "a",
+        group: "ar",
         makers: &[
             "ar rcS out letter virus virus.gz",
             "cp virus a-name-that-is-too-long-for-its-field && ar rcS out letter a-name-that-is-too-long-for-its-field",
@@ -159,12 +155,7 @@ pub(super) const FORMATS: &[Format] = &[
         ],
         layout: layout::ar,
         words: &[b"!<arch>\n", b"//", b"/", b"#1/", b"`\n"],
-        extractors: &[
-            LIBARCHIVE,
-            STREAMED,
-            shell("ar", "ar x \"$1\""),
-            extractors::SEVENZIP,
-        ],
+        extractors: &[LIBARCHIVE, STREAMED],
         ..PLAIN
     },
     Format {
@@ -181,7 +172,7 @@ pub(super) const FORMATS: &[Format] = &[
             "bsdtar --format=7zip -cf out letter virus",
         ],
         mend: mend::sevenz,
-        extractors: &[LIBARCHIVE, extractors::SEVENZIP],
+        extractors: &[LIBARCHIVE],
         ..PLAIN
     },
     Format {
@@ -196,12 +187,13 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         name: "cab",
         suffix: "cab",
+        group: "cab",
         makers: &[
             "gcab -c out letter virus virus.gz",
             "gcab -cz out letter virus",
         ],
         layout: layout::cab,
-        extractors: &[LIBARCHIVE, STREAMED, extractors::SEVENZIP],
+        extractors: &[LIBARCHIVE, STREAMED],
         ..PLAIN
     },
     Format {
@@ -416,6 +408,9 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
+/// It takes whatever looks like a line of base64 out of any text, whoever says what: it is asked about carriers alone.
+const SALVAGER: &str = "uudeview";
+
 /// Samples longer than this take too long.
 const MOST: usize = 1 << 17;
 
@@ -439,6 +434,7 @@ impl Format {
         let group = GROUPS.iter().filter(|group| group.name == self.group);
         let others = group.flat_map(|group| group.extractors);
         let mut all: Vec<_> = self.extractors.iter().chain(others).copied().collect();
+        all.retain(|one| one.name != SALVAGER);
         all.sort_by_key(|one| !matches!(one.how, extractors::How::Python(_)));
         all
     }
