@@ -59,6 +59,7 @@ pub(super) const PROGRAMS: &[&str] = &[
     "gsf",
     "gzip",
     "hexbin",
+    "isoinfo",
     "lz4",
     "lzip",
     "lzop",
@@ -152,6 +153,15 @@ pub(super) const AR: Extractor = shell("ar", concat!("ar x \"$1\";", gunzip!()))
 pub(super) const SEVENZIP_ITSELF: Extractor = shell(
     "7z",
     concat!("7z x -y -bd -t7z \"$1\" >/dev/null;", gunzip!()),
+);
+pub(super) const SEVENZIP_ISO: Extractor = shell(
+    "7z -tIso",
+    concat!("7z x -y -bd -tIso \"$1\" >/dev/null;", gunzip!()),
+);
+/// Each tree by itself: the primary one, Rock Ridge's names in it, and Joliet's.
+pub(super) const ISOINFO: Extractor = shell(
+    "isoinfo",
+    "for tree in '' -R -J; do isoinfo $tree -f -i \"$1\" | while read -r name; do isoinfo $tree -x \"$name\" -i \"$1\" >out.gz; gzip -dc <out.gz; done; done",
 );
 pub(super) const UNAR: Extractor = shell("unar", concat!("unar -q -f -p x \"$1\";", gunzip!()));
 pub(super) const TNEF: Extractor = shell(

@@ -13,6 +13,7 @@
 mod bombs;
 mod cab;
 mod extractors;
+mod iso;
 mod mime;
 mod mutants;
 mod ole;
@@ -169,6 +170,16 @@ const GROUPS: &[Group] = &[
         suffix: "dat",
         cases: tnef::cases,
         extractors: &[extractors::TNEF],
+    },
+    Group {
+        name: "iso",
+        suffix: "iso",
+        cases: iso::cases,
+        extractors: &[
+            extractors::SEVENZIP_ISO,
+            extractors::BSDTAR_TAR,
+            extractors::ISOINFO,
+        ],
     },
     Group {
         name: "cpio",

@@ -199,6 +199,7 @@ pub(super) const FORMATS: &[Format] = &[
     Format {
         name: "iso",
         suffix: "iso",
+        group: "iso",
         makers: &[
             "genisoimage -quiet -no-pad -o out letter virus virus.gz",
             "genisoimage -quiet -no-pad -R -J -o out letter virus",
@@ -207,11 +208,7 @@ pub(super) const FORMATS: &[Format] = &[
             "bsdtar --format=iso9660 --options=pad=0 -cf out letter virus",
         ],
         layout: layout::iso,
-        extractors: &[
-            LIBARCHIVE,
-            STREAMED,
-            shell("7z", "7z x -y -bd -tIso \"$1\""),
-        ],
+        extractors: &[LIBARCHIVE, STREAMED],
         ..PLAIN
     },
     Format {
@@ -408,8 +405,9 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
-/// It takes whatever looks like a line of base64 out of any text, whoever says what: it is asked about carriers alone.
-const SALVAGER: &str = "uudeview";
+/// One takes whatever looks like a line of base64 out of any text, whoever says what, the other takes long: they are asked about carriers
+/// alone.
+const SALVAGERS: [&str; 2] = ["uudeview", "isoinfo"];
 
 /// Samples longer than this take too long.
 const MOST: usize = 1 << 17;
@@ -434,7 +432,7 @@ impl Format {
         let group = GROUPS.iter().filter(|group| group.name == self.group);
         let others = group.flat_map(|group| group.extractors);
         let mut all: Vec<_> = self.extractors.iter().chain(others).copied().collect();
-        all.retain(|one| one.name != SALVAGER);
+        all.retain(|one| !SALVAGERS.contains(&one.name));
         all.sort_by_key(|one| !matches!(one.how, extractors::How::Python(_)));
         all
     }
