@@ -44,30 +44,28 @@ impl Expander for Uu {
                 None => Vec::new(),
             };
             let from = line.start;
-            if let Some(Begin { base64, name, .. }) = begun.take()
+            let before = begun.take();
+            if let Some(begin) = &before
                 && let Some((first, others)) = alphabets.split_first()
             {
+                let name = &begin.name;
                 any = true;
                 for other in others {
                     let detail = format!("{} in two alphabets", name.escape_ascii());
                     children.note(NoteKind::Ambiguous("uu-alphabet".to_owned()), detail)?;
                     let mut file = File::new(object, from, *other);
-                    children.child(&name, Content::Stream(&mut file))?;
+                    children.child(name, Content::Stream(&mut file))?;
                 }
                 let mut file = File::new(object, from, *first);
-                children.child(&name, Content::Stream(&mut file))?;
+                children.child(name, Content::Stream(&mut file))?;
                 file.drain()?;
                 lines = Lines::new(object, file.end);
                 // Some readers pass over a line that ends the file too early.
-                begun = Some(Begin {
-                    base64,
-                    odd: true,
-                    name,
-                })
-                .filter(|_| !base64);
+                begun = before.map(Begin::doubted);
                 continue;
             }
-            begun = begin;
+            // Nor is a first line that is damaged the end of all.
+            begun = begin.or_else(|| before.filter(|before| !before.odd).map(Begin::doubted));
         }
         if any { Ok(()) } else { Err(Halt::Unlike) }
     }
@@ -121,17 +119,23 @@ impl Begin {
             && !name.is_empty()
             && !capital;
         let name = if name.is_empty() { NAMELESS } else { name };
-        (blank && parted && MODE.contains(&count)).then(|| Self {
+        let is_octal = matches!(number.first(), Some(b'0'..=b'7'));
+        (blank && parted && is_octal && MODE.contains(&count)).then(|| Self {
             base64,
             odd: !usual,
             name: name.to_vec(),
         })
     }
 
+    /// The same, for lines that have to be beyond doubt.
+    fn doubted(self) -> Self {
+        Self { odd: true, ..self }
+    }
+
     /// How the file can be read whose first line this is.
     fn alphabets(&self, line: &[u8], next: &[u8]) -> Vec<Alphabet> {
         if self.base64 {
-            let yes = is_base64(line) || line.starts_with(b"====");
+            let yes = !self.odd && (is_base64(line) || line.starts_with(b"===="));
             return yes.then_some(Alphabet::Base64).into_iter().collect();
         }
         if self.odd {
@@ -161,11 +165,11 @@ pub(super) fn begins<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
         return false;
     };
     let mut next = lines.next().unwrap_or_default();
-    if line.is_empty() && next != b"end" {
-        // Some readers pass over an empty line.
+    if matches!(line, b"" | b"end") && next != b"end" {
+        // Some readers pass over an empty line, or an end that comes too early.
         (line, next) = (next, lines.next().unwrap_or_default());
     }
-    !line.starts_with(b"end") && !begin.alphabets(line, next).is_empty()
+    !line.starts_with(b"end") && (!begin.alphabets(line, next).is_empty() || is_full_uu_line(next))
 }
 
 /// The first character is the count of bytes, four characters are three of them. Blanks at the end may be lost, and

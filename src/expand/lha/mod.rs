@@ -422,7 +422,7 @@ mod tests {
         let got = run(&[&stored("a", b"1")[..], &bad, &stored("c", b"3"), &[0]].concat());
         assert_eq!(
             (got.names(), got.reasons()),
-            (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"])
+            (["a", "b", "c"].map(str::to_owned).to_vec(), vec!["corrupt"])
         );
     }
 

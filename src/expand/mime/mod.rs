@@ -65,7 +65,9 @@ impl Expander for Mime {
         }
         let head = object.bytes_at(0, HEAD)?;
         let is_mail = start(&head, object.length()).is_some() || start::bare(&head).is_some();
-        if !is_mail && text::give(b"part", object, children)? {
+        let header = header::read(object, 0)?;
+        let describes = header.readings.iter().any(Reading::describes);
+        if !is_mail && !describes && text::give(b"part", object, children)? {
             return Ok(());
         }
         let mut collector = Collector::default();
@@ -637,11 +639,12 @@ impl<'a> Parts<'a> {
 
     /// A message that nobody would take for one by its content, though its type says so.
     fn message(&mut self, body: &Part, slice: &Object) -> Result<(), Halt> {
-        let is_mail = |name: &str| matches!(name, "mime" | "mbox");
-        if recognise(&slice.probe()?)
-            .iter()
-            .any(|kind| is_mail(kind.name))
-        {
+        let probe = slice.probe()?;
+        let is_mail = |name: &str| match name {
+            "mime" => start(&probe.head, probe.length).is_some(),
+            name => name == "mbox",
+        };
+        if recognise(&probe).iter().any(|kind| is_mail(kind.name)) {
             return Ok(());
         }
         let header = header::read(&self.object.slice(0, body.to), body.from)?;

@@ -49,7 +49,7 @@ fn sample(one: &[u8]) -> Vec<u8> {
     let second = properties(&[(0x0d, 0x3701, &inner), (0x1f, 0x3707, &wide)]);
     [
         SIGNATURE.to_vec(),
-        attribute(1, 0x0008_9006, &[0, 0, 1, 0]),
+        attribute(1, 0x0008_9006_u32, &[0, 0, 1, 0]),
         attribute(1, BODY, b"hello"),
         attribute(1, MESSAGE_PROPERTIES, &message),
         attribute(2, ATTACHMENT_BEGINS, &[0; 14]),

@@ -258,7 +258,7 @@ pub(super) fn cases() -> Vec<Case> {
         case(
             "twice",
             "two records of one name, the marker in the second",
-            { image(&[virus().with(|record| record.place = [LETTER; 2]), virus()]).0 },
+            image(&[virus().with(|record| record.place = [LETTER; 2]), virus()]).0,
         ),
         case("two-extents", "in two extents", {
             let length = virus().size[0];

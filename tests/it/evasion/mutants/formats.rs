@@ -20,6 +20,9 @@ pub(super) struct Format {
     pub(super) mend: fn(&mut [u8]),
     pub(super) words: &'static [&'static [u8]],
     extractors: &'static [Extractor],
+    /// Extractors of the carriers that take long, or take anything for what lies in it: whatever looks like a line of base64, or
+    /// a gzip member in an archive that they cannot open.
+    unasked: &'static [&'static str],
 }
 
 const LIBARCHIVE: Extractor = python("libarchive", "libarchive");
@@ -35,6 +38,7 @@ const PLAIN: Format = Format {
     mend: mend::nothing,
     words: &[],
     extractors: &[],
+    unasked: &[],
 };
 
 pub(super) const FORMATS: &[Format] = &[
@@ -193,7 +197,12 @@ pub(super) const FORMATS: &[Format] = &[
             "gcab -cz out letter virus",
         ],
         layout: layout::cab,
-        extractors: &[LIBARCHIVE, STREAMED],
+        extractors: &[
+            LIBARCHIVE,
+            STREAMED,
+            shell("7z -tCab", "7z x -y -bd -tCab \"$1\""),
+        ],
+        unasked: &["7z"],
         ..PLAIN
     },
     Format {
@@ -209,6 +218,7 @@ pub(super) const FORMATS: &[Format] = &[
         ],
         layout: layout::iso,
         extractors: &[LIBARCHIVE, STREAMED],
+        unasked: &["isoinfo"],
         ..PLAIN
     },
     Format {
@@ -318,6 +328,7 @@ pub(super) const FORMATS: &[Format] = &[
             b"begin 644 ",
             b"end",
         ],
+        unasked: &["uudeview"],
         ..PLAIN
     },
     Format {
@@ -341,6 +352,7 @@ pub(super) const FORMATS: &[Format] = &[
             b"-----",
             b":",
         ],
+        unasked: &["uudeview"],
         ..PLAIN
     },
     Format {
@@ -405,10 +417,6 @@ pub(super) const FORMATS: &[Format] = &[
     },
 ];
 
-/// One takes whatever looks like a line of base64 out of any text, whoever says what, the other takes long: they are asked about carriers
-/// alone.
-const SALVAGERS: [&str; 2] = ["uudeview", "isoinfo"];
-
 /// Samples longer than this take too long.
 const MOST: usize = 1 << 17;
 
@@ -432,7 +440,7 @@ impl Format {
         let group = GROUPS.iter().filter(|group| group.name == self.group);
         let others = group.flat_map(|group| group.extractors);
         let mut all: Vec<_> = self.extractors.iter().chain(others).copied().collect();
-        all.retain(|one| !SALVAGERS.contains(&one.name));
+        all.retain(|one| !self.unasked.contains(&one.name));
         all.sort_by_key(|one| !matches!(one.how, extractors::How::Python(_)));
         all
     }
