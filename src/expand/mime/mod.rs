@@ -557,7 +557,8 @@ impl<'a> Parts<'a> {
     fn base64(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
         let mut stream = Base64::new(slice.reader(), Padding::EndsGroup);
         self.children.child(name, Content::Stream(&mut stream))?;
-        let (goes_on, foreign) = (stream.goes_on, stream.seen_foreign);
+        let goes_on = stream.goes_on;
+        let (mut foreign, mut text) = (stream.seen_foreign, slice.clone());
         if !self.only_text
             && let Some(at) = behind_text(slice)?
         {
@@ -565,6 +566,7 @@ impl<'a> Parts<'a> {
             let rest = slice.slice(at, u64::MAX);
             let mut stream = Base64::new(rest.reader(), Padding::EndsGroup);
             self.children.child(name, Content::Stream(&mut stream))?;
+            (foreign, text) = (stream.seen_foreign, rest);
         }
         if stream.seen_url && !self.only_text {
             self.note("mime-base64", "letters of another alphabet of base64")?;
@@ -573,7 +575,7 @@ impl<'a> Parts<'a> {
         }
         if foreign && !self.only_text {
             self.note("mime-base64", "lines that are none between those of base64")?;
-            let lines = BufReader::new(PureLines::new(slice));
+            let lines = BufReader::new(PureLines::new(&text));
             let mut stream = Base64::new(lines, Padding::EndsGroup);
             self.children.child(name, Content::Stream(&mut stream))?;
         }

@@ -273,12 +273,6 @@ pub(super) fn cases() -> Vec<Case> {
             let bytes = gzip(&eicar());
             image(&[letter(), first, second]).put(24, &bytes[20..]).0
         }),
-        case("behind-zeros", "behind zeros in its folder", {
-            let mut out = image(&[letter()]).0;
-            let at = ROOT as usize * SECTOR + 500;
-            out[at..at + virus().bytes().len()].copy_from_slice(&virus().bytes());
-            out
-        }),
         case("second-sector", "in the second sector of its folder", {
             let root = root(ROOT).with(|record| record.size = [2 * 2048; 2]);
             let image = image(&[letter()]).put(16, &descriptor(1, &root));

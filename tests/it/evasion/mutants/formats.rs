@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::super::extractors::{self, Extractor, python, shell};
-use super::super::{GROUPS, rar};
+use super::super::{ARCHIVES, GROUPS, Group, rar};
 use super::layout::{self, Layout};
 use super::{mend, start};
 use crate::support::{eicar, gzip};
@@ -428,17 +428,21 @@ impl Format {
         if self.name == "rar" {
             samples.extend(rar::plain(&virus()));
         }
-        for group in GROUPS.iter().filter(|group| group.name == self.group) {
+        for group in self.groups() {
             let cases = (group.cases)().into_iter().map(|case| case.bytes);
             samples.extend(cases.filter(|bytes| (1..MOST).contains(&bytes.len())));
         }
         samples
     }
 
+    fn groups(&self) -> impl Iterator<Item = &'static Group> {
+        let all = GROUPS.iter().chain(ARCHIVES);
+        all.filter(|group| group.name == self.group)
+    }
+
     /// Who is asked: those that take no process of their own first.
     pub(super) fn extractors(&self) -> Vec<Extractor> {
-        let group = GROUPS.iter().filter(|group| group.name == self.group);
-        let others = group.flat_map(|group| group.extractors);
+        let others = self.groups().flat_map(|group| group.extractors);
         let mut all: Vec<_> = self.extractors.iter().chain(others).copied().collect();
         all.retain(|one| !self.unasked.contains(&one.name));
         all.sort_by_key(|one| !matches!(one.how, extractors::How::Python(_)));

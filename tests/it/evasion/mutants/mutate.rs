@@ -32,7 +32,8 @@ impl Stock<'_> {
         let sample = random.below(self.samples.len());
         let mut bytes = self.samples[sample].clone();
         let mut changes = vec![format!("sample {sample}")];
-        for _ in 0..1 + random.below(6) / 3 {
+        // Some as they are: all samples are among the mutants.
+        for _ in 0..(random.below(8) + 5) / 6 {
             changes.push(self.change(&mut bytes, &mut random));
         }
         if !random.once_in(4) {
