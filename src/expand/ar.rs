@@ -251,7 +251,13 @@ impl Archive<'_> {
             return children.gap(None, Reason::Limit(Limit::Memory), detail);
         }
         let length = usize::try_from(stored.length()).unwrap_or_default();
-        self.table = Some(stored.bytes_at(0, length)?);
+        let table = stored.bytes_at(0, length)?;
+        let is_text = |byte: &u8| matches!(byte, 0 | b'\n' | b'\r' | b' '..);
+        if self.table.is_some() || !table.iter().all(is_text) {
+            // Some readers take it for a file: the second one, or one that is no list of names.
+            children.child(b"//", Content::Object(stored.clone()))?;
+        }
+        self.table.get_or_insert(table);
         self.missing(b"//", stored, size, children)
     }
 

@@ -11,8 +11,24 @@ use super::{Children, Container, Content, Expander, Halt, crc16, cut_short, dama
 use crate::event::Reason;
 use crate::object::Object;
 
-/// What the line in front begins with.
-pub(super) const START: &[u8] = b"(This file must be converted";
+/// What the line in front has, in capitals or not: `(This file must be converted with BinHex 4.0)`.
+const WORD: &[u8] = b"BinHex";
+
+/// Lines between that one and the colon: most readers pass over them.
+pub(super) const BEFORE_COLON: usize = 64;
+
+/// A colon, and characters of a file.
+pub(super) fn is_first(line: &[u8]) -> bool {
+    let rest = line.strip_prefix(b":").unwrap_or_default();
+    let rest = rest.strip_suffix(b":").unwrap_or(rest);
+    !rest.is_empty() && rest.iter().all(|byte| ALPHABET.contains(byte))
+}
+
+/// This line stands in front of a file.
+pub(super) fn announces(line: &[u8]) -> bool {
+    let mut words = line.windows(WORD.len());
+    line.starts_with(b"(") && words.any(|word| word.eq_ignore_ascii_case(WORD))
+}
 
 /// The characters for the values from 0 on.
 const ALPHABET: &[u8; 64] = b"!\"#$%&'()*+,-012345689@ABCDEFGHIJKLMNPQRSTUVXYZ[`abcdefhijklmpqr";
@@ -31,21 +47,22 @@ impl Expander for BinHex {
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
         let mut lines = Lines::new(object, 0);
-        let (mut expected, mut any) = (false, false);
+        let (mut expected, mut any) = (0, false);
         while let Some(line) = lines.next()? {
-            if line.text.starts_with(START) {
-                expected = true;
+            if announces(line.text) {
+                expected = BEFORE_COLON;
                 continue;
             }
             if line.text.trim_ascii().is_empty() {
                 continue;
             }
-            let after_start = std::mem::take(&mut expected);
             let blank = line.text.len() - line.text.trim_ascii_start().len();
-            if line.text.get(blank) != Some(&b':') || !(after_start || begins(line.text)) {
+            let is_first = expected > 0 && is_first(line.text.trim_ascii());
+            if line.text.get(blank) != Some(&b':') || !(is_first || begins(line.text)) {
+                expected = expected.saturating_sub(1);
                 continue;
             }
-            any = true;
+            (expected, any) = (0, true);
             let from = line.start + blank as u64 + 1;
             let end = file(object, from, children)?;
             lines = Lines::new(object, from.saturating_add(end));

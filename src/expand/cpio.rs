@@ -4,10 +4,12 @@
 //! Several archives may follow each other, as in an initial file system of Linux; each header is read by its own magic.
 #![forbid(unsafe_code)]
 
-use std::io::Read;
+use std::io::{self, Read};
 
 use super::number::digits;
-use super::{Children, Container, Content, Expander, Halt, Member, behind, recognise};
+use super::{
+    Children, Container, Content, Expander, Halt, Member, behind, is_recognised, recognise,
+};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{CHUNK, Object};
@@ -31,7 +33,8 @@ impl Expander for Cpio {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
-        if Header::read(&object.bytes_at(0, HEADER)?).is_none() {
+        let is_header = Header::read(&object.bytes_at(0, HEADER)?).is_some();
+        if !is_header && !is_recognised(object, "cpio")? {
             return Err(Halt::Unlike);
         }
         let mut archive = Archive {
@@ -42,6 +45,25 @@ impl Expander for Cpio {
         while archive.entry(children)? {}
         Ok(())
     }
+}
+
+/// How far the headers of an archive that begins at the first byte lead, and whether to its end. Nothing if there is none, or one of two
+/// bytes alone.
+pub(super) fn extent(object: &Object) -> io::Result<Option<(u64, bool)>> {
+    let mut at = 0_u64;
+    let mut count = 0_u32;
+    let mut is_short = false;
+    while let Some(header) = Header::read(&object.bytes_at(at, HEADER)?) {
+        let name_at = at.saturating_add(header.form.header);
+        at = at.saturating_add(header.end());
+        if object.bytes_at(name_at, END.len() + 1)?.strip_suffix(b"\0") == Some(END) {
+            return Ok(Some((at, true)));
+        }
+        count += 1;
+        is_short |= header.form.multiple == BINARY.multiple;
+    }
+    let is_sound = count > 1 || count == 1 && !is_short;
+    Ok(is_sound.then_some((at, false)))
 }
 
 /// How one form writes.

@@ -309,6 +309,12 @@ fn appended(object: &Object, end: u64, children: &mut dyn Children) -> Result<()
     behind(object, end, children)
 }
 
+/// True where a content is told to be of a kind: what its first header says besides may be damaged.
+fn is_recognised(object: &Object, kind: &str) -> io::Result<bool> {
+    let kinds = recognise(&object.probe()?);
+    Ok(kinds.iter().any(|known| known.name == kind))
+}
+
 /// True for an error that says how the content is, and not that reading it failed.
 fn is_damage(error: &io::Error) -> bool {
     error.raw_os_error().is_none()

@@ -31,6 +31,8 @@ pub(super) struct Base64<R> {
     pub(super) goes_on: bool,
     /// There were letters of the alphabet for addresses.
     pub(super) seen_url: bool,
+    /// There were others that are none of the alphabet, and no white space.
+    pub(super) seen_foreign: bool,
 }
 
 impl<R: BufRead> Base64<R> {
@@ -45,6 +47,7 @@ impl<R: BufRead> Base64<R> {
             url: false,
             goes_on: false,
             seen_url: false,
+            seen_foreign: false,
         }
     }
 
@@ -63,8 +66,10 @@ impl<R: BufRead> Base64<R> {
             _ => byte,
         };
         let Some(value) = base64_value(digit) else {
-            if byte == b'=' {
-                self.pad();
+            match byte {
+                b'=' => self.pad(),
+                b'-' | b'_' => {}
+                _ => self.seen_foreign |= !byte.is_ascii_whitespace(),
             }
             return None;
         };

@@ -44,23 +44,28 @@ impl Expander for Uu {
                 None => Vec::new(),
             };
             let from = line.start;
-            if let Some(name) = begun.take().map(|begin| begin.name)
+            let before = begun.take();
+            if let Some(begin) = &before
                 && let Some((first, others)) = alphabets.split_first()
             {
+                let name = &begin.name;
                 for other in others {
                     let detail = format!("{} in two alphabets", name.escape_ascii());
                     children.note(NoteKind::Ambiguous("uu-alphabet".to_owned()), detail)?;
                     let mut file = File::new(object, from, *other);
-                    children.child(&name, Content::Stream(&mut file))?;
+                    children.child(name, Content::Stream(&mut file))?;
                 }
                 let mut file = File::new(object, from, *first);
-                children.child(&name, Content::Stream(&mut file))?;
+                children.child(name, Content::Stream(&mut file))?;
                 file.drain()?;
                 ended = Some(file.end);
                 lines = Lines::new(object, file.end);
+                // Some readers pass over a line that ends the file too early.
+                begun = before.map(Begin::doubted);
                 continue;
             }
-            begun = begin;
+            // Nor is a first line that is damaged the end of all.
+            begun = begin.or_else(|| before.filter(|before| !before.odd).map(Begin::doubted));
         }
         ended.map_or(Err(Halt::Unlike), |end| behind(object, end, children))
     }
@@ -78,7 +83,7 @@ struct Begin {
 const NAMELESS: &[u8] = b"uuencoded";
 
 /// Digits of a mode.
-const MODE: std::ops::RangeInclusive<usize> = 1..=16;
+const MODE: std::ops::RangeInclusive<usize> = 1..=32;
 
 /// Lines that are no part of a file and may stand in it behind an empty one.
 const FOREIGN: u32 = 8;
@@ -96,30 +101,41 @@ impl Begin {
         };
         let blank = matches!(rest.first(), Some(b' ' | b'\t'));
         let mode = rest.trim_ascii_start();
-        let octal = mode.strip_prefix(b"0o").unwrap_or(mode);
-        let is_digit = |byte: &&u8| matches!(byte, b'0'..=b'7');
-        let count = octal.iter().take_while(is_digit).count();
-        let rest_of_line = octal.get(count..)?;
-        let parted = rest_of_line.is_empty() || matches!(rest_of_line.first(), Some(b' ' | b'\t'));
+        let digits = mode.strip_prefix(b"0o").unwrap_or(mode);
+        let count = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (number, rest_of_line) = digits.split_at_checked(count)?;
+        let parted = !rest_of_line
+            .first()
+            .is_some_and(|byte| byte.is_ascii_alphanumeric());
         let name = rest_of_line.trim_ascii();
         let usual = (3..=6).contains(&count)
             && rest_of_line.starts_with(b" ")
             && rest.starts_with(b" ")
-            && octal.len() == mode.len()
+            && digits.len() == mode.len()
+            && number.iter().all(|digit| matches!(digit, b'0'..=b'7'))
             && !name.is_empty()
             && !capital;
         let name = if name.is_empty() { NAMELESS } else { name };
-        (blank && parted && MODE.contains(&count)).then(|| Self {
+        let is_octal = matches!(number.first(), Some(b'0'..=b'7'));
+        (blank && parted && is_octal && MODE.contains(&count)).then(|| Self {
             base64,
             odd: !usual,
             name: name.to_vec(),
         })
     }
 
+    /// The same, for lines that have to be beyond doubt.
+    fn doubted(self) -> Self {
+        Self { odd: true, ..self }
+    }
+
     /// How the file can be read whose first line this is.
     fn alphabets(&self, line: &[u8], next: &[u8]) -> Vec<Alphabet> {
         if self.base64 {
-            let yes = is_base64(line) || line.starts_with(b"====");
+            let yes = !self.odd && (is_base64(line) || line.starts_with(b"===="));
             return yes.then_some(Alphabet::Base64).into_iter().collect();
         }
         if self.odd {
@@ -133,6 +149,7 @@ impl Begin {
         let empty = matches!(line, b"`" | b" " | b"" | b"+") && next.starts_with(b"end");
         let uu = empty || line.starts_with(b"end") || is_uu_line(line);
         let xx = !empty && is_xx_line(line);
+        let uu = uu || !xx && is_damaged_uu_line(line);
         let all = [(uu, Alphabet::Uu), (xx, Alphabet::Xx)];
         all.into_iter()
             .filter(|(holds, _)| *holds)
@@ -144,11 +161,15 @@ impl Begin {
 /// Tells whether a file begins at the start of these lines.
 pub(super) fn begins<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let begin = lines.next().and_then(Begin::parse);
-    let (Some(begin), Some(line)) = (begin, lines.next()) else {
+    let (Some(begin), Some(mut line)) = (begin, lines.next()) else {
         return false;
     };
-    let next = lines.next().unwrap_or_default();
-    !line.starts_with(b"end") && !begin.alphabets(line, next).is_empty()
+    let mut next = lines.next().unwrap_or_default();
+    if matches!(line, b"" | b"end") && next != b"end" {
+        // Some readers pass over an empty line, or an end that comes too early.
+        (line, next) = (next, lines.next().unwrap_or_default());
+    }
+    !line.starts_with(b"end") && (!begin.alphabets(line, next).is_empty() || is_full_uu_line(next))
 }
 
 /// The first character is the count of bytes, four characters are three of them. Blanks at the end may be lost, and
@@ -164,6 +185,20 @@ fn is_uu_line(line: &[u8]) -> bool {
         && of_line(rest, full)
             .iter()
             .all(|byte| (b' '..=b'`').contains(byte))
+}
+
+/// A line of the right length with few wrong characters, or one with too many right ones: readers take any character for a digit, and pass
+/// over what is too much.
+fn is_damaged_uu_line(line: &[u8]) -> bool {
+    let Some((first, rest)) = line.split_first() else {
+        return false;
+    };
+    let full = digits(first.wrapping_sub(b' '));
+    let is_digit = |byte: &&u8| (b' '..=b'`').contains(*byte);
+    let count = rest.iter().filter(is_digit).count();
+    let longer = rest.len() > full + 1 && count == rest.len();
+    let wrong = (full..=full + 1).contains(&rest.len()) && count * 8 >= full * 7;
+    (b'!'..=b'_').contains(first) && (longer || wrong)
 }
 
 /// A line of bytes that has lost nothing.

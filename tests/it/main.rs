@@ -43,6 +43,7 @@ mod model_streams;
 mod model_test;
 mod options;
 mod prints;
+mod random;
 mod reload;
 mod reloads;
 mod report;

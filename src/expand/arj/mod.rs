@@ -14,7 +14,7 @@ use self::fastest::Fastest;
 use super::lzh::{Lzh, Method};
 use super::{
     Children, Container, Content, Expander, Halt, Member, Passwords, behind, damaged, is_damage,
-    trailing,
+    is_recognised, trailing,
 };
 use crate::bytes::Reader;
 use crate::event::Reason;
@@ -48,17 +48,25 @@ impl Expander for Arj {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
-        let Some(main) = Header::at(object, 0)?.header() else {
-            return Err(Halt::Unlike);
-        };
         let mut archive = Archive {
             object,
             passwords: container.passwords,
-            at: main.end,
-            cipher: main.cipher,
+            at: 0,
+            cipher: 0,
         };
-        if !main.comment.is_empty() {
-            children.child(b"(comment)", Content::Stream(&mut main.comment.as_slice()))?;
+        match Header::at(object, 0)? {
+            Found::Header(main) if main.kind == COMMENT => {
+                archive.at = main.end;
+                archive.cipher = main.cipher;
+                if !main.comment.is_empty() {
+                    let comment = &mut main.comment.as_slice();
+                    children.child(b"(comment)", Content::Stream(comment))?;
+                }
+            }
+            // A member, for the header of the archive is gone; or that header is odd, and what is behind it may be sound.
+            Found::Header(_) => {}
+            Found::Damage(_) if is_recognised(object, "arj")? => {}
+            Found::End(_) | Found::Damage(_) => return Err(Halt::Unlike),
         }
         while archive.entry(children)? {}
         Ok(())
@@ -89,15 +97,6 @@ enum Found {
     /// The mark of the end, and where it ends.
     End(u64),
     Damage(&'static str),
-}
-
-impl Found {
-    fn header(self) -> Option<Box<Header>> {
-        match self {
-            Self::Header(header) => Some(header),
-            Self::End(_) | Self::Damage(_) => None,
-        }
-    }
 }
 
 impl Header {

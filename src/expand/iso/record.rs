@@ -84,7 +84,7 @@ impl Record {
 
     /// The folder itself, or the one that it lies in.
     pub(super) fn is_dot(&self) -> bool {
-        matches!(self.name[..], [] | [0 | 1])
+        matches!(self.name[..], [0 | 1])
     }
 
     /// Bytes before the entries of Rock Ridge, if this is the first record of a tree that has them.

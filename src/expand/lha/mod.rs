@@ -5,7 +5,7 @@
 mod crc16;
 mod other;
 
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
 
 use delharc::header::CompressionMethod;
 use delharc::{LhaError, LhaHeader};
@@ -13,16 +13,24 @@ use delharc::{LhaError, LhaHeader};
 use self::crc16::Crc16;
 use self::other::Other;
 use super::lzh::{Lzh, Method};
-use super::{Children, Container, Content, Expander, Halt, behind, damaged, recognise, trailing};
+use super::{
+    Children, Container, Content, Expander, Halt, behind, damaged, is_recognised, recognise,
+    trailing,
+};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
 
 /// Enough for most headers.
 const BUFFER: usize = 512;
 
-/// Extended headers: the name, the folder.
+/// What is looked at of a header whose checksum is wrong.
+const HEADER: usize = 8 * 1024;
+
+/// Extended headers: the checksum of all, the name, the folder, one that says nothing.
+const COMMON: u8 = 0;
 const NAME: u8 = 1;
 const FOLDER: u8 = 2;
+const NOTHING: u8 = 0x7f;
 
 /// The expander of LHA.
 pub(super) struct Lha;
@@ -38,8 +46,10 @@ impl Expander for Lha {
             input: BufReader::with_capacity(BUFFER, container.object.raw_reader()),
             at: 0,
         };
-        if !matches!(archive.header(0)?, Found::Header(..)) {
-            return Err(Halt::Unlike);
+        match archive.header(0)? {
+            Found::Header(..) | Found::Doubtful(..) => {}
+            Found::Damage(_) if is_recognised(container.object, "lha")? => {}
+            Found::End | Found::Nothing | Found::Damage(_) => return Err(Halt::Unlike),
         }
         while archive.entry(children)? {}
         Ok(())
@@ -57,14 +67,21 @@ pub(super) fn extent(object: &Object) -> io::Result<Option<u64>> {
         match archive.header(archive.at)? {
             Found::Header(header, end) => {
                 let next = end.saturating_add(header.compressed_size);
-                if archive.at == 0 && next > object.length() {
+                // The checksum of the older headers is one byte.
+                if archive.at == 0 && next > object.length() && header.level < 2 {
                     return Ok(None);
                 }
                 archive.at = next;
             }
             Found::End if archive.at > 0 => return Ok(Some(archive.at.saturating_add(1))),
-            Found::Nothing | Found::Damage(_) if archive.at > 0 => return Ok(Some(archive.at)),
-            Found::End | Found::Nothing | Found::Damage(_) => return Ok(None),
+            // The headers of the newer levels have so much form that no other content looks like one.
+            Found::Doubtful(header, end) if archive.at == 0 && header.level >= 2 => {
+                archive.at = end.saturating_add(header.compressed_size);
+            }
+            Found::Nothing | Found::Damage(_) | Found::Doubtful(..) if archive.at > 0 => {
+                return Ok(Some(archive.at));
+            }
+            _ => return Ok(None),
         }
     }
 }
@@ -80,6 +97,8 @@ struct Archive<'a> {
 enum Found {
     /// A header, and where it ends.
     Header(Box<LhaHeader>, u64),
+    /// The same, whose own checksum is wrong: few readers ask.
+    Doubtful(Box<LhaHeader>, u64),
     /// The byte that ends an archive.
     End,
     /// The end of the file.
@@ -100,7 +119,17 @@ impl Archive<'_> {
             }
             Ok(None) => Ok(Found::End),
             Err(LhaError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-            Err(error) => Ok(Found::Damage(error.to_string())),
+            Err(error) => {
+                let unsummed = without_sum(self.object.bytes_at(at, HEADER)?);
+                let mut input = Cursor::new(unsummed.unwrap_or_default());
+                Ok(match LhaHeader::read(&mut input) {
+                    Ok(Some(header)) => {
+                        let end = at.saturating_add(input.position());
+                        Found::Doubtful(Box::new(header), end)
+                    }
+                    _ => Found::Damage(error.to_string()),
+                })
+            }
         }
     }
 
@@ -111,6 +140,19 @@ impl Archive<'_> {
                 let raw = self.object.slice(end, header.compressed_size);
                 self.at = end.saturating_add(header.compressed_size);
                 member(&header, &raw, children)?;
+                Ok(true)
+            }
+            Found::Doubtful(header, end) => {
+                let detail = format!("the checksum of the header at byte {} differs", self.at);
+                children.gap(None, Reason::Corrupt, detail)?;
+                let raw = self.object.slice(end, header.compressed_size);
+                member(&header, &raw, children)?;
+                // Its length need not be right.
+                let next = end.saturating_add(header.compressed_size);
+                self.at = match self.header(next)? {
+                    Found::Header(..) | Found::End => next,
+                    _ => self.next_header(self.at)?.unwrap_or(next),
+                };
                 Ok(true)
             }
             Found::End => {
@@ -130,7 +172,7 @@ impl Archive<'_> {
     fn lost(&mut self, what: &str, children: &mut dyn Children) -> Result<bool, Halt> {
         let from = self.at;
         let rest = self.object.slice(from, u64::MAX);
-        if !recognise(&rest.probe()?).is_empty() {
+        if from > 0 && !recognise(&rest.probe()?).is_empty() {
             let detail = format!("no header at byte {from}: {what}");
             children.gap(None, Reason::Corrupt, detail)?;
             behind(self.object, from, children)?;
@@ -164,6 +206,38 @@ impl Archive<'_> {
             }
             at = at.saturating_add((CHUNK - 8) as u64);
         }
+    }
+}
+
+/// A header whose checksum holds (levels 0 and 1) or that has none (levels 2 and 3).
+fn without_sum(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let (level, width) = match bytes.get(20)? {
+        level @ 0..=2 => (*level, 2),
+        level => (*level, 4),
+    };
+    if level < 2 {
+        let length = usize::from(*bytes.first()?);
+        let header = bytes.get(2..)?.get(..length)?;
+        let sum = header
+            .iter()
+            .fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
+        *bytes.get_mut(1)? = sum;
+        return Some(bytes);
+    }
+    let length = |at: usize| {
+        let mut field = [0; 4];
+        let stored = bytes.get(at..)?.get(..width)?;
+        field.get_mut(..width)?.copy_from_slice(stored);
+        usize::try_from(u32::from_le_bytes(field)).ok()
+    };
+    let mut at = if level == 2 { 26 } else { 32 };
+    loop {
+        let size = length(at - width).filter(|size| *size > width)?;
+        if bytes.get(at) == Some(&COMMON) {
+            *bytes.get_mut(at)? = NOTHING;
+            return Some(bytes);
+        }
+        at = at.checked_add(size)?;
     }
 }
 
@@ -348,7 +422,7 @@ mod tests {
         let got = run(&[&stored("a", b"1")[..], &bad, &stored("c", b"3"), &[0]].concat());
         assert_eq!(
             (got.names(), got.reasons()),
-            (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"])
+            (["a", "b", "c"].map(str::to_owned).to_vec(), vec!["corrupt"])
         );
     }
 

@@ -8,6 +8,7 @@
 
 mod header;
 mod start;
+mod text;
 mod value;
 mod words;
 
@@ -17,6 +18,8 @@ pub(super) use self::header::field;
 use self::header::{Name, Reading};
 pub use self::start::is_mime;
 pub(super) use self::start::{Sure, is_of_mail, start};
+use self::text::PureLines;
+pub(super) use self::text::encoding;
 use self::words::Collector;
 use super::binhex;
 use super::lines::Lines;
@@ -59,6 +62,13 @@ impl Expander for Mime {
         let object = container.object;
         if !may_be_mail(object)? {
             return Err(Halt::Unlike);
+        }
+        let head = object.bytes_at(0, HEAD)?;
+        let is_mail = start(&head, object.length()).is_some() || start::bare(&head).is_some();
+        let header = header::read(object, 0)?;
+        let describes = header.readings.iter().any(Reading::describes);
+        if !is_mail && !describes && text::give(b"part", object, children)? {
+            return Ok(());
         }
         let mut collector = Collector::default();
         match Parts::new(object, true, &mut collector).all() {
@@ -142,7 +152,7 @@ enum Delimiter {
 
 /// How a body is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Encoding {
+pub(super) enum Encoding {
     Identity,
     Base64,
     Quoted,
@@ -421,7 +431,9 @@ impl<'a> Parts<'a> {
             }
             for (boundary, seen) in named.iter().zip(&mut found) {
                 match delimiter(line.text, boundary) {
-                    Some(Delimiter::Weak) if *seen < Seen::Weak => *seen = Seen::Weak,
+                    Some(Delimiter::Weak) if *seen < Seen::Weak && !boundary.is_empty() => {
+                        *seen = Seen::Weak;
+                    }
                     Some(Delimiter::Open | Delimiter::Close) => *seen = Seen::Whole,
                     _ => {}
                 }
@@ -546,6 +558,7 @@ impl<'a> Parts<'a> {
         let mut stream = Base64::new(slice.reader(), Padding::EndsGroup);
         self.children.child(name, Content::Stream(&mut stream))?;
         let goes_on = stream.goes_on;
+        let (mut foreign, mut text) = (stream.seen_foreign, slice.clone());
         if !self.only_text
             && let Some(at) = behind_text(slice)?
         {
@@ -553,10 +566,17 @@ impl<'a> Parts<'a> {
             let rest = slice.slice(at, u64::MAX);
             let mut stream = Base64::new(rest.reader(), Padding::EndsGroup);
             self.children.child(name, Content::Stream(&mut stream))?;
+            (foreign, text) = (stream.seen_foreign, rest);
         }
         if stream.seen_url && !self.only_text {
             self.note("mime-base64", "letters of another alphabet of base64")?;
             let mut stream = Base64::new(slice.reader(), Padding::EndsGroup).with_url();
+            self.children.child(name, Content::Stream(&mut stream))?;
+        }
+        if foreign && !self.only_text {
+            self.note("mime-base64", "lines that are none between those of base64")?;
+            let lines = BufReader::new(PureLines::new(&text));
+            let mut stream = Base64::new(lines, Padding::EndsGroup);
             self.children.child(name, Content::Stream(&mut stream))?;
         }
         if goes_on && !self.only_text {
@@ -584,12 +604,13 @@ impl<'a> Parts<'a> {
         if self.only_text || slice.length() <= HEAD as u64 {
             return Ok(());
         }
+        text::give(name, slice, self.children)?;
         let mut lines = Lines::new(slice, 0);
         while let Some(line) = lines.next()? {
             let begins = line.text.starts_with(b"begin")
                 || line.text.starts_with(b"Begin")
                 || line.text.starts_with(b"=ybegin ")
-                || line.text.starts_with(binhex::START)
+                || binhex::announces(line.text)
                 || binhex::begins(line.text);
             let start = line.start;
             if !begins {
@@ -620,11 +641,12 @@ impl<'a> Parts<'a> {
 
     /// A message that nobody would take for one by its content, though its type says so.
     fn message(&mut self, body: &Part, slice: &Object) -> Result<(), Halt> {
-        let is_mail = |name: &str| matches!(name, "mime" | "mbox");
-        if recognise(&slice.probe()?)
-            .iter()
-            .any(|kind| is_mail(kind.name))
-        {
+        let probe = slice.probe()?;
+        let is_mail = |name: &str| match name {
+            "mime" => start(&probe.head, probe.length).is_some(),
+            name => name == "mbox",
+        };
+        if recognise(&probe).iter().any(|kind| is_mail(kind.name)) {
             return Ok(());
         }
         let header = header::read(&self.object.slice(0, body.to), body.from)?;

@@ -102,13 +102,20 @@ static ROWS: &[Row] = &[
     row(b"ITSF\x03\0\0\0\x60\0\0\0", sound::chm),
     row(b"\x89LZO\0\r\n\x1a\n", sound::lzop),
     row(b"\x04\x22\x4d\x18", sound::lz4),
-    row(ARJ, sound::arj),
+    row(b"\x01CD001\x01\0", sound::iso),
+    row(b"070701", sound::cpio),
+    row(b"070702", sound::cpio),
+    row(b"070707", sound::cpio),
+    row(SHORT[0], sound::arj),
+    row(SHORT[1], sound::cpio),
+    row(SHORT[2], sound::cpio),
 ];
 
-/// Two bytes are everywhere: these are looked for alone, and only where something is likely to be appended.
-const ARJ: &[u8] = b"\x60\xea";
+/// Two bytes are everywhere: these (of ARJ, and of binary cpio in both byte orders) are looked for alone, and only where something is likely
+/// to be appended.
+const SHORT: [&[u8]; 3] = [b"\x60\xea", b"\xc7\x71", b"\x71\xc7"];
 
-/// Bytes behind the end of a program, or from the start of what is none, in which [`ARJ`] is looked for.
+/// Bytes behind the end of a program, or from the start of what is none, in which [`SHORT`] magics are looked for.
 const NEAR: usize = 1 << 20;
 
 fn automaton() -> Option<&'static AhoCorasick> {
@@ -116,7 +123,7 @@ fn automaton() -> Option<&'static AhoCorasick> {
     AUTOMATON
         .get_or_init(|| {
             let magics = ROWS.iter().map(|row| row.magic);
-            let magics = magics.filter(|magic| *magic != ARJ);
+            let magics = magics.filter(|magic| !SHORT.contains(magic));
             // The kind for which the crate looks for the first bytes of all magics at once.
             AhoCorasickBuilder::new()
                 .match_kind(MatchKind::LeftmostFirst)
@@ -315,16 +322,16 @@ fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)>
     }
 }
 
-/// The places of [`ARJ`].
+/// The places of [`SHORT`] magics.
 fn near(object: &Object, end: u64) -> io::Result<Vec<Hit>> {
-    let Some(row) = ROWS.iter().position(|row| row.magic == ARJ) else {
-        return Ok(Vec::new());
-    };
     let bytes = object.bytes_at(end, NEAR)?;
-    let places = memchr::memmem::find_iter(&bytes, ARJ);
-    let hits = places.map(|at| Hit {
-        at: end + at as u64,
-        row,
+    let rows = ROWS.iter().enumerate();
+    let short = rows.filter(|(_, row)| SHORT.contains(&row.magic));
+    let hits = short.flat_map(|(row, short)| {
+        memchr::memmem::find_iter(&bytes, short.magic).map(move |at| Hit {
+            at: end + at as u64,
+            row,
+        })
     });
     Ok(hits.take(HITS).collect())
 }

@@ -7,7 +7,8 @@ use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
 use crate::expand::{
-    gzip as gzip_format, lha as lha_format, nsis as nsis_format, rar as rar_format,
+    cpio as cpio_format, gzip as gzip_format, lha as lha_format, nsis as nsis_format,
+    rar as rar_format,
 };
 use crate::expand::{recognise, stream};
 use crate::object::{Object, Probe};
@@ -460,6 +461,28 @@ pub(super) fn lzop(look: &mut Look<'_>, at: u64) -> Answer {
 }
 
 /// The header has a checksum.
+/// The primary descriptor has the only size of blocks that there is, in both orders of bytes, and a root folder.
+pub(super) fn iso(look: &mut Look<'_>, at: u64) -> Answer {
+    const BEFORE: u64 = 16 * 2048;
+    let descriptor = look.object.bytes_at(at, 157)?;
+    let is_sound = descriptor.get(128..132) == Some(&[0, 8, 8, 0])
+        && descriptor.get(156) == Some(&34)
+        && at >= BEFORE;
+    Ok(is_sound.then_some(Extent {
+        back: BEFORE,
+        ..with_part(BEFORE + 2048)
+    }))
+}
+
+/// Its headers lead to its end, or to where they are damaged.
+pub(super) fn cpio(look: &mut Look<'_>, at: u64) -> Answer {
+    let extent = cpio_format::extent(&rest(look, at))?;
+    Ok(extent.map(|(length, ended)| match ended {
+        true => Extent::exactly(length),
+        false => with_part(length),
+    }))
+}
+
 pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
     recognised(look, at, "arj", 34)
 }

@@ -5,7 +5,7 @@ use crate::bytes::Reader;
 use crate::expand::ar::old_package as old_deb;
 use crate::expand::number::digits;
 use crate::expand::pyinstaller::Package;
-use crate::expand::tar::Header;
+use crate::expand::tar::{Header, begins_late};
 use crate::expand::{gzip as gz, nsis as installer, rtf as rtf_file, stream, zip};
 use crate::object::Probe;
 
@@ -119,12 +119,12 @@ pub(super) fn lzma(probe: &Probe) -> bool {
     let usual = dictionary == u32::MAX
         || dictionary.is_power_of_two()
         || (dictionary % 3 == 0 && (dictionary / 3).is_power_of_two());
-    usual
+    let usual = usual && dictionary >= 1 << 12;
+    // A size that is not known is a mark of eight bytes. Decoders take any dictionary.
+    (size == u64::MAX || usual && size < 1 << 40)
         && properties < 225
-        && dictionary >= 1 << 12
-        && (size == u64::MAX || size < 1 << 40)
         && byte(probe, 13) == Some(0)
-        && (properties == USUAL || stream::is_lzma(probe))
+        && (usual && properties == USUAL || stream::is_lzma(probe))
 }
 
 /// Flags: 9 to 16 bits, reserved ones zero. The first code has 9 bits and is a literal.
@@ -141,34 +141,48 @@ pub(super) fn old_rar(probe: &Probe) -> bool {
 
 /// The fields of "newc" and "crc" are 13 hexadecimal numbers.
 pub(super) fn cpio_new(probe: &Probe) -> bool {
-    let fields = from(probe, 6).take(13 * 8);
-    fields.is_some_and(|fields| fields.iter().all(u8::is_ascii_hexdigit))
+    mostly(probe, 13 * 8, u8::is_ascii_hexdigit)
 }
 
 /// The fields of the portable form are 70 octal digits.
 pub(super) fn cpio_odc(probe: &Probe) -> bool {
-    let fields = from(probe, 6).take(70);
-    fields.is_some_and(|fields| fields.iter().all(|byte| matches!(byte, b'0'..=b'7')))
+    mostly(probe, 70, |byte| matches!(byte, b'0'..=b'7'))
+}
+
+/// Behind the magic are fields of so many digits; readers take one that is damaged for another number.
+fn mostly(probe: &Probe, count: usize, is_digit: fn(&u8) -> bool) -> bool {
+    let fields = from(probe, 6).take(count).unwrap_or_default();
+    fields.len() == count && fields.iter().filter(|byte| is_digit(byte)).count() >= count / 4 * 3
 }
 
 pub(super) fn cpio_little(probe: &Probe) -> bool {
-    cpio_binary(probe, u16::from_le_bytes)
+    cpio_binary(probe, b"\xc7\x71", u16::from_le_bytes)
 }
 
 pub(super) fn cpio_big(probe: &Probe) -> bool {
-    cpio_binary(probe, u16::from_be_bytes)
+    cpio_binary(probe, b"\x71\xc7", u16::from_be_bytes)
 }
 
-/// The binary form: a file type that exists, a size that is there, and a name that ends where its length says.
-fn cpio_binary(probe: &Probe, word: fn([u8; 2]) -> u16) -> bool {
-    let Some(header) = from(probe, 0).array::<26>() else {
+/// The binary form: a sound header at the start, or soon behind one that is damaged; or two headers, damaged or not.
+fn cpio_binary(probe: &Probe, magic: &[u8], word: fn([u8; 2]) -> u16) -> bool {
+    const SOON: usize = 4096;
+    let head = probe.head.get(..SOON).unwrap_or(&probe.head);
+    let mut places = memchr::memmem::find_iter(head, magic);
+    places.clone().any(|at| cpio_header(probe, at, word))
+        || places.next() == Some(0) && places.next().is_some()
+}
+
+/// A file type that exists, a size that is there, and a name that ends where its length says.
+fn cpio_header(probe: &Probe, at: usize, word: fn([u8; 2]) -> u16) -> bool {
+    let Some(header) = from(probe, at).array::<26>() else {
         return false;
     };
     let (words, _) = header.as_chunks::<2>();
     let field = |at: usize| words.get(at).map_or(0, |bytes| word(*bytes));
     let kind = matches!(field(3) >> 12, 1 | 2 | 4 | 6 | 8 | 10 | 12);
     let size = u64::from(field(11)) << 16 | u64::from(field(12));
-    let name = from(probe, 26).take(usize::from(field(10)).min(1024));
+    let length = usize::from(field(10)).min(1024);
+    let name = from(probe, at.saturating_add(26)).take(length);
     let named = name
         .is_some_and(|name| name.iter().position(|byte| *byte == 0) == name.len().checked_sub(1));
     kind && named && size <= probe.length
@@ -285,12 +299,12 @@ pub(super) fn swf_lzma(probe: &Probe) -> bool {
     (within(byte(probe, 3), 13..=60) || fits) && byte(probe, 12) == Some(0x5d)
 }
 
-/// The first header's checksum holds, which is all that tar itself asks; or it is damaged, with its magic left; or there is a
-/// block in front of it, which readers pass over.
+/// The first header's checksum holds, which is all that tar itself asks; or it is damaged, with its magic left; or there are
+/// blocks in front of it, which readers pass over.
 pub(super) fn tar(probe: &Probe) -> bool {
-    let header = |at: usize| from(probe, at).array().map(Header::new);
-    header(0).is_some_and(|header| header.has_full_magic() || header.checksum_holds())
-        || header(512).is_some_and(|header| header.is_sure())
+    let header = from(probe, 0).array().map(Header::new);
+    header.is_some_and(|header| header.has_full_magic() || header.checksum_holds())
+        || begins_late(&probe.head)
 }
 
 /// A Debian package of before 1995: a version, the length of its control archive, and that archive, which is gzipped.
@@ -567,7 +581,8 @@ pub(super) fn pdf(probe: &Probe) -> bool {
         let version = head.get(at + 5..at + 8);
         matches!(version, Some([major, b'.', minor])
             if digits(&[*major, *minor], 10).is_some_and(|version| (10..=20).contains(&version)))
-    }) || has_pdf_ends(probe) && has_pdf_object(&probe.head)
+    }) || has_pdf_object(&probe.head)
+        && (has_pdf_ends(probe) || memchr::memmem::find(head, b"endobj").is_some())
 }
 
 /// The end of a document is in sight.

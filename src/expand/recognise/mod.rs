@@ -278,6 +278,7 @@ static MAGICS: &[Magic] = &[
     ranked(Rank::Text, structure("Hqx8", text::binhex)),
     ranked(Rank::Text, structure("uu", text::uuencode)),
     ranked(Rank::Text, structure("yenc", yenc::begins)),
+    ranked(Rank::Text, structure("mime", text::mime_part)),
     magic(0, b"PYZ\0", "pyinstaller"),
     structure("pyinstaller", checks::pyinstaller),
     // Behind them, for it may be no mail.

@@ -432,7 +432,6 @@ fn what_only_looks_a_little_like_it_is_nothing() {
         padded(b"\x04\0\0\0\x18\0\0\0\x14\0\0\0\x0d\0\0\0{\"fields\":{}}"),
         padded(b"\x1a\x08a.txt\0\0\0\0\0\0\0\0\x03\0\0\0"),
         b"0.9300 is a number\n3\nand nothing else".to_vec(),
-        [&b"junk"[..], &[b'j'; 508], &old_tar()].concat(),
         at(1024, b"BD are two letters"),
         padded(b"\0\0\x10\0\0\x05\0\0\0\0\0\0\0\0\x01\0\0\0\x02"),
         b"hC\x0aSome text that begins like a stream, with enough of it to be decoded for a while, it is hoped.".to_vec(),

@@ -26,6 +26,12 @@ pub(super) fn mime(probe: &Probe) -> bool {
     mime_start(probe) >= Some(Sure::Plain)
 }
 
+/// A text with a part of a mail in it: a field that names an encoding which readers decode wherever they find it.
+pub(super) fn mime_part(probe: &Probe) -> bool {
+    let names = |text: &[u8]| lines(text).next().and_then(mime::encoding).is_some();
+    at_a_line(probe, b"C", names) || at_a_line(probe, b"c", names)
+}
+
 pub(super) fn perhaps_mime(probe: &Probe) -> bool {
     mime_start(probe) == Some(Sure::Open)
 }
@@ -51,10 +57,15 @@ pub(super) fn binhex(probe: &Probe) -> bool {
     if at_a_line(probe, b":", bare) {
         return true;
     }
-    at_a_line(probe, binhex::START, |text| {
-        let mut following = lines(text).skip(1).map(<[u8]>::trim_ascii);
-        let next = following.find(|line| !line.is_empty());
-        next.is_none_or(|line| line.starts_with(b":"))
+    at_a_line(probe, b"(", |text| {
+        if !binhex::announces(text) {
+            return false;
+        }
+        let following = lines(text).skip(1).map(<[u8]>::trim_ascii);
+        let mut following = following
+            .filter(|line| !line.is_empty())
+            .take(binhex::BEFORE_COLON);
+        following.clone().next().is_none() || following.any(binhex::is_first)
     })
 }
 

@@ -107,6 +107,8 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
     const MOST_ZEROS: usize = 31;
     /// More than is read.
     const MEMORY: u64 = 1 << 20;
+    // A size that is not known is eight bytes that are nothing else: such a stream may be damaged.
+    let is_open = probe.head.get(5..13) == Some(&[0xff; 8]);
     let input = Input::new(Box::new(probe.head.as_slice()));
     let Ok(mut decoder) = open(input, MEMORY) else {
         return false;
@@ -119,6 +121,7 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
             Ok(more) => count += more,
             // Cut, with so much before the cut that it is no accident.
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof && count >= 64 => break,
+            Err(_) if is_open && count > 0 => break,
             Err(_) => return false,
         }
     }

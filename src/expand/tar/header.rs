@@ -55,11 +55,6 @@ impl Header {
         matches!(self.field(257, 8), b"ustar\x0000" | b"ustar  \0")
     }
 
-    /// It is certain that this is a header, wherever it stands.
-    pub(in crate::expand) fn is_sure(&self) -> bool {
-        self.has_full_magic() && self.checksum_holds() && self.size().is_some()
-    }
-
     /// Has the magic of GNU tar, which has fields of its own behind it.
     pub(super) fn is_gnu(&self) -> bool {
         self.field(257, 8) == b"ustar  \0"
@@ -97,6 +92,18 @@ impl Header {
     pub(super) fn size(&self) -> Option<u64> {
         number(self.field(124, 12))
     }
+}
+
+/// Blocks at the start that readers pass over in looking for a header.
+const LATE: usize = 8;
+
+/// A header is not in the first block, but soon: most readers pass over what is none.
+pub(in crate::expand) fn begins_late(head: &[u8]) -> bool {
+    let (blocks, _) = head.as_chunks::<BLOCK>();
+    let headers = blocks.iter().skip(1).take(LATE);
+    headers
+        .map(|block| Header::new(*block))
+        .any(|header| header.checksum_holds() && header.has_plain_size() && header.size().is_some())
 }
 
 /// A number field: octal, or in base 256 with the highest bit set (GNU; a negative one is none).

@@ -12,12 +12,12 @@ mod sparse;
 use std::io::{BufReader, Read};
 
 use self::header::BLOCK;
-pub(super) use self::header::Header;
+pub(super) use self::header::{Header, begins_late};
 use self::pax::Pax;
 use self::sparse::Sparse;
 use super::{Children, Container, Content, Expander, Halt, Member, behind, is_damage};
 use crate::event::{Limit, Reason};
-use crate::object::{Object, ObjectReader};
+use crate::object::{HEAD, Object, ObjectReader};
 
 /// The longest long name or extended header: a hundred times what any file system needs, and little memory.
 const META_LIMIT: u64 = 1 << 20;
@@ -114,7 +114,10 @@ impl<'a> Archive<'a> {
             } else if header.checksum_holds() {
                 self.found_again()?;
                 self.without_size(&header)?;
-            } else if self.at == 0 && !header.has_full_magic() && !self.begins_late()? {
+            } else if self.at == 0
+                && !header.has_full_magic()
+                && !begins_late(&self.object.bytes_at(0, HEAD)?)
+            {
                 return Err(Halt::Unlike);
             } else if self.padded {
                 self.behind.get_or_insert(self.at);
@@ -129,13 +132,6 @@ impl<'a> Archive<'a> {
             }
             self.at = self.at.saturating_add(BLOCK as u64);
         }
-    }
-
-    /// True when a header is in the second block: most readers pass over what is no header.
-    fn begins_late(&self) -> Result<bool, Halt> {
-        let block = self.object.bytes_at(BLOCK as u64, BLOCK)?;
-        let header = <[u8; BLOCK]>::try_from(block).map(Header::new);
-        Ok(header.is_ok_and(|header| header.is_sure()))
     }
 
     /// A header whose checksum is wrong: most readers look for the next one, some take it.

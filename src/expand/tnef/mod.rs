@@ -21,14 +21,14 @@ const HEADER: u64 = 6;
 const BEFORE: u64 = 9;
 const AFTER: u64 = 2;
 
-/// Tags of attributes ([MS-OXTNEF] 2.1.3.2, 2.1.3.3).
-const BODY: u32 = 0x0002_800c;
-const MESSAGE_PROPERTIES: u32 = 0x0006_9003;
-const ATTACHMENT_BEGINS: u32 = 0x0006_9002;
-const ATTACHMENT_TITLE: u32 = 0x0001_8010;
-const ATTACHMENT_DATA: u32 = 0x0006_800f;
-const ATTACHMENT_PICTURE: u32 = 0x0006_8011;
-const ATTACHMENT_PROPERTIES: u32 = 0x0006_9005;
+/// The lower halves of attributes' tags ([MS-OXTNEF] 2.1.3.2, 2.1.3.3): readers do not ask for the other, which is a type.
+const BODY: u16 = 0x800c;
+const MESSAGE_PROPERTIES: u16 = 0x9003;
+const ATTACHMENT_BEGINS: u16 = 0x9002;
+const ATTACHMENT_TITLE: u16 = 0x8010;
+const ATTACHMENT_DATA: u16 = 0x800f;
+const ATTACHMENT_PICTURE: u16 = 0x8011;
+const ATTACHMENT_PROPERTIES: u16 = 0x9005;
 
 /// Contents of one attachment; it should have one.
 const CONTENTS: usize = 1_000;
@@ -64,7 +64,7 @@ impl Expander for Tnef {
             let from = at + BEFORE;
             let content = object.slice(from, head.length.into());
             let whole = content.length() == u64::from(head.length);
-            if head.tag == ATTACHMENT_BEGINS {
+            if head.id() == ATTACHMENT_BEGINS {
                 number += 1;
                 std::mem::take(&mut attachment).give(number - 1, children)?;
             }
@@ -105,6 +105,11 @@ impl Head {
             length: u32::from_le_bytes([e, f, g, h]),
         }))
     }
+
+    fn id(&self) -> u16 {
+        let [low, high, ..] = self.tag.to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
 }
 
 /// The sum of the bytes, in the order in which it is stored.
@@ -131,7 +136,7 @@ fn attribute(
     attachment: &mut Attachment,
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
-    match head.tag {
+    match head.id() {
         BODY => children.child(b"body.txt", Content::Object(content.clone())),
         MESSAGE_PROPERTIES => message(content, children),
         ATTACHMENT_TITLE => {
@@ -141,7 +146,7 @@ fn attribute(
         ATTACHMENT_DATA => attachment.hold(content.clone(), b"", children),
         ATTACHMENT_PICTURE => attachment.hold(content.clone(), b".picture", children),
         ATTACHMENT_PROPERTIES => attachment.properties(content, children),
-        tag => foreign(&format!("attribute {tag:#010x}"), content, children),
+        _ => foreign(&format!("attribute {:#010x}", head.tag), content, children),
     }
 }
 

@@ -3,9 +3,9 @@ use crate::expand::testing::{Random, expand, object, tool, withstand};
 
 const SIGNATURE: &[u8] = b"\x78\x9f\x3e\x22\x01\0";
 
-fn attribute(level: u8, tag: u32, content: &[u8]) -> Vec<u8> {
+fn attribute(level: u8, tag: impl Into<u32>, content: &[u8]) -> Vec<u8> {
     let mut bytes = vec![level];
-    bytes.extend_from_slice(&tag.to_le_bytes());
+    bytes.extend_from_slice(&tag.into().to_le_bytes());
     bytes.extend_from_slice(&u32::try_from(content.len()).unwrap().to_le_bytes());
     bytes.extend_from_slice(content);
     bytes.extend_from_slice(&super::sum(&object(content)).unwrap());
@@ -49,7 +49,7 @@ fn sample(one: &[u8]) -> Vec<u8> {
     let second = properties(&[(0x0d, 0x3701, &inner), (0x1f, 0x3707, &wide)]);
     [
         SIGNATURE.to_vec(),
-        attribute(1, 0x0008_9006, &[0, 0, 1, 0]),
+        attribute(1, 0x0008_9006_u32, &[0, 0, 1, 0]),
         attribute(1, BODY, b"hello"),
         attribute(1, MESSAGE_PROPERTIES, &message),
         attribute(2, ATTACHMENT_BEGINS, &[0; 14]),
@@ -156,8 +156,8 @@ fn what_nobody_knows_is_given_if_it_is_something() {
     let of_attachment = properties(&[(0x102, 0x8001, zip)]);
     let bytes = [
         SIGNATURE.to_vec(),
-        attribute(1, 0x0006_8abc, zip),
-        attribute(1, 0x0006_8abd, b"nothing"),
+        attribute(1, 0x0006_8abc_u32, zip),
+        attribute(1, 0x0006_8abd_u32, b"nothing"),
         attribute(1, MESSAGE_PROPERTIES, &of_message),
         attribute(2, ATTACHMENT_BEGINS, &[0; 14]),
         attribute(2, ATTACHMENT_PROPERTIES, &of_attachment),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::programs::HEADERS;
-use super::random::Random;
+use crate::random::Random;
 
 /// A few letters, so that near misses are common; in front what makes clamscan take it for data and not for text, which it
 /// would search a second time in another form.

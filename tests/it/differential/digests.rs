@@ -12,7 +12,7 @@ use vfind::object::Object;
 use vfind::stop::Stop;
 
 use super::clamscan;
-use super::random::Random;
+use crate::random::Random;
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {

@@ -5,8 +5,8 @@ use std::fmt::Write;
 
 use super::clamscan;
 use super::ours;
-use super::random::Random;
 use super::{bodies, digests, logical, programs};
+use crate::random::Random;
 use crate::support::has_tools;
 
 /// Files of one run. Signatures are as many as make the wanted number of pairs.

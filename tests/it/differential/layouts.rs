@@ -9,8 +9,8 @@ use vfind::object::Object;
 use vfind::stop::Stop;
 
 use super::programs::{self, HEADERS, LENGTH};
-use super::random::Random;
 use super::{clamscan, programs::noise};
+use crate::random::Random;
 use crate::support::has_tools;
 
 /// Bytes of a signature.

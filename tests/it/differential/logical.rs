@@ -7,7 +7,7 @@ use vfind::stop::Stop;
 
 use super::bodies;
 use super::programs::HEADERS;
-use super::random::Random;
+use crate::random::Random;
 
 /// `NAME;DESCRIPTION;EXPRESSION;SUB-SIGNATURES`.
 pub(super) fn signature(random: &mut Random, content: &[u8], name: &str) -> String {

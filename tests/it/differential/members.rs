@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::clamscan;
-use super::random::Random;
+use crate::random::Random;
 use crate::support::{has_tools, out, run};
 
 const VFIND: &str = env!("CARGO_BIN_EXE_vfind");

@@ -12,6 +12,5 @@ mod members;
 mod normal;
 mod ours;
 mod programs;
-mod random;
 mod sigtool;
 mod types;

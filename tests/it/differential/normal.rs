@@ -5,8 +5,8 @@ use std::process::Command;
 use vfind::view::Form;
 
 use super::families::{FILES, Run, compare, lines, live};
-use super::random::Random;
 use super::{bodies, logical, ours};
+use crate::random::Random;
 use crate::support::has_tools;
 
 /// Pieces of text.

@@ -2,7 +2,7 @@
 //!
 //! Behind the headers every program has the same noise, so that any six bytes of it tell where they stand.
 
-use super::random::Random;
+use crate::random::Random;
 
 /// Headers end before this byte.
 pub(super) const HEADERS: usize = 0x400;

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use super::programs;
-use super::random::Random;
 use super::{bodies, ours};
+use crate::random::Random;
 use crate::support::has_tools;
 
 /// The signatures that sigtool makes of a file.

@@ -6,7 +6,7 @@ use vfind::object::Object;
 use vfind::stop::Stop;
 
 use super::clamscan;
-use super::random::Random;
+use crate::random::Random;
 use crate::support::has_tools;
 
 /// Stands behind each content, for signatures of every target to find.

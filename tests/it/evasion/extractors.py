@@ -170,10 +170,14 @@ def addresses(path):
             pass
 
 
+def holds(content):
+    return MARKER in content
+
+
 def gives(function, path):
     try:
         for content in function(path):
-            if MARKER in content:
+            if holds(content):
                 return True
     except Exception:
         pass

@@ -13,25 +13,25 @@ use crate::support::eicar;
 pub(super) struct Extractor {
     /// What it is called in the table.
     pub(super) name: &'static str,
-    how: How,
+    pub(super) how: How,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum How {
+pub(super) enum How {
     /// A shell's command, in an empty folder, with the file as `$1`. What it prints and what it leaves in the folder counts.
     Shell(&'static str),
     /// A function of [`PYTHON`].
     Python(&'static str),
 }
 
-const fn shell(name: &'static str, command: &'static str) -> Extractor {
+pub(super) const fn shell(name: &'static str, command: &'static str) -> Extractor {
     Extractor {
         name,
         how: How::Shell(command),
     }
 }
 
-const fn python(name: &'static str, function: &'static str) -> Extractor {
+pub(super) const fn python(name: &'static str, function: &'static str) -> Extractor {
     Extractor {
         name,
         how: How::Python(function),
@@ -48,15 +48,18 @@ macro_rules! gunzip {
 /// All that is asked for.
 pub(super) const PROGRAMS: &[&str] = &[
     "7z",
+    "ar",
     "bsdcat",
     "bsdtar",
     "bzip2",
     "clamscan",
     "compress",
+    "cpio",
     "find",
     "gsf",
     "gzip",
     "hexbin",
+    "isoinfo",
     "lz4",
     "lzip",
     "lzop",
@@ -72,6 +75,7 @@ pub(super) const PROGRAMS: &[&str] = &[
     "tar",
     "timeout",
     "tnef",
+    "unar",
     "unzip",
     "uudecode",
     "uudeview",
@@ -135,6 +139,31 @@ pub(super) const SEVENZIP_GZIP: Extractor = shell(
     "7z",
     "7z x -y -bd -tCompound \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
 );
+/// It looks for the two bytes of the binary form in anything: what begins otherwise is nobody's archive.
+pub(super) const CPIO: Extractor = shell(
+    "cpio",
+    concat!(
+        "case $(head -c2 \"$1\" | od -An -tx1) in ' c7 71'|' 71 c7') ;; *) grep -aq 07070 \"$1\" || exit ;; esac;",
+        "cpio -i --quiet -d --no-absolute-filenames <\"$1\";",
+        gunzip!()
+    ),
+);
+pub(super) const AR: Extractor = shell("ar", concat!("ar x \"$1\";", gunzip!()));
+/// What is no archive of its own it takes for any other that lies in it.
+pub(super) const SEVENZIP_ITSELF: Extractor = shell(
+    "7z",
+    concat!("7z x -y -bd -t7z \"$1\" >/dev/null;", gunzip!()),
+);
+pub(super) const SEVENZIP_ISO: Extractor = shell(
+    "7z -tIso",
+    concat!("7z x -y -bd -tIso \"$1\" >/dev/null;", gunzip!()),
+);
+/// Each tree by itself: the primary one, Rock Ridge's names in it, and Joliet's.
+pub(super) const ISOINFO: Extractor = shell(
+    "isoinfo",
+    "for tree in '' -R -J; do isoinfo $tree -f -i \"$1\" | while read -r name; do isoinfo $tree -x \"$name\" -i \"$1\" >out.gz; gzip -dc <out.gz; done; done",
+);
+pub(super) const UNAR: Extractor = shell("unar", concat!("unar -q -f -p x \"$1\";", gunzip!()));
 pub(super) const TNEF: Extractor = shell(
     "tnef",
     "tnef --number-backups --save-body --unix-paths \"$1\"; find . -type f -exec sh -c 'gzip -dc <\"$1\"' sh {} \\;",
@@ -142,7 +171,7 @@ pub(super) const TNEF: Extractor = shell(
 
 /// One process for many files: to start it takes longer than to open one. It prints the numbers of the files out of which a
 /// function gives the marker.
-const PYTHON: &str = include_str!("extractors.py");
+pub(super) const PYTHON: &str = include_str!("extractors.py");
 
 /// Seconds that a program may take for one file.
 const TIMEOUT: &str = "20";
@@ -160,7 +189,7 @@ pub(super) fn ask(carriers: &[Carrier], folder: &Path) -> BTreeMap<String, Vec<&
                 let pythons = pythons(part);
                 for (at, carrier) in part.iter().enumerate() {
                     let gives = |one: &&Extractor| match one.how {
-                        How::Shell(command) => gives(command, &carrier.path, &room),
+                        How::Shell(command) => gives(command, &carrier.path, &room, is_in),
                         How::Python(function) => pythons.contains(&(at, function.to_owned())),
                     };
                     let names = carrier.extractors.iter().filter(gives);
@@ -173,8 +202,8 @@ pub(super) fn ask(carriers: &[Carrier], folder: &Path) -> BTreeMap<String, Vec<&
     given.into_inner().unwrap()
 }
 
-/// Whether a command gives the marker out of a file.
-fn gives(command: &str, path: &Path, room: &Path) -> bool {
+/// Whether a command gives out of a file what is looked for.
+pub(super) fn gives(command: &str, path: &Path, room: &Path, is_in: fn(&[u8]) -> bool) -> bool {
     std::fs::create_dir(room).unwrap();
     let output = Command::new("timeout")
         .args([TIMEOUT, "sh", "-c", command, "sh"])
@@ -183,17 +212,17 @@ fn gives(command: &str, path: &Path, room: &Path) -> bool {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let found = is_in(&output.stdout) || is_below(room);
+    let found = is_in(&output.stdout) || is_below(room, is_in);
     std::fs::remove_dir_all(room).unwrap();
     found
 }
 
-fn is_below(folder: &Path) -> bool {
+fn is_below(folder: &Path, is_in: fn(&[u8]) -> bool) -> bool {
     let entries = std::fs::read_dir(folder).into_iter().flatten();
     entries.map(Result::unwrap).any(|entry| {
         let kind = entry.file_type().unwrap();
         if kind.is_dir() {
-            is_below(&entry.path())
+            is_below(&entry.path(), is_in)
         } else if kind.is_symlink() {
             let target = std::fs::read_link(entry.path()).unwrap();
             is_in(target.as_os_str().as_encoded_bytes())
@@ -203,7 +232,8 @@ fn is_below(folder: &Path) -> bool {
     })
 }
 
-fn is_in(bytes: &[u8]) -> bool {
+/// The marker is in there.
+pub(super) fn is_in(bytes: &[u8]) -> bool {
     memchr::memmem::find(bytes, &eicar()).is_some()
 }
 

@@ -11,17 +11,22 @@
 #![allow(clippy::too_many_lines)]
 
 mod bombs;
+mod cab;
 mod extractors;
-
+mod iso;
 mod mime;
+mod mutants;
 mod ole;
 mod others;
 mod pdf;
+mod rar;
+mod sevenz;
 mod streams;
 mod table;
 mod tar;
 mod text;
 mod tnef;
+mod unix;
 mod zip;
 
 use std::collections::BTreeMap;
@@ -35,6 +40,7 @@ use crate::support::has_tools;
 const SHARE: usize = 8;
 
 /// One content that carries the marker.
+#[derive(Clone)]
 struct Case {
     /// Unique in its group; letters, digits and dashes.
     name: String,
@@ -165,6 +171,59 @@ const GROUPS: &[Group] = &[
         suffix: "dat",
         cases: tnef::cases,
         extractors: &[extractors::TNEF],
+    },
+];
+
+/// Archives that lie, too, of formats whose carriers are not all found where an extractor gives the marker out: what is not is a gap, and that
+/// is what the mutants are held to.
+const ARCHIVES: &[Group] = &[
+    Group {
+        name: "iso",
+        suffix: "iso",
+        cases: iso::cases,
+        extractors: &[
+            extractors::SEVENZIP_ISO,
+            extractors::BSDTAR_TAR,
+            extractors::ISOINFO,
+        ],
+    },
+    Group {
+        name: "cpio",
+        suffix: "cpio",
+        cases: unix::cpios,
+        extractors: &[
+            extractors::CPIO,
+            extractors::SEVENZIP_TAR,
+            extractors::BSDTAR_TAR,
+        ],
+    },
+    Group {
+        name: "ar",
+        suffix: "a",
+        cases: unix::ars,
+        extractors: &[
+            extractors::AR,
+            extractors::SEVENZIP_TAR,
+            extractors::BSDTAR_TAR,
+        ],
+    },
+    Group {
+        name: "cab",
+        suffix: "cab",
+        cases: cab::cases,
+        extractors: &[extractors::SEVENZIP_TAR, extractors::BSDTAR_TAR],
+    },
+    Group {
+        name: "7z",
+        suffix: "7z",
+        cases: sevenz::cases,
+        extractors: &[extractors::SEVENZIP_ITSELF, extractors::BSDTAR_TAR],
+    },
+    Group {
+        name: "rar",
+        suffix: "rar",
+        cases: rar::cases,
+        extractors: &[extractors::UNAR, extractors::BSDTAR_TAR],
     },
 ];
 

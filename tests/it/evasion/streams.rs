@@ -360,6 +360,15 @@ pub(super) fn xzs() -> Vec<Case> {
             "LZMA with other properties",
             xz(&["-c", "--format=lzma", "--lzma1=lc=1,lp=2,pb=3,dict=5MiB"]),
         ),
+        case(
+            "lzma-dictionary",
+            "LZMA with a dictionary that no writer chooses",
+            {
+                let mut out = xz(&["-c", "--format=lzma", "--lzma1=lc=1,lp=2,pb=3"]);
+                out[1..5].copy_from_slice(&[0, 0, 0x60, 0]);
+                out
+            },
+        ),
         case("zstd", "Zstandard", made("zstd", &["-qc", "-19"], &content)),
         case(
             "zstd-second",

@@ -146,6 +146,16 @@ fn record(key: &str, value: &str) -> Vec<u8> {
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case("plain", "nothing", archive(&[with(&evil())])),
+        case(
+            "late",
+            "three blocks before the first header",
+            [noise(12, 3 * 512), archive(&[with(&evil())])].concat(),
+        ),
+        case("late-v7", "a first header that is damaged, and no magic", {
+            let mut plain = evil();
+            plain.magic.clear();
+            [noise(13, 512), with(&plain), end()].concat()
+        }),
         case("alone", "the only member", [with(&evil()), end()].concat()),
         case(
             "v7",

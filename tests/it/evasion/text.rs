@@ -106,6 +106,59 @@ fn uuencode() -> Vec<Case> {
             end,
         ),
         of(
+            "mode-8",
+            "a mode with digits that are not octal",
+            "begin 689 virus.com\n",
+            &text,
+            end,
+        ),
+        of(
+            "mode-long",
+            "a mode of 20 digits",
+            "begin 01234567012345670123 virus.com\n",
+            &text,
+            end,
+        ),
+        of(
+            "mode-sign",
+            "a semicolon behind the mode",
+            "begin 644;virus.com\n",
+            &text,
+            end,
+        ),
+        of(
+            "empty-first",
+            "an empty line before the content",
+            "begin 644 virus.com\n\n",
+            &text,
+            end,
+        ),
+        of(
+            "end-first",
+            "a line `end` before the content",
+            "begin 644 virus.com\nend\n",
+            &text,
+            end,
+        ),
+        of(
+            "longer",
+            "lines that are longer than they say",
+            begin,
+            &with(&|_, line| line.extend(b"ABCDEF")),
+            end,
+        ),
+        of(
+            "digit-above",
+            "a character above the alphabet, of the same bits",
+            begin,
+            &with(&|at, line| {
+                if at == 0 {
+                    line[1] += 0x40;
+                }
+            }),
+            end,
+        ),
+        of(
             "tabs",
             "tabs in the first line",
             "begin\t644\tvirus.com\n",
@@ -423,6 +476,16 @@ fn binhex() -> Vec<Case> {
             "line-case",
             "the first line in capitals",
             format!("{}{usual}", INTRO.to_uppercase()),
+        ),
+        of(
+            "line-damaged",
+            "a first line that is damaged",
+            format!("{}{}", INTRO.replace("must", "mus4"), wrapped(&digits, 5)),
+        ),
+        of(
+            "line-far",
+            "text between the first line and the content",
+            format!("{INTRO}Dear reader,\n\n{}", wrapped(&digits, 5)),
         ),
         of(
             "line-other",

@@ -103,6 +103,11 @@ pub(super) fn cases() -> Vec<Case> {
     vec![
         of("plain", "nothing", &|_| {}),
         of("sum", "a wrong checksum", &|all| all[3].sum ^= 1),
+        of("tag-types", "tags of another type", &|all| {
+            for one in all {
+                one.tag ^= 0x0007_0000;
+            }
+        }),
         of(
             "sum-before",
             "a wrong checksum of the attribute before",

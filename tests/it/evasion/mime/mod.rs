@@ -4,6 +4,7 @@ mod body;
 mod boundary;
 mod content;
 mod header;
+mod lost;
 
 use super::{Case, case};
 use crate::support::eicar;
@@ -104,6 +105,7 @@ pub(super) fn cases() -> Vec<Case> {
         content::nested,
         header::line_ends,
         header::headers,
+        lost::parts_alone,
     ];
     for table in tables {
         for (name, oddity, text) in table() {
