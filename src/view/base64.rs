@@ -5,27 +5,38 @@
 #![forbid(unsafe_code)]
 
 use super::address::Addresses;
+use super::sextets::Sextets;
+use super::wrapped::Wrapped;
 
 /// The fewest characters of a run.
-const RUN: usize = 64;
+pub(super) const RUN: usize = 64;
 
 /// The fewest characters of a run that something before it calls base64.
 const NAMED_RUN: usize = 8;
 
 /// The fewest characters of the first piece of a run that has several.
-const PIECE: usize = 16;
+pub(super) const PIECE: usize = 16;
+
+/// The fewest characters in front of one that is escaped: `/9j\/`.
+const ESCAPED: usize = 3;
 
 /// The fewest characters of a line that goes on in the next.
-const LINE: usize = 32;
+pub(super) const LINE: usize = 32;
 
 /// The fewest characters of a line of a run that has lines of the same length.
 const NARROW: usize = 4;
 
 /// What may stand between two pieces of one run: a line break with blanks, quotes and a sign that joins texts.
-const JOINT: usize = 80;
+pub(super) const JOINT: usize = 80;
+
+/// What may stand at the beginning of each line of a quote or a comment.
+const MARKS: &[u8] = b" \t>|*#/";
 
 /// Bytes before a run in which it is called base64.
 const BEFORE: usize = 24;
+
+/// Runs that are read as programs may have wrapped them, side by side: where one ends is known a while behind it.
+const WRAPPED: usize = 4;
 
 /// One run, decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,6 +47,8 @@ pub struct Blob {
     pub bytes: Vec<u8>,
     /// It goes on behind the limit.
     pub cut: bool,
+    /// It begins its line, behind nothing but what marks a quote or a comment.
+    pub begins_line: bool,
 }
 
 /// The six bits of a character of either alphabet of RFC 4648.
@@ -59,6 +72,8 @@ pub struct Finder {
     /// The last bytes in front of a run.
     before: Vec<u8>,
     run: Option<Run>,
+    /// The other reading of runs that have ended or not.
+    wrapped: Vec<Wrapped>,
     addresses: Addresses,
 }
 
@@ -67,15 +82,15 @@ struct Run {
     at: u64,
     named: bool,
     hexadecimal: bool,
-    count: usize,
+    sextets: Sextets,
     line: usize,
-    bits: u32,
-    bytes: Vec<u8>,
-    cut: bool,
     joint: Vec<u8>,
     narrow: Narrow,
     /// Capitals, small letters, digits.
     classes: [bool; 3],
+    begins_line: bool,
+    /// Its other reading.
+    wrapped: Option<Wrapped>,
 }
 
 /// Lines that are shorter than [`LINE`] go on if all have the same length.
@@ -98,6 +113,7 @@ impl Finder {
             position: 0,
             before: Vec::new(),
             run: None,
+            wrapped: Vec::new(),
             addresses: Addresses::new(limit),
         }
     }
@@ -107,21 +123,44 @@ impl Finder {
         self.addresses.push(bytes, found);
         let mut at: usize = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            at = at.saturating_add(match self.run.is_some() {
+            let taken = match self.run.is_some() {
                 true => self.go_on(rest, found),
                 false => self.seek(bytes, at),
-            });
+            };
+            let position = self.position.saturating_add(at as u64);
+            self.feed(rest.get(..taken).unwrap_or(rest), position, found);
+            at = at.saturating_add(taken);
         }
         self.position = self.position.saturating_add(bytes.len() as u64);
-        self.before.extend_from_slice(last(bytes));
-        let surplus = self.before.len().saturating_sub(BEFORE);
+        self.before.extend_from_slice(last(bytes, JOINT));
+        let surplus = self.before.len().saturating_sub(JOINT);
         self.before.drain(..surplus);
     }
 
     /// The text has ended.
     pub fn finish(mut self, found: &mut dyn FnMut(Blob)) {
-        self.end_run(found);
+        self.end_run(None, found);
+        let limit = self.limit;
+        self.wrapped.iter_mut().for_each(|one| one.end(limit));
+        self.give_ended(found);
         self.addresses.finish(found);
+    }
+
+    /// Shows the other readings what was taken.
+    fn feed(&mut self, bytes: &[u8], position: u64, found: &mut dyn FnMut(Blob)) {
+        let own = self.run.iter_mut().filter_map(|run| run.wrapped.as_mut());
+        for one in self.wrapped.iter_mut().chain(own) {
+            one.feed(bytes, position, self.limit);
+        }
+        self.give_ended(found);
+    }
+
+    fn give_ended(&mut self, found: &mut dyn FnMut(Blob)) {
+        for one in self.wrapped.extract_if(.., |one| one.has_ended()) {
+            for blob in one.blobs() {
+                self.addresses.instead(blob, found);
+            }
+        }
     }
 
     /// Passes over what is no run, or begins one, and gives the bytes that this took. Words are short: most of a text is passed
@@ -144,20 +183,27 @@ impl Finder {
         let before = start.checked_sub(1).and_then(|at| bytes.get(at));
         let is_alone =
             length >= NARROW && ends_line && matches!(before, None | Some(b'\n' | b'\r'));
-        if length == 0 || length < NAMED_RUN && !may_go_on && !is_alone {
+        let is_escaped =
+            length >= ESCAPED && rest.get(length).is_some_and(|next| may_escape(*next));
+        if length == 0 || length < NAMED_RUN && !may_go_on && !is_alone && !is_escaped {
             return taken;
         }
-        let own = last(bytes.get(..start).unwrap_or_default());
-        let named = is_named(last(&[&self.before[..], own].concat()));
+        let own = last(bytes.get(..start).unwrap_or_default(), JOINT);
         let near = [&self.before[..], own].concat();
+        let near = last(&near, JOINT);
+        let named = is_named(last(near, BEFORE));
         let line = near.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
         let starts_line = line.is_none_or(|at| matches!(near.get(at), Some(b'\n' | b'\r')));
         let is_line = starts_line && (ends_line || may_go_on);
-        if length < PIECE && !named && !may_go_on && !is_line {
+        if length < PIECE && !named && !may_go_on && !is_line && !is_escaped {
             return taken;
         }
         let mut run = Run::new(self.position.saturating_add(start as u64), named);
         run.narrow.may_be = is_line || named;
+        let begin = near.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+        let begin = near.get(begin.map_or(0, |at| at.saturating_add(1))..);
+        run.begins_line = (begin.unwrap_or_default().iter()).all(|byte| MARKS.contains(byte));
+        run.wrapped = Some(Wrapped::new(run.at, (named, run.begins_line), near));
         for byte in rest.get(..length).unwrap_or_default() {
             run.add(*byte, self.limit);
         }
@@ -188,29 +234,36 @@ impl Finder {
             } else if is_joint && run.joint.len() < JOINT {
                 run.joint.push(*byte);
             } else {
-                self.end_run(found);
+                self.end_run(Some(*byte), found);
                 return at;
             }
         }
         bytes.len()
     }
 
-    fn end_run(&mut self, found: &mut dyn FnMut(Blob)) {
+    /// Ends the run that is open, by this byte.
+    fn end_run(&mut self, by: Option<u8>, found: &mut dyn FnMut(Blob)) {
         let Some(mut run) = self.run.take() else {
             return;
         };
-        let least = if run.named { NAMED_RUN } else { RUN };
-        let plain = run.narrow.width.is_some() && run.classes.contains(&false);
-        let left_alone = (run.hexadecimal || plain) && !run.named;
-        if run.count < least || left_alone {
-            return;
+        // What an earlier run goes on with begins none of its own.
+        let is_part = |own: &Wrapped| self.wrapped.iter().any(|one| one.last > own.at());
+        let count = run.sextets.count();
+        let behind = run.joint.first().copied().or(by);
+        let is_escaped = count >= ESCAPED && behind.is_some_and(may_escape);
+        let counts = count >= run.least() || is_escaped;
+        let wrapped = run.wrapped.take().filter(|own| counts && !is_part(own));
+        let blob = match wrapped.filter(|_| self.wrapped.len() < WRAPPED) {
+            Some(mut wrapped) => {
+                let blob = wrapped.hold(run.blob());
+                self.wrapped.push(wrapped);
+                blob
+            }
+            None => run.blob(),
+        };
+        if let Some(blob) = blob {
+            self.addresses.instead(blob, found);
         }
-        run.last_bits();
-        found(Blob {
-            at: run.at,
-            bytes: run.bytes,
-            cut: run.cut,
-        });
     }
 }
 
@@ -220,14 +273,13 @@ impl Run {
             at,
             named,
             hexadecimal: true,
-            count: 0,
+            sextets: Sextets::default(),
             line: 0,
-            bits: 0,
-            bytes: Vec::new(),
-            cut: false,
             joint: Vec::new(),
             narrow: Narrow::default(),
             classes: [false; 3],
+            begins_line: false,
+            wrapped: None,
         }
     }
 
@@ -269,7 +321,7 @@ impl Run {
     /// Begins with the line that is open.
     fn begin_again(&mut self, limit: usize) {
         let line = std::mem::take(&mut self.narrow.line);
-        let gone = self.count.saturating_sub(line.len());
+        let gone = self.sextets.count().saturating_sub(line.len());
         let joint = std::mem::take(&mut self.joint);
         // Near enough: line breaks are not counted.
         *self = Self::new(self.at.saturating_add(gone as u64).saturating_add(1), false);
@@ -290,21 +342,31 @@ impl Run {
         if self.narrow.may_be && self.narrow.line.len() <= LINE {
             self.narrow.line.push(byte);
         }
-        self.count = self.count.saturating_add(1);
         self.line = self.line.saturating_add(1);
-        self.bits = self.bits << 6 | u32::from(six);
-        if self.count.is_multiple_of(4) {
-            let [_, three @ ..] = self.bits.to_be_bytes();
-            match self.bytes.len() < limit {
-                true => self.bytes.extend_from_slice(&three),
-                false => self.cut = true,
-            }
+        self.sextets.add(six, limit);
+    }
+
+    /// What it decodes to, if it is long enough.
+    fn blob(self) -> Option<Blob> {
+        let least = if self.named { NAMED_RUN } else { RUN };
+        let plain = self.narrow.width.is_some() && self.classes.contains(&false);
+        let left_alone = (self.hexadecimal || plain) && !self.named;
+        if self.sextets.count() < least || left_alone {
+            return None;
         }
+        let (bytes, cut) = self.sextets.finish();
+        Some(Blob {
+            at: self.at,
+            bytes,
+            cut,
+            begins_line: self.begins_line,
+        })
     }
 
     /// Behind a quote a character of the alphabet may be a sign that joins.
     fn may_be_quoted(&self) -> bool {
-        self.count >= self.least() && self.joint.iter().any(|byte| matches!(byte, b'"' | b'\''))
+        self.sextets.count() >= self.least()
+            && self.joint.iter().any(|byte| matches!(byte, b'"' | b'\''))
     }
 
     /// The fewest characters of a first piece.
@@ -314,7 +376,6 @@ impl Run {
 
     /// Tells whether the run goes on behind its joint: a line break behind a long line, or two quotes with a sign that joins.
     fn joins(&self) -> bool {
-        let is_quote = |byte: &&u8| matches!(byte, b'"' | b'\'');
         if self.joint.iter().all(u8::is_ascii_whitespace) {
             let narrow = &self.narrow;
             let fits = narrow.may_be
@@ -325,37 +386,35 @@ impl Run {
                 };
             return self.is_at_break() && (self.line >= LINE || fits);
         }
-        if self.count < self.least() {
+        if self.sextets.count() < self.least() {
             return false;
         }
-        // Lists of texts have commas: their members are no parts of one.
-        self.joint.iter().filter(is_quote).count() == 2 && !self.joint.contains(&b',')
-    }
-
-    /// The bytes of a last quartet that is not whole.
-    fn last_bits(&mut self) {
-        let bits = self.bits;
-        match self.count % 4 {
-            2 => self.bytes.push((bits >> 4) as u8),
-            3 => self
-                .bytes
-                .extend_from_slice(&((bits >> 2) as u16).to_be_bytes()),
-            _ => {}
-        }
+        joins_texts(&self.joint)
     }
 }
 
-fn may_join(byte: u8) -> bool {
+pub(super) fn may_join(byte: u8) -> bool {
     matches!(
         byte,
         b'\r' | b'\n' | b' ' | b'\t' | b'"' | b'\'' | b'+' | b'&' | b'_' | b'.' | b'\\' | b','
     )
 }
 
-fn last(bytes: &[u8]) -> &[u8] {
+/// Tells whether what stands between two texts makes one of them: lists have commas, and their members are no parts of one.
+pub(super) fn joins_texts(joint: &[u8]) -> bool {
+    let is_quote = |byte: &&u8| matches!(byte, b'"' | b'\'');
+    joint.iter().filter(is_quote).count() == 2 && !joint.contains(&b',')
+}
+
+fn last(bytes: &[u8], count: usize) -> &[u8] {
     bytes
-        .get(bytes.len().saturating_sub(BEFORE)..)
+        .get(bytes.len().saturating_sub(count)..)
         .unwrap_or(bytes)
+}
+
+/// What an escape may begin with.
+pub(super) fn may_escape(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%' | b'&')
 }
 
 /// Something just before a run calls it base64.

@@ -14,6 +14,8 @@ pub mod charset;
 mod entity;
 pub mod html;
 pub mod normal;
+mod sextets;
+mod wrapped;
 
 /// How the bytes that are matched were made from the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

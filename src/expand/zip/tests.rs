@@ -149,12 +149,15 @@ fn bytes_in_front_and_behind() {
     );
     let zeros = [&bytes[..], &[0; 100]].concat();
     assert_eq!(run(&zeros).gaps, []);
-    let junk = [&bytes[..], b"junk"].concat();
+    for little in [&b"\n"[..], b"junk", &[b' '; 1000]] {
+        assert_eq!(run(&[&bytes[..], little].concat()).gaps, []);
+    }
+    let junk = [&bytes[..], &[b'x'; 600]].concat();
     let got = run(&junk);
     assert_eq!(got.children.len(), 2);
     assert_eq!(
         got.gaps,
-        [said(None, "corrupt", "4 bytes after the archive")]
+        [said(None, "corrupt", "600 bytes after the archive")]
     );
 }
 
