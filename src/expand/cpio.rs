@@ -7,7 +7,7 @@
 use std::io::Read;
 
 use super::number::digits;
-use super::{Children, Container, Content, Expander, Halt, Member, behind, recognise};
+use super::{Children, Container, Content, Expander, Halt, Member, behind, recognise, surplus};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{CHUNK, Object};
@@ -240,6 +240,10 @@ impl Archive<'_> {
         }
         // As cpio does: on to the next header.
         let next = self.next_header(start)?;
+        if self.ended && next.is_none() {
+            surplus(self.object, start, "archive", children)?;
+            return Ok(false);
+        }
         let to = next.unwrap_or(self.object.length());
         let detail = format!("no header from byte {start} to byte {to}");
         children.gap(None, Reason::Corrupt, detail)?;
@@ -353,7 +357,8 @@ mod tests {
         let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
         let got = run(&[&one, &[0; 512], &zip]);
         assert_eq!(got.names(), ["a", "(behind the end)"]);
-        let got = run(&[&one, b"junk"]);
+        assert_eq!(run(&[&one, b"junk"]).gaps, []);
+        let got = run(&[&one, &[b'x'; 600]]);
         assert_eq!(got.reasons(), ["corrupt"]);
     }
 

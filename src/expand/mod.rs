@@ -259,10 +259,15 @@ const BEHIND: &[u8] = b"(behind the end)";
 
 /// Says what follows the end of an archive, and gives it if it is a container. Zeros are padding.
 fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    surplus(object, from, "archive", children)?;
+    behind_padding(object, from, children)
+}
+
+/// Gives what begins at `from`, or behind zeros there, if it is a container.
+fn behind_padding(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
     let Some(first) = behind_zeros(object, from)? else {
         return Ok(());
     };
-    surplus(object, from, "archive", children)?;
     let padded = object.slice(from, u64::MAX).probe()?;
     let at = if recognise(&padded).is_empty() {
         first

@@ -74,6 +74,8 @@ pub struct Finder {
     run: Option<Run>,
     /// The other reading of runs that have ended or not.
     wrapped: Vec<Wrapped>,
+    /// What may be a part of one of them, and the bytes behind its last character.
+    part: Option<(Blob, usize)>,
     addresses: Addresses,
 }
 
@@ -89,6 +91,8 @@ struct Run {
     /// Capitals, small letters, digits.
     classes: [bool; 3],
     begins_line: bool,
+    /// It begins with a whole quartet of an earlier run's other reading.
+    is_part: bool,
     /// Its other reading.
     wrapped: Option<Wrapped>,
 }
@@ -114,6 +118,7 @@ impl Finder {
             before: Vec::new(),
             run: None,
             wrapped: Vec::new(),
+            part: None,
             addresses: Addresses::new(limit),
         }
     }
@@ -140,6 +145,7 @@ impl Finder {
     /// The text has ended.
     pub fn finish(mut self, found: &mut dyn FnMut(Blob)) {
         self.end_run(None, found);
+        self.feed(&[], self.position, found);
         let limit = self.limit;
         self.wrapped.iter_mut().for_each(|one| one.end(limit));
         self.give_ended(found);
@@ -151,6 +157,16 @@ impl Finder {
         let own = self.run.iter_mut().filter_map(|run| run.wrapped.as_mut());
         for one in self.wrapped.iter_mut().chain(own) {
             one.feed(bytes, position, self.limit);
+        }
+        let end = position.saturating_add(bytes.len() as u64);
+        if let Some((part, joint)) = self.part.take() {
+            let end = end.saturating_sub(joint as u64);
+            if !self.wrapped.iter().any(|one| one.last >= end) {
+                self.addresses.instead(part, found);
+            }
+        }
+        if let Some(run) = &mut self.run {
+            run.is_part |= self.wrapped.iter().any(|one| one.has_part(run.at));
         }
         self.give_ended(found);
     }
@@ -247,12 +263,13 @@ impl Finder {
             return;
         };
         // What an earlier run goes on with begins none of its own.
-        let is_part = |own: &Wrapped| self.wrapped.iter().any(|one| one.last > own.at());
+        let is_taken = |own: &Wrapped| self.wrapped.iter().any(|one| one.last > own.at());
+        let (is_part, joint) = (run.is_part, run.joint.len());
         let count = run.sextets.count();
         let behind = run.joint.first().copied().or(by);
         let is_escaped = count >= ESCAPED && behind.is_some_and(may_escape);
         let counts = count >= run.least() || is_escaped;
-        let wrapped = run.wrapped.take().filter(|own| counts && !is_part(own));
+        let wrapped = run.wrapped.take().filter(|own| counts && !is_taken(own));
         let blob = match wrapped.filter(|_| self.wrapped.len() < WRAPPED) {
             Some(mut wrapped) => {
                 let blob = wrapped.hold(run.blob());
@@ -261,8 +278,10 @@ impl Finder {
             }
             None => run.blob(),
         };
-        if let Some(blob) = blob {
-            self.addresses.instead(blob, found);
+        match blob {
+            Some(blob) if is_part => self.part = Some((blob, joint)),
+            Some(blob) => self.addresses.instead(blob, found),
+            None => {}
         }
     }
 }
@@ -279,6 +298,7 @@ impl Run {
             narrow: Narrow::default(),
             classes: [false; 3],
             begins_line: false,
+            is_part: false,
             wrapped: None,
         }
     }

@@ -9,6 +9,9 @@ use super::address::{SIGN, character};
 use super::base64::{Blob, JOINT, LINE, PIECE, RUN, joins_texts, may_escape, may_join, value};
 use super::sextets::Sextets;
 
+/// Characters of the alphabet in an escape: `u002B`.
+const LETTERS: u64 = 5;
+
 /// One run, read from its first character on.
 #[derive(Debug)]
 pub(super) struct Wrapped {
@@ -17,6 +20,8 @@ pub(super) struct Wrapped {
     next: u64,
     /// Behind the last character that was taken into the run.
     pub(super) last: u64,
+    /// Where the characters begin that follow each other without a sign or a joint, and how many are before them.
+    piece: (u64, usize),
     named: bool,
     begins_line: bool,
     /// What stands before the run in its line, where all of that is near.
@@ -63,6 +68,7 @@ impl Wrapped {
             at,
             next: at,
             last: at,
+            piece: (at, 0),
             named,
             begins_line,
             prefix: prefix.map(<[u8]>::to_vec),
@@ -88,6 +94,20 @@ impl Wrapped {
 
     pub(super) fn has_ended(&self) -> bool {
         self.ended
+    }
+
+    /// Tells whether the plain reading of what begins at `at` has the bytes that this one has there, but for a few that it makes of
+    /// the letters of an escape.
+    pub(super) fn has_part(&self, at: u64) -> bool {
+        let (place, count) = self.piece;
+        let letters = place.checked_sub(at).filter(|letters| *letters <= LETTERS);
+        let fits = letters.is_some_and(|letters| letters % 4 == count as u64 % 4);
+        fits && self.used && self.counts() && self.prefixes != 1
+    }
+
+    /// It is long enough, and no number.
+    fn counts(&self) -> bool {
+        self.named || self.sextets.count() >= RUN && !self.hexadecimal
     }
 
     /// Keeps the plain reading of the run until this one has ended; gives it back where this one is about another.
@@ -121,7 +141,7 @@ impl Wrapped {
 
     /// The readings that count, once it has ended.
     pub(super) fn blobs(self) -> impl Iterator<Item = Blob> {
-        let enough = self.named || self.sextets.count() >= RUN && !self.hexadecimal;
+        let enough = self.counts();
         let (bytes, cut) = self.sextets.finish();
         let own = (self.used && enough).then_some(Blob {
             at: self.at,
@@ -149,6 +169,7 @@ impl Wrapped {
             Sign::Byte(byte) => {
                 self.sign.clear();
                 self.undone(byte, limit);
+                self.piece = (self.next, self.sextets.count());
             }
             Sign::None => {
                 let sign = std::mem::take(&mut self.sign);
@@ -182,6 +203,9 @@ impl Wrapped {
                 self.at_break = false;
                 self.hexadecimal &= byte.is_ascii_hexdigit();
                 self.line = self.line.saturating_add(1);
+                if self.next != self.last.saturating_add(1) {
+                    self.piece = (self.next.saturating_sub(1), self.sextets.count());
+                }
                 self.last = self.next;
                 self.sextets.add(six, limit);
             }

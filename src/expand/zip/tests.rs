@@ -620,7 +620,9 @@ fn an_archive_behind_something_is_one_whatever_follows_it() {
             kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(),
             ["zip"]
         );
-        assert_eq!(run(&bytes).children, [child(b"b", b"payload, payload")]);
+        let got = run(&bytes);
+        assert_eq!(got.children, [child(b"b", b"payload, payload")]);
+        assert_eq!(got.gaps, []);
     }
 }
 
