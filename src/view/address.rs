@@ -2,8 +2,9 @@
 //! such signs are found as long runs of base64.
 #![forbid(unsafe_code)]
 
-use super::base64::{Blob, value};
+use super::base64::Blob;
 use super::entity::{self, NAME};
+use super::run::value;
 
 /// Bytes between `data:` and its comma.
 const TYPE: usize = 256;

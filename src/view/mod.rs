@@ -14,6 +14,7 @@ pub mod charset;
 mod entity;
 pub mod html;
 pub mod normal;
+mod run;
 mod sextets;
 mod wrapped;
 

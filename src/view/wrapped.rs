@@ -6,7 +6,8 @@
 #![forbid(unsafe_code)]
 
 use super::address::{SIGN, character};
-use super::base64::{Blob, JOINT, LINE, PIECE, RUN, joins_texts, may_escape, may_join, value};
+use super::base64::{Blob, may_escape};
+use super::run::{JOINT, LINE, PIECE, RUN, joins_texts, may_join, value};
 use super::sextets::Sextets;
 
 /// Characters of the alphabet in an escape: `u002B`.
