@@ -263,6 +263,15 @@ fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(
     behind_padding(object, from, children)
 }
 
+/// Says that nothing could be read from `from` on, however little it is: it may be the beginning of more.
+fn unread(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    if behind_zeros(object, from)?.is_some() {
+        let count = object.length().saturating_sub(from);
+        children.surplus(format!("{count} bytes after the archive"))?;
+    }
+    behind_padding(object, from, children)
+}
+
 /// Gives what begins at `from`, or behind zeros there, if it is a container.
 fn behind_padding(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
     let Some(first) = behind_zeros(object, from)? else {
@@ -290,7 +299,11 @@ fn surplus(
 ) -> Result<(), Halt> {
     let count = object.length().saturating_sub(from);
     let first = first_but(object, from, |byte| byte == 0 || byte.is_ascii_whitespace())?;
-    if first.is_none_or(|first| object.length().saturating_sub(first) < SURPLUS) {
+    let is_little = first.is_none_or(|first| object.length().saturating_sub(first) < SURPLUS);
+    let begin = object.bytes_at(from, 3)?;
+    // What begins as the whole does is one more of its pieces, and is cut.
+    let is_piece = !begin.is_empty() && object.bytes_at(0, 3)?.starts_with(&begin);
+    if is_little && !is_piece {
         return Ok(());
     }
     children.surplus(format!("{count} bytes after the {what}"))

@@ -7,7 +7,7 @@
 
 use super::address::{SIGN, character};
 use super::base64::{Blob, may_escape};
-use super::run::{JOINT, LINE, PIECE, RUN, joins_texts, may_join, value};
+use super::run::{JOINT, LINE, NAMED_RUN, PIECE, RUN, joins_texts, may_join, value};
 use super::sextets::Sextets;
 
 /// Characters of the alphabet in an escape: `u002B`.
@@ -108,7 +108,10 @@ impl Wrapped {
 
     /// It is long enough, and no number.
     fn counts(&self) -> bool {
-        self.named || self.sextets.count() >= RUN && !self.hexadecimal
+        match self.named {
+            true => self.sextets.count() >= NAMED_RUN,
+            false => self.sextets.count() >= RUN && !self.hexadecimal,
+        }
     }
 
     /// Keeps the plain reading of the run until this one has ended; gives it back where this one is about another.

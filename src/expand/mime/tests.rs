@@ -362,8 +362,13 @@ fn no_damage_panics() {
     // The blank lines behind the last delimiter, the epilogue, and its own last two hyphens may be missing.
     let silent = withstand(&Mime, MIXED, b"x");
     let end = MIXED.len() - b"--x y--\r\nthe end\r\n".len();
+    // A header and nothing else is a mail too.
+    let body = MIXED.windows(4).position(|four| four == b"\r\n\r\n");
+    let body = body.unwrap() + 3..body.unwrap() + 6;
     assert!(
-        silent.iter().all(|cut| *cut >= end || *cut < 60),
+        silent
+            .iter()
+            .all(|cut| *cut >= end || *cut < 60 || body.contains(cut)),
         "{silent:?}"
     );
 }
