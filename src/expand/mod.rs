@@ -297,15 +297,21 @@ fn surplus(
     what: &str,
     children: &mut dyn Children,
 ) -> Result<(), Halt> {
-    let count = object.length().saturating_sub(from);
-    let first = first_but(object, from, |byte| byte == 0 || byte.is_ascii_whitespace())?;
-    let is_little = first.is_none_or(|first| object.length().saturating_sub(first) < SURPLUS);
-    let begin = object.bytes_at(from, 3)?;
-    // What begins as the whole does is one more of its pieces, and is cut.
-    let is_piece = !begin.is_empty() && object.bytes_at(0, 3)?.starts_with(&begin);
-    if is_little && !is_piece {
+    let Some(first) = first_but(object, from, |byte| byte == 0 || byte.is_ascii_whitespace())?
+    else {
         return Ok(());
+    };
+    if object.length().saturating_sub(first) < SURPLUS {
+        // What begins as the whole does is one more of its pieces, and may be cut.
+        let rest = object.bytes_at(first, SURPLUS as usize)?;
+        let head = object.bytes_at(0, 3)?;
+        let begins = head.starts_with(rest.get(..3).unwrap_or(&rest));
+        let is_piece = begins || memchr::memmem::find(&rest, &head).is_some();
+        if !is_piece || head == [0; 3] {
+            return Ok(());
+        }
     }
+    let count = object.length().saturating_sub(from);
     children.surplus(format!("{count} bytes after the {what}"))
 }
 
