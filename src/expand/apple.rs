@@ -247,7 +247,9 @@ mod tests {
             assert_eq!(got.children[0].1, b"data");
             assert_eq!(got.children[1].1, [b'r'; 130]);
             assert_eq!(got.gaps, []);
-            let longer = [bytes, b"more".to_vec()].concat();
+            let longer = [bytes.clone(), b"more".to_vec()].concat();
+            assert_eq!(expand(&MacBinary, &longer, b"x").gaps, []);
+            let longer = [bytes, vec![b'x'; 600]].concat();
             assert_eq!(expand(&MacBinary, &longer, b"x").reasons(), ["corrupt"]);
         }
     }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::number::digits;
 use super::{
-    Children, Container, Content, Expander, Halt, Member, behind, is_recognised, recognise,
+    Children, Container, Content, Expander, Halt, Member, behind, is_recognised, recognise, surplus,
 };
 use crate::bytes::Reader;
 use crate::event::Reason;
@@ -262,6 +262,10 @@ impl Archive<'_> {
         }
         // As cpio does: on to the next header.
         let next = self.next_header(start)?;
+        if self.ended && next.is_none() {
+            surplus(self.object, start, "archive", children)?;
+            return Ok(false);
+        }
         let to = next.unwrap_or(self.object.length());
         let detail = format!("no header from byte {start} to byte {to}");
         children.gap(None, Reason::Corrupt, detail)?;
@@ -375,7 +379,8 @@ mod tests {
         let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
         let got = run(&[&one, &[0; 512], &zip]);
         assert_eq!(got.names(), ["a", "(behind the end)"]);
-        let got = run(&[&one, b"junk"]);
+        assert_eq!(run(&[&one, b"junk"]).gaps, []);
+        let got = run(&[&one, &[b'x'; 600]]);
         assert_eq!(got.reasons(), ["corrupt"]);
     }
 

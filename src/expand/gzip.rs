@@ -10,7 +10,9 @@ use crc32fast::Hasher;
 
 use super::inflate::Inflate;
 use super::stream::{self, Extent, member_name};
-use super::{Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage};
+use super::{
+    Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage, surplus,
+};
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
 use crate::path::NAME_LIMIT;
@@ -99,9 +101,8 @@ fn content(
     if junk == 0 {
         return Ok(None);
     }
-    let detail = format!("{junk} bytes after the last member");
-    children.gap(None, Reason::Corrupt, detail)?;
     let from = object.length() - junk;
+    surplus(object, from, "last member", children)?;
     let next = next_header(object, from)?;
     if next.is_none() {
         behind(object, from, children)?;
@@ -415,12 +416,14 @@ mod tests {
         let mut bytes = member(b"content");
         bytes.extend_from_slice(&[0; 300_000]);
         assert_eq!(expand(&Gzip, &bytes, b"x").gaps, []);
-        bytes.extend_from_slice(b"junk\0");
+        bytes.extend_from_slice(b"junk\n");
+        assert_eq!(expand(&Gzip, &bytes, b"x").gaps, []);
+        bytes.extend_from_slice(&[b'x'; 600]);
         let got = expand(&Gzip, &bytes, b"x");
         assert_eq!(got.children.len(), 1);
         assert_eq!(
             got.gaps,
-            [said(None, "corrupt", "5 bytes after the last member")]
+            [said(None, "corrupt", "605 bytes after the last member")]
         );
     }
 

@@ -98,6 +98,14 @@ pub trait Children {
     /// As [`Children::child`].
     fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt>;
 
+    /// Says that something is behind the end of the container, which is none of it.
+    ///
+    /// # Errors
+    /// As [`Children::child`].
+    fn surplus(&mut self, detail: String) -> Result<(), Halt> {
+        self.gap(None, Reason::Corrupt, detail)
+    }
+
     /// Says something worth knowing about the container.
     ///
     /// # Errors
@@ -251,11 +259,24 @@ const BEHIND: &[u8] = b"(behind the end)";
 
 /// Says what follows the end of an archive, and gives it if it is a container. Zeros are padding.
 fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    surplus(object, from, "archive", children)?;
+    behind_padding(object, from, children)
+}
+
+/// Says that nothing could be read from `from` on, however little it is: it may be the beginning of more.
+fn unread(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
+    if behind_zeros(object, from)?.is_some() {
+        let count = object.length().saturating_sub(from);
+        children.surplus(format!("{count} bytes after the archive"))?;
+    }
+    behind_padding(object, from, children)
+}
+
+/// Gives what begins at `from`, or behind zeros there, if it is a container.
+fn behind_padding(object: &Object, from: u64, children: &mut dyn Children) -> Result<(), Halt> {
     let Some(first) = behind_zeros(object, from)? else {
         return Ok(());
     };
-    let detail = format!("{} bytes after the archive", object.length() - from);
-    children.gap(None, Reason::Corrupt, detail)?;
     let padded = object.slice(from, u64::MAX).probe()?;
     let at = if recognise(&padded).is_empty() {
         first
@@ -265,12 +286,45 @@ fn trailing(object: &Object, from: u64, children: &mut dyn Children) -> Result<(
     behind(object, at, children)
 }
 
+/// Bytes behind an archive that are no word worth: a line break of an editor, a checksum, what pads a message or a block.
+const SURPLUS: u64 = 512;
+
+/// Says that there is more behind the end of `what` than its format has. It was matched with all of the object, so that a little, or nothing but blanks,
+/// is no damage.
+fn surplus(
+    object: &Object,
+    from: u64,
+    what: &str,
+    children: &mut dyn Children,
+) -> Result<(), Halt> {
+    let Some(first) = first_but(object, from, |byte| byte == 0 || byte.is_ascii_whitespace())?
+    else {
+        return Ok(());
+    };
+    if object.length().saturating_sub(first) < SURPLUS {
+        // What begins as the whole does is one more of its pieces, and may be cut.
+        let rest = object.bytes_at(first, SURPLUS as usize)?;
+        let head = object.bytes_at(0, 3)?;
+        let begins = head.starts_with(rest.get(..3).unwrap_or(&rest));
+        let is_piece = begins || memchr::memmem::find(&rest, &head).is_some();
+        if !is_piece || head == [0; 3] {
+            return Ok(());
+        }
+    }
+    let count = object.length().saturating_sub(from);
+    children.surplus(format!("{count} bytes after the {what}"))
+}
+
 /// The first byte from `from` on that is not zero.
 fn behind_zeros(object: &Object, from: u64) -> io::Result<Option<u64>> {
+    first_but(object, from, |byte| byte == 0)
+}
+
+fn first_but(object: &Object, from: u64, passes: fn(u8) -> bool) -> io::Result<Option<u64>> {
     let mut at = from;
     loop {
         let bytes = object.bytes_at(at, CHUNK)?;
-        if let Some(place) = bytes.iter().position(|byte| *byte != 0) {
+        if let Some(place) = bytes.iter().position(|byte| !passes(*byte)) {
             return Ok(Some(at.saturating_add(place as u64)));
         }
         if bytes.is_empty() {

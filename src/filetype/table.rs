@@ -77,6 +77,12 @@ pub static TYPES: &[FileType] = &[
     row("Microsoft ActiveMime data", "", 0, &[Kind("activemime")]),
     row("Rich Text Format data", "CL_TYPE_RTF", 0, &[Kind("rtf")]),
     row("Microsoft OneNote document", "CL_TYPE_ONENOTE", 0, &[Kind("onenote")]),
+    // Records, before zip: one with an archive in it, of which zip sees the end, is no archive.
+    row("SQLite 3.x database", "", 0, &[At(0, b"SQLite format 3\0")]),
+    row("pcap capture file", "", 0, &[At(0, b"\xd4\xc3\xb2\xa1"), At(0, b"\xa1\xb2\xc3\xd4"), At(0, b"\x4d\x3c\xb2\xa1"), At(0, b"\xa1\xb2\x3c\x4d")]),
+    row("pcapng capture file", "", 0, &[At(0, b"\x0a\x0d\x0d\x0a")]),
+    row("Apple binary property list", "", 0, &[At(0, b"bplist00")]),
+    row("Python pickle", "", 0, &[At(0, b"\x80\x04\x95"), At(0, b"\x80\x05\x95")]),
     row("Microsoft Word 2007+ document", "CL_TYPE_OOXML_WORD", 0, &[KindWhere("zip", office::word)]),
     row("Microsoft Excel 2007+ document", "CL_TYPE_OOXML_XL", 0, &[KindWhere("zip", office::excel)]),
     row("Microsoft PowerPoint 2007+ document", "CL_TYPE_OOXML_PPT", 0, &[KindWhere("zip", office::powerpoint)]),
@@ -86,7 +92,6 @@ pub static TYPES: &[FileType] = &[
     row("Java archive data (JAR)", "CL_TYPE_ZIP", 0, &[KindWhere("zip", office::jar)]),
     row("Hangul 3 document", "CL_TYPE_HWP3", 0, &[Kind("hwp3")]),
     row("PostScript document", "CL_TYPE_PS", 0, &[At(0, b"%!PS-Adobe-")]),
-    row("SQLite 3.x database", "", 0, &[At(0, b"SQLite format 3\0")]),
     row("TrueType font", "", 0, &[At(0, b"\0\x01\0\0\0"), At(0, b"OTTO"), At(0, b"wOFF"), At(0, b"wOF2")]),
     // Archives and what is compressed.
     row("Zip archive data", "CL_TYPE_ZIP", 0, &[Kind("zip")]),

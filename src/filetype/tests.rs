@@ -163,6 +163,34 @@ fn samples() -> Vec<(Vec<u8>, &'static str, u8, &'static str)> {
         ),
         (padded(b"OggS\0\x02"), "Ogg data", 0, "Ogg data"),
         (
+            [&b"SQLite format 3\0"[..], &zip_of(&[("word/a", b"x")])].concat(),
+            "SQLite 3.x database",
+            0,
+            "",
+        ),
+        (
+            [
+                &b"\xd4\xc3\xb2\xa1\x02\0\x04\0"[..],
+                &zip_of(&[("a", b"x")]),
+            ]
+            .concat(),
+            "pcap capture file",
+            0,
+            "pcap capture file",
+        ),
+        (
+            [&b"bplist00"[..], &zip_of(&[("a", b"x")])].concat(),
+            "Apple binary property list",
+            0,
+            "Apple binary property list",
+        ),
+        (
+            [&b"\x80\x04\x95\x10"[..], &zip_of(&[("a", b"x")])].concat(),
+            "Python pickle",
+            0,
+            "",
+        ),
+        (
             padded(b"\0\0\0\x18ftypmp42"),
             "ISO Media video",
             0,

@@ -2,8 +2,9 @@
 //! such signs are found as long runs of base64.
 #![forbid(unsafe_code)]
 
-use super::base64::{Blob, value};
+use super::base64::Blob;
 use super::entity::{self, NAME};
+use super::run::value;
 
 /// Bytes between `data:` and its comma.
 const TYPE: usize = 256;
@@ -12,7 +13,7 @@ const TYPE: usize = 256;
 const LEAST: usize = 8;
 
 /// Bytes of a sign: `&CounterClockwiseContourIntegral;`.
-const SIGN: usize = NAME + 2;
+pub(super) const SIGN: usize = NAME + 2;
 
 /// Finds addresses in a text that comes piece by piece.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Addresses {
     position: u64,
     /// The last bytes, in which `data` may begin.
     last: [u8; 4],
+    /// Where the last one that was given begins, and its length.
+    given: Option<(u64, usize)>,
     state: State,
 }
 
@@ -44,6 +47,8 @@ struct Data {
     count: usize,
     bytes: Vec<u8>,
     cut: bool,
+    /// A run of base64 with which the address begins.
+    run: Option<Blob>,
 }
 
 impl Addresses {
@@ -52,6 +57,7 @@ impl Addresses {
             limit,
             position: 0,
             last: [0; 4],
+            given: None,
             state: State::Seek,
         }
     }
@@ -82,6 +88,21 @@ impl Addresses {
 
     pub(super) fn finish(mut self, found: &mut dyn FnMut(Blob)) {
         self.end(found);
+    }
+
+    /// Gives a run of base64, if it is not the beginning of an address that is given in its stead.
+    pub(super) fn instead(&mut self, run: Blob, found: &mut dyn FnMut(Blob)) {
+        match &mut self.state {
+            State::Data(data) if data.base64 && data.at == run.at => {
+                if let Some(shorter) = data.run.replace(run) {
+                    found(shorter);
+                }
+            }
+            _ if self
+                .given
+                .is_some_and(|given| given.0 == run.at && given.1 >= run.bytes.len()) => {}
+            _ => found(run),
+        }
     }
 
     fn remember(&mut self, bytes: &[u8]) {
@@ -143,11 +164,18 @@ impl Addresses {
         data.last_bits();
         // A sign here and there is in any text.
         let enough = if data.base64 { 1 } else { LEAST };
-        if data.signs >= enough && data.bytes.len() >= LEAST {
+        let counts = data.signs >= enough && data.bytes.len() >= LEAST;
+        let length = if counts { data.bytes.len() } else { 0 };
+        if let Some(run) = data.run.filter(|run| run.bytes.len() > length) {
+            found(run);
+        }
+        if counts {
+            self.given = Some((data.at, length));
             found(Blob {
                 at: data.at,
                 bytes: data.bytes,
                 cut: data.cut,
+                begins_line: false,
             });
         }
     }
@@ -165,6 +193,7 @@ impl Data {
             count: 0,
             bytes: Vec::new(),
             cut: false,
+            run: None,
         }
     }
 
@@ -281,7 +310,7 @@ impl Data {
 }
 
 /// What the entity of this name or number stands for.
-fn character(name: &[u8]) -> Option<String> {
+pub(super) fn character(name: &[u8]) -> Option<String> {
     let Some(number) = name.strip_prefix(b"#") else {
         return entity::text(name).map(str::to_owned);
     };

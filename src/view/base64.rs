@@ -5,27 +5,20 @@
 #![forbid(unsafe_code)]
 
 use super::address::Addresses;
+use super::run::{JOINT, NAMED_RUN, NARROW, PIECE, Run, may_join, value};
+use super::wrapped::Wrapped;
 
-/// The fewest characters of a run.
-const RUN: usize = 64;
+/// The fewest characters in front of one that is escaped: `/9j\/`.
+const ESCAPED: usize = 3;
 
-/// The fewest characters of a run that something before it calls base64.
-const NAMED_RUN: usize = 8;
-
-/// The fewest characters of the first piece of a run that has several.
-const PIECE: usize = 16;
-
-/// The fewest characters of a line that goes on in the next.
-const LINE: usize = 32;
-
-/// The fewest characters of a line of a run that has lines of the same length.
-const NARROW: usize = 4;
-
-/// What may stand between two pieces of one run: a line break with blanks, quotes and a sign that joins texts.
-const JOINT: usize = 80;
+/// What may stand at the beginning of each line of a quote or a comment.
+const MARKS: &[u8] = b" \t>|*#/";
 
 /// Bytes before a run in which it is called base64.
 const BEFORE: usize = 24;
+
+/// Runs that are read as programs may have wrapped them, side by side: where one ends is known a while behind it.
+const WRAPPED: usize = 4;
 
 /// One run, decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,18 +29,8 @@ pub struct Blob {
     pub bytes: Vec<u8>,
     /// It goes on behind the limit.
     pub cut: bool,
-}
-
-/// The six bits of a character of either alphabet of RFC 4648.
-pub(super) fn value(byte: u8) -> Option<u8> {
-    match byte {
-        b'A'..=b'Z' => Some(byte.wrapping_sub(b'A')),
-        b'a'..=b'z' => Some(byte.wrapping_sub(b'a').wrapping_add(26)),
-        b'0'..=b'9' => Some(byte.wrapping_sub(b'0').wrapping_add(52)),
-        b'+' | b'-' => Some(62),
-        b'/' | b'_' => Some(63),
-        _ => None,
-    }
+    /// It begins its line, behind nothing but what marks a quote or a comment.
+    pub begins_line: bool,
 }
 
 /// Finds runs in a text that comes piece by piece.
@@ -59,35 +42,11 @@ pub struct Finder {
     /// The last bytes in front of a run.
     before: Vec<u8>,
     run: Option<Run>,
+    /// The other reading of runs that have ended or not.
+    wrapped: Vec<Wrapped>,
+    /// What may be a part of one of them, and the bytes behind its last character.
+    part: Option<(Blob, usize)>,
     addresses: Addresses,
-}
-
-#[derive(Debug)]
-struct Run {
-    at: u64,
-    named: bool,
-    hexadecimal: bool,
-    count: usize,
-    line: usize,
-    bits: u32,
-    bytes: Vec<u8>,
-    cut: bool,
-    joint: Vec<u8>,
-    narrow: Narrow,
-    /// Capitals, small letters, digits.
-    classes: [bool; 3],
-}
-
-/// Lines that are shorter than [`LINE`] go on if all have the same length.
-#[derive(Debug, Default)]
-struct Narrow {
-    /// The run began with its line.
-    may_be: bool,
-    /// The length of the lines, once there were any; and how many there were.
-    width: Option<usize>,
-    lines: usize,
-    /// The line that is open: what stood before may be no part of the run.
-    line: Vec<u8>,
 }
 
 impl Finder {
@@ -98,6 +57,8 @@ impl Finder {
             position: 0,
             before: Vec::new(),
             run: None,
+            wrapped: Vec::new(),
+            part: None,
             addresses: Addresses::new(limit),
         }
     }
@@ -107,21 +68,55 @@ impl Finder {
         self.addresses.push(bytes, found);
         let mut at: usize = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
-            at = at.saturating_add(match self.run.is_some() {
+            let taken = match self.run.is_some() {
                 true => self.go_on(rest, found),
                 false => self.seek(bytes, at),
-            });
+            };
+            let position = self.position.saturating_add(at as u64);
+            self.feed(rest.get(..taken).unwrap_or(rest), position, found);
+            at = at.saturating_add(taken);
         }
         self.position = self.position.saturating_add(bytes.len() as u64);
-        self.before.extend_from_slice(last(bytes));
-        let surplus = self.before.len().saturating_sub(BEFORE);
+        self.before.extend_from_slice(last(bytes, JOINT));
+        let surplus = self.before.len().saturating_sub(JOINT);
         self.before.drain(..surplus);
     }
 
     /// The text has ended.
     pub fn finish(mut self, found: &mut dyn FnMut(Blob)) {
-        self.end_run(found);
+        self.end_run(None, found);
+        self.feed(&[], self.position, found);
+        let limit = self.limit;
+        self.wrapped.iter_mut().for_each(|one| one.end(limit));
+        self.give_ended(found);
         self.addresses.finish(found);
+    }
+
+    /// Shows the other readings what was taken.
+    fn feed(&mut self, bytes: &[u8], position: u64, found: &mut dyn FnMut(Blob)) {
+        let own = self.run.iter_mut().filter_map(|run| run.wrapped.as_mut());
+        for one in self.wrapped.iter_mut().chain(own) {
+            one.feed(bytes, position, self.limit);
+        }
+        let end = position.saturating_add(bytes.len() as u64);
+        if let Some((part, joint)) = self.part.take() {
+            let end = end.saturating_sub(joint as u64);
+            if !self.wrapped.iter().any(|one| one.last >= end) {
+                self.addresses.instead(part, found);
+            }
+        }
+        if let Some(run) = &mut self.run {
+            run.is_part |= self.wrapped.iter().any(|one| one.has_part(run.at));
+        }
+        self.give_ended(found);
+    }
+
+    fn give_ended(&mut self, found: &mut dyn FnMut(Blob)) {
+        for one in self.wrapped.extract_if(.., |one| one.has_ended()) {
+            for blob in one.blobs() {
+                self.addresses.instead(blob, found);
+            }
+        }
     }
 
     /// Passes over what is no run, or begins one, and gives the bytes that this took. Words are short: most of a text is passed
@@ -144,20 +139,27 @@ impl Finder {
         let before = start.checked_sub(1).and_then(|at| bytes.get(at));
         let is_alone =
             length >= NARROW && ends_line && matches!(before, None | Some(b'\n' | b'\r'));
-        if length == 0 || length < NAMED_RUN && !may_go_on && !is_alone {
+        let is_escaped =
+            length >= ESCAPED && rest.get(length).is_some_and(|next| may_escape(*next));
+        if length == 0 || length < NAMED_RUN && !may_go_on && !is_alone && !is_escaped {
             return taken;
         }
-        let own = last(bytes.get(..start).unwrap_or_default());
-        let named = is_named(last(&[&self.before[..], own].concat()));
+        let own = last(bytes.get(..start).unwrap_or_default(), JOINT);
         let near = [&self.before[..], own].concat();
+        let near = last(&near, JOINT);
+        let named = is_named(last(near, BEFORE));
         let line = near.iter().rposition(|byte| !matches!(byte, b' ' | b'\t'));
         let starts_line = line.is_none_or(|at| matches!(near.get(at), Some(b'\n' | b'\r')));
         let is_line = starts_line && (ends_line || may_go_on);
-        if length < PIECE && !named && !may_go_on && !is_line {
+        if length < PIECE && !named && !may_go_on && !is_line && !is_escaped {
             return taken;
         }
         let mut run = Run::new(self.position.saturating_add(start as u64), named);
         run.narrow.may_be = is_line || named;
+        let begin = near.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
+        let begin = near.get(begin.map_or(0, |at| at.saturating_add(1))..);
+        run.begins_line = (begin.unwrap_or_default().iter()).all(|byte| MARKS.contains(byte));
+        run.wrapped = Some(Wrapped::new(run.at, (named, run.begins_line), near));
         for byte in rest.get(..length).unwrap_or_default() {
             run.add(*byte, self.limit);
         }
@@ -188,174 +190,51 @@ impl Finder {
             } else if is_joint && run.joint.len() < JOINT {
                 run.joint.push(*byte);
             } else {
-                self.end_run(found);
+                self.end_run(Some(*byte), found);
                 return at;
             }
         }
         bytes.len()
     }
 
-    fn end_run(&mut self, found: &mut dyn FnMut(Blob)) {
+    /// Ends the run that is open, by this byte.
+    fn end_run(&mut self, by: Option<u8>, found: &mut dyn FnMut(Blob)) {
         let Some(mut run) = self.run.take() else {
             return;
         };
-        let least = if run.named { NAMED_RUN } else { RUN };
-        let plain = run.narrow.width.is_some() && run.classes.contains(&false);
-        let left_alone = (run.hexadecimal || plain) && !run.named;
-        if run.count < least || left_alone {
-            return;
-        }
-        run.last_bits();
-        found(Blob {
-            at: run.at,
-            bytes: run.bytes,
-            cut: run.cut,
-        });
-    }
-}
-
-impl Run {
-    fn new(at: u64, named: bool) -> Self {
-        Self {
-            at,
-            named,
-            hexadecimal: true,
-            count: 0,
-            line: 0,
-            bits: 0,
-            bytes: Vec::new(),
-            cut: false,
-            joint: Vec::new(),
-            narrow: Narrow::default(),
-            classes: [false; 3],
-        }
-    }
-
-    /// Goes on behind the joint.
-    fn next_line(&mut self) {
-        if self.is_at_break() {
-            if self.line < LINE && self.narrow.may_be {
-                self.narrow.width = Some(self.line);
+        // What an earlier run goes on with begins none of its own.
+        let is_taken = |own: &Wrapped| self.wrapped.iter().any(|one| one.last > own.at());
+        let (is_part, joint) = (run.is_part, run.joint.len());
+        let count = run.sextets.count();
+        let behind = run.joint.first().copied().or(by);
+        let is_escaped = count >= ESCAPED && behind.is_some_and(may_escape);
+        let counts = count >= run.least() || is_escaped;
+        let wrapped = run.wrapped.take().filter(|own| counts && !is_taken(own));
+        let blob = match wrapped.filter(|_| self.wrapped.len() < WRAPPED) {
+            Some(mut wrapped) => {
+                let blob = wrapped.hold(run.blob());
+                self.wrapped.push(wrapped);
+                blob
             }
-            self.narrow.lines = self.narrow.lines.saturating_add(1);
-        }
-        self.narrow.line.clear();
-        self.joint.clear();
-        self.line = 0;
-    }
-
-    /// The joint is a line break.
-    fn is_at_break(&self) -> bool {
-        let breaks = self.joint.iter().any(|byte| matches!(byte, b'\n' | b'\r'));
-        breaks && self.joint.iter().all(u8::is_ascii_whitespace)
-    }
-
-    /// The line is longer than the one before it, which then is no part of the run, if it was the first.
-    fn is_wider(&self) -> bool {
-        !self.named
-            && self.narrow.lines == 1
-            && self.narrow.width.is_some_and(|width| self.line > width)
-    }
-
-    /// The line is shorter than the only one before it, and another follows.
-    fn may_begin_again(&self) -> bool {
-        !self.named
-            && self.narrow.lines == 1
-            && self.is_at_break()
-            && self.line >= NARROW
-            && self.narrow.width.is_some_and(|width| self.line < width)
-    }
-
-    /// Begins with the line that is open.
-    fn begin_again(&mut self, limit: usize) {
-        let line = std::mem::take(&mut self.narrow.line);
-        let gone = self.count.saturating_sub(line.len());
-        let joint = std::mem::take(&mut self.joint);
-        // Near enough: line breaks are not counted.
-        *self = Self::new(self.at.saturating_add(gone as u64).saturating_add(1), false);
-        self.narrow.may_be = true;
-        for byte in line {
-            self.add(byte, limit);
-        }
-        self.joint = joint;
-    }
-
-    fn add(&mut self, byte: u8, limit: usize) {
-        let six = value(byte).unwrap_or(0);
-        self.hexadecimal &= byte.is_ascii_hexdigit();
-        let [capital, small, digit] = &mut self.classes;
-        *capital |= byte.is_ascii_uppercase();
-        *small |= byte.is_ascii_lowercase();
-        *digit |= byte.is_ascii_digit();
-        if self.narrow.may_be && self.narrow.line.len() <= LINE {
-            self.narrow.line.push(byte);
-        }
-        self.count = self.count.saturating_add(1);
-        self.line = self.line.saturating_add(1);
-        self.bits = self.bits << 6 | u32::from(six);
-        if self.count.is_multiple_of(4) {
-            let [_, three @ ..] = self.bits.to_be_bytes();
-            match self.bytes.len() < limit {
-                true => self.bytes.extend_from_slice(&three),
-                false => self.cut = true,
-            }
-        }
-    }
-
-    /// Behind a quote a character of the alphabet may be a sign that joins.
-    fn may_be_quoted(&self) -> bool {
-        self.count >= self.least() && self.joint.iter().any(|byte| matches!(byte, b'"' | b'\''))
-    }
-
-    /// The fewest characters of a first piece.
-    fn least(&self) -> usize {
-        if self.named { NAMED_RUN } else { PIECE }
-    }
-
-    /// Tells whether the run goes on behind its joint: a line break behind a long line, or two quotes with a sign that joins.
-    fn joins(&self) -> bool {
-        let is_quote = |byte: &&u8| matches!(byte, b'"' | b'\'');
-        if self.joint.iter().all(u8::is_ascii_whitespace) {
-            let narrow = &self.narrow;
-            let fits = narrow.may_be
-                && self.line >= NARROW
-                && match narrow.width {
-                    Some(width) => self.line == width || self.named && narrow.lines == 1,
-                    None => true,
-                };
-            return self.is_at_break() && (self.line >= LINE || fits);
-        }
-        if self.count < self.least() {
-            return false;
-        }
-        // Lists of texts have commas: their members are no parts of one.
-        self.joint.iter().filter(is_quote).count() == 2 && !self.joint.contains(&b',')
-    }
-
-    /// The bytes of a last quartet that is not whole.
-    fn last_bits(&mut self) {
-        let bits = self.bits;
-        match self.count % 4 {
-            2 => self.bytes.push((bits >> 4) as u8),
-            3 => self
-                .bytes
-                .extend_from_slice(&((bits >> 2) as u16).to_be_bytes()),
-            _ => {}
+            None => run.blob(),
+        };
+        match blob {
+            Some(blob) if is_part => self.part = Some((blob, joint)),
+            Some(blob) => self.addresses.instead(blob, found),
+            None => {}
         }
     }
 }
 
-fn may_join(byte: u8) -> bool {
-    matches!(
-        byte,
-        b'\r' | b'\n' | b' ' | b'\t' | b'"' | b'\'' | b'+' | b'&' | b'_' | b'.' | b'\\' | b','
-    )
-}
-
-fn last(bytes: &[u8]) -> &[u8] {
+fn last(bytes: &[u8], count: usize) -> &[u8] {
     bytes
-        .get(bytes.len().saturating_sub(BEFORE)..)
+        .get(bytes.len().saturating_sub(count)..)
         .unwrap_or(bytes)
+}
+
+/// What an escape may begin with.
+pub(super) fn may_escape(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%' | b'&')
 }
 
 /// Something just before a run calls it base64.

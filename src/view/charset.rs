@@ -239,7 +239,7 @@ impl Utf7 {
             }
             return;
         }
-        let Some(six) = super::base64::value(byte).filter(|_| !matches!(byte, b'-' | b'_')) else {
+        let Some(six) = super::run::value(byte).filter(|_| !matches!(byte, b'-' | b'_')) else {
             self.shifted = false;
             match (byte, self.any) {
                 (b'-', true) => {}

@@ -14,7 +14,10 @@ pub mod charset;
 mod entity;
 pub mod html;
 pub mod normal;
+mod run;
 pub mod script;
+mod sextets;
+mod wrapped;
 
 /// How the bytes that are matched were made from the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

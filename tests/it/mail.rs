@@ -58,3 +58,21 @@ fn words_of_a_mail_open_what_is_attached_to_it() {
         assert_eq!(said.contains("not examined: encrypted"), !opened, "{said}");
     }
 }
+
+/// RFC 6522: what a report is about may be its header alone, whatever that says of a body.
+#[test]
+fn a_report_may_quote_a_header_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let quoted = "From: a@b\r\nTo: c@d\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=y\r\n";
+    let report = |kind: &str| {
+        format!(
+            "From: a@b\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; boundary=x\r\n\r\n--x\r\n\r\nNo such user.\r\n\
+            --x\r\nContent-Type: {kind}\r\n\r\n{quoted}\r\n--x--\r\n"
+        )
+    };
+    for (kind, is_cut) in [("text/rfc822-headers", false), ("message/rfc822", true)] {
+        std::fs::write(folder.path().join("mail"), report(kind)).unwrap();
+        let said = tree(folder.path(), "mail");
+        assert_eq!(said.contains("passes: corrupt"), is_cut, "{said}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::support::{Daemon, eicar, out, run};
+use crate::support::{Daemon, eicar, noise, out, run};
 
 const VFIND: &str = env!("CARGO_BIN_EXE_vfind");
 
@@ -161,6 +161,87 @@ fn base64_in_every_kind_of_text_is_found() {
         let (code, said) = scanned(folder.path(), &[], row.replace(&data, &text).as_bytes());
         assert_eq!(code, Some(23), "{row}: {said}");
         assert!(said.contains("VIRUS ID: CVDL Marker"), "{row}: {said}");
+    }
+}
+
+/// What programs write around base64, and each with a zip archive in it.
+fn written(zip: &[u8]) -> Vec<(&'static str, String)> {
+    let one = data_encoding::BASE64.encode(zip);
+    let lines: Vec<&str> = (one.as_bytes().chunks(76))
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect();
+    let each = |before: &str, after: &str| -> String {
+        (lines.iter().map(|line| format!("{before}{line}{after}"))).collect()
+    };
+    let percent = one.replace('+', "%2B").replace('/', "%2F");
+    let numbers = one.replace('+', "&#43;").replace('/', "&#x2F;");
+    vec![
+        ("JSON", format!("{{\"a\": \"{}\"}}", lines.join("\\n"))),
+        ("PHP", format!("{{\"a\": \"{}\"}}", one.replace('/', "\\/"))),
+        (
+            ".NET",
+            format!("{{\"a\": \"{}\"}}", one.replace('+', "\\u002B")),
+        ),
+        ("C", format!("char *a =\n{};\n", each("  \"", "\\n\"\n"))),
+        ("VBA", each("s = s & \"", "\"\r\n")),
+        (
+            "a line that goes on",
+            format!("a = \"{}\"\n", lines.join("\\\n")),
+        ),
+        ("a batch file", format!("(\n{}) > a\n", each("echo ", "\n"))),
+        ("a quote", format!("Bob wrote:\n{}", each("> ", "\n"))),
+        ("a form", format!("a={percent}&b=c")),
+        (
+            "an address",
+            format!("a{{b:url(data:application/zip;base64,{percent})}}"),
+        ),
+        (
+            "HTML",
+            format!("<html><a href=\"data:application/zip;base64,{numbers}\">"),
+        ),
+    ]
+}
+
+#[test]
+fn base64_as_programs_write_it_is_found() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise = noise(1, 2000);
+    let zip = crate::support::zip(&[("noise", &noise), ("virus", &eicar())]);
+    for (row, text) in written(&zip) {
+        let (code, said) = scanned(folder.path(), &[], text.as_bytes());
+        assert_eq!(code, Some(23), "{row}: {said}");
+        assert!(said.contains("\" -> \"virus\""), "{row}: {said}");
+    }
+}
+
+/// Neither what stands around base64 nor that a text ends in the middle of it makes a gap that holds anything up.
+#[test]
+fn harmless_base64_in_texts_is_clean() {
+    let folder = tempfile::tempdir().unwrap();
+    let noise = noise(2, 9000);
+    let zip = crate::support::zip(&[("noise", &noise), ("text", b"harmless")]);
+    for (row, text) in written(&zip) {
+        let (code, said) = scanned(folder.path(), &[], text.as_bytes());
+        assert_eq!(code, Some(0), "{row}: {said}");
+        assert!(!said.contains("NOT SCANNED"), "{row}: {said}");
+    }
+    let one = data_encoding::BASE64.encode(&zip);
+    let salted = [&b"Salted__"[..], &noise[..48]].concat();
+    let token = data_encoding::BASE64.encode(&salted);
+    let rows = [
+        ("a log", format!("attached: {}...\n", &one[..400]), 0),
+        ("a field", format!("attached: {}...\n", &one[..5000]), 0),
+        (
+            "a token",
+            format!("<html><a href=\"https://a.example/reset?token={token}\">"),
+            0,
+        ),
+        ("openssl enc -a", format!("Here it is:\n{token}\n"), 2),
+    ];
+    for (row, text, wanted) in rows {
+        let (code, said) = scanned(folder.path(), &[], text.as_bytes());
+        assert_eq!(code, Some(wanted), "{row}: {said}");
+        assert!(!said.contains("unsupported"), "{row}: {said}");
     }
 }
 

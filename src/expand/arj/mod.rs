@@ -484,10 +484,11 @@ mod tests {
         assert_eq!(run(&whole).gaps, []);
         assert_eq!(run(&whole[..whole.len() - 4]).reasons(), ["corrupt"]);
         assert_eq!(run(&[&whole[..], &[0; 100]].concat()).gaps, []);
-        let got = run(&[&whole[..], b"junk"].concat());
+        assert_eq!(run(&[&whole[..], b"junk\n"].concat()).gaps, []);
+        let got = run(&[&whole[..], &[b'x'; 600]].concat());
         assert_eq!(
             got.gaps,
-            [said(None, "corrupt", "4 bytes after the archive")]
+            [said(None, "corrupt", "600 bytes after the archive")]
         );
         let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
         assert_eq!(

@@ -66,7 +66,9 @@ fn files_are_pieces_of_a_folder() {
     );
     assert_eq!(got.children[1].1, b"two");
     assert_eq!(run(&[&bytes[..], &[0; 9]].concat()).gaps, []);
-    assert_eq!(run(&[&bytes[..], b"junk"].concat()).reasons(), ["corrupt"]);
+    assert_eq!(run(&[&bytes[..], b"junk"].concat()).gaps, []);
+    let junk = [b'x'; 600];
+    assert_eq!(run(&[&bytes[..], &junk].concat()).reasons(), ["corrupt"]);
     let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
     assert_eq!(
         run(&[&bytes[..], &zip].concat()).names().last().unwrap(),

@@ -65,7 +65,9 @@ fn files_that_are_not_compressed() {
             (["a.htm", "b.htm"].map(str::to_owned).to_vec(), &vec![])
         );
         assert_eq!(got.children[1].1, b"second");
-        assert_eq!(run(&[&bytes[..], b"junk"].concat()).reasons(), ["corrupt"]);
+        assert_eq!(run(&[&bytes[..], b"junk"].concat()).gaps, []);
+        let junk = [b'x'; 600];
+        assert_eq!(run(&[&bytes[..], &junk].concat()).reasons(), ["corrupt"]);
     }
 }
 

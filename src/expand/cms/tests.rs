@@ -147,10 +147,11 @@ fn what_is_encrypted_is_said() {
 fn what_is_wrong_is_said() {
     let octets = element(0x04, b"content");
     let whole = signed(&info(PKCS7, 1, &octets, element), element);
-    let more = [&whole[..], b"more"].concat();
+    assert_eq!(run(&[&whole[..], b"more\n"].concat()).gaps, []);
+    let more = [&whole[..], &[b'x'; 600]].concat();
     assert_eq!(
         run(&more).gaps,
-        [said(None, "corrupt", "4 bytes after the archive")]
+        [said(None, "corrupt", "600 bytes after the archive")]
     );
     let mut plain = compressed(b"content");
     let at = plain.windows(2).position(|two| two == b"\x78\xda").unwrap();

@@ -13,9 +13,7 @@ use cabinet::{Cabinet, Found};
 
 use super::inflate::Inflate;
 use super::number::digits;
-use super::{
-    Children, Container, Content, Expander, Halt, cut_short, damaged, is_damage, trailing,
-};
+use super::{Children, Container, Content, Expander, Halt, cut_short, damaged, is_damage, unread};
 use crate::bytes::Reader;
 use crate::event::Reason;
 use crate::object::{Object, ObjectReader, Probe};
@@ -126,7 +124,7 @@ fn texts(object: &Object, children: &mut dyn Children) -> Result<(), Halt> {
             if at == 0 {
                 return Err(Halt::Unlike);
             }
-            trailing(object, at, children)?;
+            unread(object, at, children)?;
             break;
         };
         let start = at.saturating_add(entry.head as u64);
@@ -298,7 +296,7 @@ fn records(object: &Object, children: &mut dyn Children) -> Result<(), Halt> {
             children.gap(Some(&record.name), Reason::Corrupt, detail)?;
         }
     }
-    trailing(object, at, children)
+    unread(object, at, children)
 }
 
 /// What a file is masked with: its name, and four bytes.

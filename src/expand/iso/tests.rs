@@ -118,6 +118,8 @@ fn a_folder_and_its_files() {
     let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
     let got = run(&[&bytes[..], &zip].concat());
     assert_eq!(got.names().last().unwrap(), "(behind the end)");
+    assert_eq!(got.gaps, []);
+    let got = run(&[&bytes[..], &[b'x'; 600]].concat());
     assert_eq!(got.reasons(), ["corrupt"]);
 }
 

@@ -399,7 +399,9 @@ mod tests {
         );
         assert_eq!(run(&bytes[..bytes.len() - 1]).reasons(), ["corrupt"]);
         assert_eq!(run(&[&bytes[..], &[0; 100]].concat()).gaps, []);
-        assert_eq!(run(&[&bytes[..], b"junk"].concat()).reasons(), ["corrupt"]);
+        assert_eq!(run(&[&bytes[..], b"junk"].concat()).gaps, []);
+        let junk = [b'x'; 600];
+        assert_eq!(run(&[&bytes[..], &junk].concat()).reasons(), ["corrupt"]);
         let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
         let got = run(&[&bytes[..], &zip].concat());
         assert_eq!(got.names(), ["a/b", "c", "(behind the end)"]);

@@ -47,6 +47,9 @@ const HEADERS: usize = 1_000;
 /// Lines in which base64 may begin behind a text.
 const TEXT_LINES: u32 = 100;
 
+/// Bytes of a body in which there may be nothing but line breaks.
+const BLANK: usize = 64;
+
 /// Lines that have a boundary as their start only, and are looked at.
 const WEAK: usize = 256;
 
@@ -379,7 +382,13 @@ impl<'a> Parts<'a> {
             self.note("mime-delimiter", "delimiters without their two hyphens")?;
         }
         if found.is_empty() {
-            if !self.only_text {
+            let rest = self
+                .object
+                .slice(body.from, body.to.saturating_sub(body.from));
+            let is_empty =
+                rest.bytes_at(0, BLANK)?.trim_ascii().is_empty() && rest.length() <= BLANK as u64;
+            // Of a header alone nothing is missing: reports quote what they are about like this.
+            if !self.only_text && !is_empty {
                 let detail = format!("{}: a multipart without its boundary", part.label());
                 self.children.gap(None, Reason::Corrupt, detail)?;
             }
@@ -517,16 +526,30 @@ impl<'a> Parts<'a> {
             }
         }
         let (encodings, unknown) = reading.encodings();
-        if let Some(unknown) = unknown.filter(|_| !self.only_text) {
-            let reason = Reason::Unsupported("mime-encoding".to_owned());
-            self.children.gap(Some(&name), reason, unknown)?;
-        }
         if encodings.len() > 1 {
             self.note("mime-encoding", "several transfer encodings")?;
         }
         let slice = self.object.slice(body.from, body.to - body.from);
+        if let Some(unknown) = unknown.filter(|_| !self.only_text) {
+            if is_prose(&slice)? {
+                self.note(
+                    "mime-encoding",
+                    "a plain text in an unknown transfer encoding",
+                )?;
+            } else {
+                let reason = Reason::Unsupported("mime-encoding".to_owned());
+                self.children.gap(Some(&name), reason, unknown)?;
+            }
+        }
         for encoding in encodings {
             match encoding {
+                Encoding::Identity
+                    if begins(b"text/rfc822-headers") && is_header_alone(&slice)? =>
+                {
+                    // The empty line that ends it keeps it from being taken for a mail that is cut.
+                    let mut header = slice.reader().chain(&b"\r\n\r\n"[..]);
+                    self.children.child(&name, Content::Stream(&mut header))?;
+                }
                 Encoding::Identity => {
                     self.children.child(&name, Content::Object(slice.clone()))?;
                     if types.is_empty() || begins(b"text") {
@@ -686,6 +709,38 @@ fn behind_text(slice: &Object) -> Result<Option<u64>, Halt> {
     Ok(None)
 }
 
+/// Tells whether this is the header of a mail and nothing else, as RFC 6522 has it in reports.
+fn is_header_alone(slice: &Object) -> Result<bool, Halt> {
+    let is_mail = recognise(&slice.probe()?)
+        .iter()
+        .any(|kind| kind.name == "mime");
+    Ok(is_mail && !header::read(slice, 0)?.whole)
+}
+
+/// Tells whether a text is one that people read, as far as it goes: most lines have blanks, and none has escapes, or is as long as those of encodings
+/// without any.
+fn is_prose(slice: &Object) -> Result<bool, Halt> {
+    const LONG: usize = 40;
+    let (mut all, mut bare) = (0_u64, 0_u64);
+    let mut lines = Lines::new(slice, 0);
+    while let Some(line) = lines.next()? {
+        let text = line.text.trim_ascii();
+        let is_control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\x0c');
+        let is_escape = |three: &[u8]| matches!(three, [b'=', high, low] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+        if text.iter().any(is_control) || text.ends_with(b"=") || text.windows(3).any(is_escape) {
+            return Ok(false);
+        }
+        let is_bare = !text.is_empty() && !text.iter().any(|byte| matches!(byte, b' ' | b'\t'));
+        let is_address = memchr::memmem::find(text, b"://").is_some();
+        if is_bare && text.len() > LONG && !is_address {
+            return Ok(false);
+        }
+        all = all.saturating_add(u64::from(!text.is_empty()));
+        bare = bare.saturating_add(u64::from(is_bare));
+    }
+    Ok(bare.saturating_mul(2) <= all)
+}
+
 /// How much of a boundary was seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Seen {
@@ -778,6 +833,11 @@ impl Reading {
                 b"base64" => &[Encoding::Base64],
                 b"quoted-printable" => &[Encoding::Quoted],
                 b"" | b"7bit" | b"8bit" | b"binary" | b"7-bit" | b"8-bit" | b"none" => {
+                    &[Encoding::Identity]
+                }
+                // Programs that do not know what the field is for name the characters, or that there is no encoding.
+                b"7bits" | b"8bits" | b"7bit/8bit" | b"plain" | b"text" | b"text/plain"
+                | b"identity" | b"ascii" | b"us-ascii" | b"utf-8" | b"utf8" | b"iso-8859-1" => {
                     &[Encoding::Identity]
                 }
                 b"x-uuencode" | b"x-uue" | b"uuencode" | b"uue" | b"x-uu" => &[Encoding::Uu],

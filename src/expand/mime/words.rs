@@ -1,6 +1,7 @@
 //! The words of a mail that may be passwords of what is attached: senders write them into the text.
 #![forbid(unsafe_code)]
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::io::Read;
 
@@ -35,6 +36,9 @@ const MARKS: [&str; 14] = [
     "密码",
 ];
 
+/// Code page 850 from 0x80 on, up to its last letter; letters of code page 437 have the same places.
+const CP850: &str = "ÇüéâäàåçêëèïîìÄÅÉæÆôöòûùÿÖÜø£Ø×ƒáíóúñÑªº¿®¬½¼¡«»░▒▓│┤ÁÂÀ©╣║╗╝¢¥┐└┴┬├─┼ãÃ╚╔╩╦╠═╬¤ðÐÊËÈıÍÎÏ┘┌█▄¦Ì▀ÓßÔÒõÕµþÞÚÛÙýÝ";
+
 /// How far behind, in words.
 const NEAR: usize = 6;
 
@@ -68,7 +72,9 @@ impl Collector {
                 near = NEAR;
             }
             for word in forms(token) {
-                self.word(word, near > 0);
+                for word in spelled(word) {
+                    self.word(&word, near > 0);
+                }
             }
             near = near.saturating_sub(1);
         }
@@ -231,6 +237,38 @@ fn forms(token: &[u8]) -> Vec<&[u8]> {
     forms
 }
 
+/// The bytes that programs make of a word: first those of UTF-8, which is what 7z and RAR have, and for zip those of Windows and of DOS in the
+/// west of Europe.
+fn spelled(word: &[u8]) -> Vec<Vec<u8>> {
+    if word.is_ascii() {
+        return vec![word.to_vec()];
+    }
+    let text = match str::from_utf8(word) {
+        Ok(text) => Cow::Borrowed(text),
+        Err(_) => {
+            encoding_rs::WINDOWS_1252
+                .decode_without_bom_handling(word)
+                .0
+        }
+    };
+    let (windows, _, is_lossy) = encoding_rs::WINDOWS_1252.encode(&text);
+    let windows = Some(windows.into_owned()).filter(|_| !is_lossy);
+    let of_dos = |character: char| match character.is_ascii() {
+        true => u8::try_from(character).ok(),
+        false => {
+            let at = CP850.chars().position(|other| other == character)?;
+            u8::try_from(at.saturating_add(0x80)).ok()
+        }
+    };
+    let dos: Option<Vec<u8>> = text.chars().map(of_dos).collect();
+    let mut all = vec![text.as_bytes().to_vec()];
+    all.extend(windows);
+    all.extend(dos);
+    // Of a charset that is none of these.
+    all.push(word.to_vec());
+    all
+}
+
 fn bare(token: &[u8]) -> &[u8] {
     let is_sign = |byte: &u8| {
         matches!(
@@ -339,6 +377,26 @@ mod tests {
             assert!(words(&text).contains(&"Secret#1".to_owned()));
         }
         assert!(words(b"password a&lt;b<c&amp;d").contains(&"a<b<c&d".to_owned()));
+    }
+
+    #[test]
+    fn letters_beyond_ascii_are_spelled_as_programs_do() {
+        let rows: [(&str, &[u8]); 3] = [
+            ("UTF-8", "Rückgabe99".as_bytes()),
+            ("Windows", b"R\xfcckgabe99"),
+            ("DOS", b"R\x81ckgabe99"),
+        ];
+        for text in [
+            &b"Passwort: R\xfcckgabe99\n"[..],
+            "Passwort: Rückgabe99\n".as_bytes(),
+        ] {
+            let mut collector = Collector::default();
+            let _ = collector.child(b"", Content::Stream(&mut &text[..]));
+            let got = collector.words();
+            for (row, word) in rows {
+                assert!(got.iter().any(|got| got == word), "{row}: {got:?}");
+            }
+        }
     }
 
     #[test]

@@ -72,10 +72,11 @@ fn what_follows_an_archive_is_said() {
     folder.write("a", b"content");
     folder.run("7z", &["a", "-bd", "out.7z", "a"]);
     let bytes = folder.read("out.7z");
-    let got = run(&[&bytes[..], b"junk"].concat());
+    assert_eq!(run(&[&bytes[..], b"junk\n"].concat()).gaps, []);
+    let got = run(&[&bytes[..], &[b'x'; 600]].concat());
     assert_eq!(
         got.gaps,
-        [said(None, "corrupt", "4 bytes after the archive")]
+        [said(None, "corrupt", "600 bytes after the archive")]
     );
     let zip = [&b"PK\x05\x06"[..], &[0; 18]].concat();
     assert_eq!(

@@ -30,7 +30,7 @@ pub(super) use self::lz4::expand as lz4_block;
 pub(super) use self::lzma::{Lzma, is_likely as is_lzma};
 pub(super) use self::lzop::expand as lzo_block;
 pub(super) use self::zlib::is_likely as is_zlib;
-use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage};
+use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage, surplus};
 use crate::event::{Limit, Reason};
 use crate::object::{CHUNK, Object};
 
@@ -237,9 +237,7 @@ impl Expander for Format {
             if self.apart && (self.again)(&object.bytes_at(from, HEAD)?) {
                 continue;
             }
-            let left = object.length().saturating_sub(from);
-            let detail = format!("{left} bytes after the compressed data");
-            children.gap(None, Reason::Corrupt, detail)?;
+            surplus(object, from, "compressed data", children)?;
             return behind(object, from, children);
         }
         too_many_tries(children)

@@ -162,10 +162,17 @@ fn pieces_are_one_content_and_zeros_padding_where_the_program_takes_them() {
                 [(b"data".to_vec(), b"one, onetwo, two".to_vec())]
             );
         }
-        for junk in [&b"junk!"[..], b"\0\0\0junk!"] {
+        let long = [b'x'; 600];
+        let rows: [(&[u8], &[&str]); 4] = [
+            (b"\n", &[]),
+            (b"junk!", &[]),
+            (b"\0\0\0junk!", &[]),
+            (&long, &["corrupt"]),
+        ];
+        for (junk, gaps) in rows {
             let got = expand(made.format, &[&one[..], junk].concat(), b"x");
             assert_eq!(got.children, [(b"data".to_vec(), b"one, one".to_vec())]);
-            assert_eq!(got.reasons(), ["corrupt"], "{}", made.program);
+            assert_eq!(got.reasons(), gaps, "{}", made.program);
         }
         // A container behind the end is a member.
         let gzip = b"\x1f\x8b\x08\0rest";

@@ -17,7 +17,7 @@ pub(super) use self::directory::may_end;
 use self::directory::{Directory, Entry, Found, LOCAL, Local, STREAMED};
 use self::opendocument::Watch;
 use self::unlisted::Listed;
-use super::{Children, Container, Expander, Halt, Member, trailing};
+use super::{Children, Container, Expander, Halt, Member, behind_padding, trailing};
 use crate::event::{NoteKind, Reason};
 use crate::object::Object;
 
@@ -115,7 +115,12 @@ fn central(
     unlisted::give(container, listed, children)?;
     directories.first().map_or(Ok(()), |directory| {
         let count = u64::try_from(directory.trailing).unwrap_or_default();
-        trailing(object, object.length().saturating_sub(count), children)
+        let from = object.length().saturating_sub(count);
+        match first_header(&object.bytes_at(0, 8)?) {
+            Some(_) => trailing(object, from, children),
+            // It lies in something else, to which the rest belongs.
+            None => behind_padding(object, from, children),
+        }
     })
 }
 

@@ -67,6 +67,10 @@ impl Children for Watch<'_> {
         self.children.gap(member, reason, detail)
     }
 
+    fn surplus(&mut self, detail: String) -> Result<(), Halt> {
+        self.children.surplus(detail)
+    }
+
     fn note(&mut self, kind: NoteKind, detail: String) -> Result<(), Halt> {
         self.children.note(kind, detail)
     }

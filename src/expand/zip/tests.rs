@@ -149,12 +149,15 @@ fn bytes_in_front_and_behind() {
     );
     let zeros = [&bytes[..], &[0; 100]].concat();
     assert_eq!(run(&zeros).gaps, []);
-    let junk = [&bytes[..], b"junk"].concat();
+    for little in [&b"\n"[..], b"junk", &[b' '; 1000]] {
+        assert_eq!(run(&[&bytes[..], little].concat()).gaps, []);
+    }
+    let junk = [&bytes[..], &[b'x'; 600]].concat();
     let got = run(&junk);
     assert_eq!(got.children.len(), 2);
     assert_eq!(
         got.gaps,
-        [said(None, "corrupt", "4 bytes after the archive")]
+        [said(None, "corrupt", "600 bytes after the archive")]
     );
 }
 
@@ -617,7 +620,9 @@ fn an_archive_behind_something_is_one_whatever_follows_it() {
             kinds.iter().map(|kind| kind.name).collect::<Vec<_>>(),
             ["zip"]
         );
-        assert_eq!(run(&bytes).children, [child(b"b", b"payload, payload")]);
+        let got = run(&bytes);
+        assert_eq!(got.children, [child(b"b", b"payload, payload")]);
+        assert_eq!(got.gaps, []);
     }
 }
 

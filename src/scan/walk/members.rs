@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Names, Spot, Walk};
+use super::{Names, Spot, Stood, Walk};
 use crate::event::{NoteKind, Reason};
 use crate::expand::{Children, Content, Halt, Member};
 use crate::path::ObjectPath;
@@ -20,6 +20,7 @@ pub(super) struct Members<'w, 'a> {
     pub(super) told: u64,
     /// Folders are members too.
     pub(super) folders: bool,
+    pub(super) stood: Stood,
     pub(super) any: bool,
     /// What the members' own encrypted members are tried with, besides the passwords of the configuration.
     pub(super) words: Arc<[Vec<u8>]>,
@@ -27,6 +28,13 @@ pub(super) struct Members<'w, 'a> {
 
 /// Words that are tried. Those of the innermost mail come first.
 const WORDS: usize = 1_000;
+
+/// Tells whether this is unsupported because other parts of a set are missing. Logs and quotes end in the middle of what they cite:
+/// there is nothing else to get, and what is there was matched.
+fn is_cut(what: &str) -> bool {
+    let ends = ["-split", "-part", "-volume"];
+    ends.iter().any(|end| what.ends_with(end))
+}
 
 impl Members<'_, '_> {
     fn path_of(&self, member: Option<&[u8]>) -> ObjectPath {
@@ -45,6 +53,7 @@ impl Children for Members<'_, '_> {
             containers: self.spot.containers.clone(),
             allowed: self.spot.allowed,
             words: Arc::clone(&self.words),
+            stood: self.stood,
         };
         self.any = true;
         if let Err(limit) = self.walk.budget.member() {
@@ -74,11 +83,29 @@ impl Children for Members<'_, '_> {
 
     fn gap(&mut self, member: Option<&[u8]>, reason: Reason, detail: String) -> Result<(), Halt> {
         let path = self.path_of(member);
+        let spot = self.spot;
+        let is_token = member.is_none() && spot.is_token(self.size);
+        let reason = match reason {
+            Reason::Encrypted if is_token => return Ok(()),
+            Reason::Unsupported(what)
+                if matches!(spot.stood, Stood::InLines | Stood::InText) && is_cut(&what) =>
+            {
+                Reason::Corrupt
+            }
+            reason => reason,
+        };
         self.walk.gap(&path, reason, detail)?;
         // A gap costs as much as a member, so that a container cannot make more of them than it may have members.
         match self.walk.budget.member() {
             Ok(()) => Ok(()),
             Err(limit) => self.walk.over(&path, limit),
+        }
+    }
+
+    fn surplus(&mut self, detail: String) -> Result<(), Halt> {
+        match self.spot.stood {
+            Stood::Within => Ok(()),
+            _ => self.gap(None, Reason::Corrupt, detail),
         }
     }
 

@@ -66,6 +66,19 @@ pub(super) struct Walk<'a> {
     buffer: Vec<u8>,
 }
 
+/// How an object stood in its container.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stood {
+    /// As a member of its own.
+    Apart,
+    /// In lines of base64 in a text, as `openssl enc -a` and OpenPGP write them.
+    InLines,
+    /// As base64 within a line of a text.
+    InText,
+    /// Somewhere in a program or a picture, to which what is behind it belongs.
+    Within,
+}
+
 /// Where in the tree an object is.
 #[derive(Clone)]
 struct Spot {
@@ -78,9 +91,19 @@ struct Spot {
     allowed: bool,
     /// Words of the mails above it, which may be passwords.
     words: Arc<[Vec<u8>]>,
+    stood: Stood,
 }
 
+/// The length below which what stands in a text as base64 may be a token. Browsers keep cookies up to 4,096 characters
+/// (RFC 6265 §6.1), and what is sealed in them is random or begins with `Salted__`.
+const TOKEN: u64 = 4096;
+
 impl Spot {
+    /// A text may hold a token that looks like the beginning of something encrypted. It carries no file: that it is not opened is no gap.
+    fn is_token(&self, length: u64) -> bool {
+        self.stood == Stood::InText && length < TOKEN
+    }
+
     /// The same place as its members see it.
     fn around_members(&self, matched: &Matched, file_type: &'static FileType) -> Self {
         let mut spot = self.clone();
@@ -100,6 +123,11 @@ fn tried(expander: &dyn Expander) -> usize {
         "7z" | "RAR" => 64,
         _ => usize::MAX,
     }
+}
+
+/// Tells whether a word may be a password: those of 7z are texts, and others bytes.
+fn fits(expander: &dyn Expander, word: &[u8]) -> bool {
+    expander.kind() != "7z" || str::from_utf8(word).is_ok()
 }
 
 /// When the bytes of an object are paid for.
@@ -149,6 +177,7 @@ impl<'a> Walk<'a> {
             containers: Vec::new(),
             allowed: false,
             words: Arc::default(),
+            stood: Stood::Apart,
         };
         // A halt has been said already, and nothing comes after the item.
         let _ = self.root(&spot, file);
@@ -391,6 +420,9 @@ impl<'a> Walk<'a> {
         let kinds = expand::recognise(probe);
         let is_leaf = kinds.is_empty();
         for kind in kinds {
+            if kind.encrypted && spot.is_token(probe.length) {
+                continue;
+            }
             match self.refusal(spot, kind) {
                 Ok(expander) => plan.push(expander),
                 Err((reason, detail)) => self.gap(&spot.path, reason, detail)?,
@@ -488,13 +520,18 @@ impl<'a> Walk<'a> {
                 inside: &mut inside,
                 size: object.length(),
                 // As clamscan counts.
+                stood: match expander.kind() {
+                    "program" => Stood::Within,
+                    _ => Stood::Apart,
+                },
                 first: u64::from(!matches!(expander.kind(), "7z" | "CAB")),
                 told: 0,
                 folders: expander.kind() == "zip",
                 any: false,
                 words: Arc::clone(&around.words),
             };
-            let words = spot.words.iter().take(tried(expander)).cloned();
+            let words = spot.words.iter().filter(|word| fits(expander, word));
+            let words = words.take(tried(expander)).cloned();
             let given = passwords.len();
             passwords.extend(words);
             let effort = Rc::clone(&members.walk.effort);

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::members::Members;
-use super::{Matched, Names, Spot, Walk};
+use super::{Matched, Names, Spot, Stood, Walk};
 use crate::engine::search::Extent;
 use crate::engine::{Matcher, Matches, Subject};
 use crate::event::{Exclusion, Limit, Reason, View};
@@ -327,7 +327,11 @@ impl<'a> Walk<'a> {
             let object = Object::memory(Bytes::from(blob.bytes), self.stop.clone());
             let Ok(probe) = object.probe() else { break };
             if is_something(&probe) {
-                self.encoded(viewed, blob.at, object)?;
+                let stood = match blob.begins_line {
+                    true => Stood::InLines,
+                    false => Stood::InText,
+                };
+                self.encoded(viewed, (blob.at, stood), object)?;
                 continue;
             }
             let Ok(bytes) = object.bytes_at(0, usize::MAX) else {
@@ -354,10 +358,16 @@ impl<'a> Walk<'a> {
                 inner.clear();
             }
             // Where the text begins is where the outermost run does.
-            row.extend(inner.into_iter().rev().map(|inner| {
-                let at = blob.at;
-                (depth.saturating_add(1), Blob { at, ..inner })
-            }));
+            let Blob {
+                at, begins_line, ..
+            } = blob;
+            let outermost = |inner| Blob {
+                at,
+                begins_line,
+                ..inner
+            };
+            let inner = inner.into_iter().rev().map(outermost);
+            row.extend(inner.map(|inner| (depth.saturating_add(1), inner)));
             texts.extend_from_slice(&text);
             texts.push(b'\n');
             if texts.len() > TOGETHER {
@@ -410,7 +420,12 @@ impl<'a> Walk<'a> {
     }
 
     /// A member that was encoded in the text.
-    fn encoded(&mut self, viewed: &mut Viewed<'_>, at: u64, object: Object) -> Result<(), Halt> {
+    fn encoded(
+        &mut self,
+        viewed: &mut Viewed<'_>,
+        (at, stood): (u64, Stood),
+        object: Object,
+    ) -> Result<(), Halt> {
         let name = format!("(base64 at {at})");
         let path = viewed.spot.path.member(name.as_bytes());
         let kind = kind::by_name(b"text");
@@ -439,6 +454,7 @@ impl<'a> Walk<'a> {
             first: 0,
             told: 0,
             folders: false,
+            stood,
             any: false,
             words: Arc::clone(&viewed.spot.words),
         };
