@@ -148,17 +148,6 @@ fn uuencode() -> Vec<Case> {
             end,
         ),
         of(
-            "digit-above",
-            "a character above the alphabet, of the same bits",
-            begin,
-            &with(&|at, line| {
-                if at == 0 {
-                    line[1] += 0x40;
-                }
-            }),
-            end,
-        ),
-        of(
             "tabs",
             "tabs in the first line",
             "begin\t644\tvirus.com\n",

@@ -113,7 +113,8 @@ impl Run {
         );
         for ((number, kind, path, changes), answer) in mutants.into_iter().zip(answers) {
             // Those of a format are a step apart.
-            let is_asked = answer == Answer::Clean || number / self.kinds.len() % SHARE == 0;
+            let is_asked =
+                answer == Answer::Clean || (number / self.kinds.len()).is_multiple_of(SHARE);
             let given = is_asked.then(|| extractors.first(&kind.extractors, &path));
             let given = given.flatten();
             if let Some(extractor) = given.filter(|_| answer == Answer::Clean) {
@@ -129,7 +130,7 @@ impl Run {
             }
             self.count(
                 kind.format.name,
-                number / self.kinds.len() % SHARE == 0,
+                (number / self.kinds.len()).is_multiple_of(SHARE),
                 answer,
                 given.is_some(),
             );

@@ -33,7 +33,7 @@ impl Stock<'_> {
         let mut bytes = self.samples[sample].clone();
         let mut changes = vec![format!("sample {sample}")];
         // Some as they are: all samples are among the mutants.
-        for _ in 0..(random.below(8) + 5) / 6 {
+        for _ in 0..random.below(8).div_ceil(6) {
             changes.push(self.change(&mut bytes, &mut random));
         }
         if !random.once_in(4) {
