@@ -7,6 +7,7 @@
 use std::io::Read;
 
 use super::number::digits;
+use super::program::Carver;
 use super::{Children, Container, Content, Expander, Halt, Member, behind, recognise};
 use crate::bytes::Reader;
 use crate::event::Reason;
@@ -31,14 +32,19 @@ impl Expander for Cpio {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
-        if Header::read(&object.bytes_at(0, HEADER)?).is_none() {
-            return Err(Halt::Unlike);
-        }
+        let head = object.bytes_at(0, HEADER)?;
         let mut archive = Archive {
             object,
             at: 0,
             ended: false,
         };
+        if Header::read(&head).is_none() {
+            if head.len() < HEADER {
+                return Err(Halt::Unlike);
+            }
+            // To other readers it is no archive, but what they find in it.
+            Carver.expand(container, children)?;
+        }
         while archive.entry(children)? {}
         Ok(())
     }
@@ -97,22 +103,23 @@ impl Header {
         (1..=NAME_LIMIT).contains(&header.name).then_some(header)
     }
 
+    /// What is no number does not matter in the fields without which GNU cpio gives the content, too.
     fn ascii(bytes: &[u8], form: Form) -> Option<Self> {
-        let field = |number: usize| digits(bytes.get(6 + 8 * number..)?.get(..8)?, 16);
+        let field = |place: usize| number(bytes.get(6 + 8 * place..)?.get(..8)?, 16);
         Some(Self {
             form,
-            mode: field(1)?,
+            mode: field(1).unwrap_or_default(),
             size: field(6)?,
             name: field(11)?,
-            sum: field(12)?,
+            sum: field(12).unwrap_or_default(),
         })
     }
 
     fn portable(bytes: &[u8]) -> Option<Self> {
-        let field = |at: usize, length: usize| digits(bytes.get(at..)?.get(..length)?, 8);
+        let field = |at: usize, length: usize| number(bytes.get(at..)?.get(..length)?, 8);
         Some(Self {
             form: ODC,
-            mode: field(18, 6)?,
+            mode: field(18, 6).unwrap_or_default(),
             name: field(59, 6)?,
             size: field(65, 11)?,
             sum: 0,
@@ -157,6 +164,28 @@ impl Header {
     fn has_sum(&self) -> bool {
         self.form.has_sum && self.mode & 0o170_000 == 0o100_000
     }
+}
+
+/// A number as GNU cpio reads it: behind blanks, and up to a zero.
+fn number(field: &[u8], base: u32) -> Option<u64> {
+    let field = field.split(|byte| *byte == 0).next().unwrap_or_default();
+    digits(field.trim_ascii_start(), base)
+}
+
+/// Tells whether a header stands at the start, without its name.
+pub(super) fn is_header(head: &[u8]) -> bool {
+    Header::read(head).is_some()
+}
+
+/// Tells whether a header stands at the start whose name ends where it says.
+pub(super) fn begins(head: &[u8]) -> bool {
+    let ends = |header: Header| {
+        let name = usize::try_from(header.form.header).ok()?;
+        let length = usize::try_from(header.name).ok()?;
+        let name = head.get(name..)?.get(..length)?;
+        Some(memchr::memchr(0, name) == length.checked_sub(1))
+    };
+    Header::read(head).and_then(ends).unwrap_or(false)
 }
 
 /// The cursor.
@@ -359,6 +388,14 @@ mod tests {
 
     #[test]
     fn damage_is_said_and_passed_over() {
+        // To the first header goes what is in front of it.
+        let mut bad = newc("a", 0o100_644, b"lost");
+        bad[6 + 8 * 11] = b'F';
+        let got = run(&[&bad, &newc("c", 0o100_644, b"3"), &end()]);
+        assert_eq!(
+            (got.names(), got.reasons()),
+            (vec!["c".to_owned()], vec!["corrupt"])
+        );
         let mut bad = newc("b", 0o100_644, b"lost");
         bad[3] = b'x';
         let got = run(&[
@@ -392,6 +429,37 @@ mod tests {
         let got = run(&[&newc("a", 0o100_644, b"content")]);
         assert_eq!(got.gaps, [said(None, "corrupt", "no end of the archive")]);
         assert!(run(&[b"070701"]).unlike);
+    }
+
+    /// What GNU cpio gives the content with, it being no number.
+    #[test]
+    fn fields_need_not_be_numbers() {
+        let Some(folder) = tool("cpio") else { return };
+        let plain = newc("a", 0o100_644, b"content");
+        let size = *b"00000007";
+        for (place, field) in [
+            (0, *b"xxxxxxxx"),
+            (5, *b"5F00000g"),
+            (5, *b"   12345"),
+            (6, *b"       7"),
+            (6, *b"0000007\0"),
+            (6, size),
+            (7, [0; 8]),
+            (11, *b"       2"),
+        ] {
+            let mut bytes = plain.clone();
+            bytes[5] = b'1';
+            bytes[6 + 8 * place..][..8].copy_from_slice(&field);
+            bytes.extend(end());
+            assert!(begins(&bytes), "{}", field.escape_ascii());
+            let got = run(&[&bytes]);
+            assert_eq!(got.children, [(b"a".to_vec(), b"content".to_vec())]);
+            assert_eq!(got.gaps, []);
+            folder.write("a.cpio", &bytes);
+            folder.run("cpio", &["-i", "--quiet", "-F", "a.cpio"]);
+            assert_eq!(folder.read("a"), b"content");
+            std::fs::remove_file(folder.path().join("a")).unwrap();
+        }
     }
 
     #[test]

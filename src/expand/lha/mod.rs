@@ -20,9 +20,14 @@ use crate::object::{CHUNK, Object, ObjectReader};
 /// Enough for most headers.
 const BUFFER: usize = 512;
 
-/// Extended headers: the name, the folder.
+/// A header with the extended ones: the length of level 2 has two bytes, and nothing writes more.
+const HEADER: usize = 1 << 16;
+
+/// Extended headers: the checksum of all, the name, the folder, a comment.
+const COMMON: u8 = 0;
 const NAME: u8 = 1;
 const FOLDER: u8 = 2;
+const COMMENT: u8 = 0x3f;
 
 /// The expander of LHA.
 pub(super) struct Lha;
@@ -38,7 +43,7 @@ impl Expander for Lha {
             input: BufReader::with_capacity(BUFFER, container.object.raw_reader()),
             at: 0,
         };
-        if !matches!(archive.header(0)?, Found::Header(..)) {
+        if !matches!(archive.header(0)?, Found::Header(..) | Found::Doubtful(..)) {
             return Err(Halt::Unlike);
         }
         while archive.entry(children)? {}
@@ -63,8 +68,10 @@ pub(super) fn extent(object: &Object) -> io::Result<Option<u64>> {
                 archive.at = next;
             }
             Found::End if archive.at > 0 => return Ok(Some(archive.at.saturating_add(1))),
-            Found::Nothing | Found::Damage(_) if archive.at > 0 => return Ok(Some(archive.at)),
-            Found::End | Found::Nothing | Found::Damage(_) => return Ok(None),
+            Found::End => return Ok(None),
+            Found::Nothing | Found::Doubtful(..) | Found::Damage(_) => {
+                return Ok(Some(archive.at).filter(|at| *at > 0));
+            }
         }
     }
 }
@@ -80,6 +87,8 @@ struct Archive<'a> {
 enum Found {
     /// A header, and where it ends.
     Header(Box<LhaHeader>, u64),
+    /// The same, but its checksum does not hold.
+    Doubtful(Box<LhaHeader>, u64, String),
     /// The byte that ends an archive.
     End,
     /// The end of the file.
@@ -100,14 +109,36 @@ impl Archive<'_> {
             }
             Ok(None) => Ok(Found::End),
             Err(LhaError::Io(error)) if error.kind() != io::ErrorKind::UnexpectedEof => Err(error),
-            Err(error) => Ok(Found::Damage(error.to_string())),
+            Err(error) => self.doubtful(at, error.to_string()),
         }
+    }
+
+    /// A header that nothing is wrong with but its checksum, or else the damage.
+    fn doubtful(&self, at: u64, damage: String) -> io::Result<Found> {
+        let bytes = self.object.bytes_at(at, HEADER)?;
+        let Some(bytes) = without_sum(bytes) else {
+            return Ok(Found::Damage(damage));
+        };
+        let mut rest = bytes.as_slice();
+        let Ok(Some(header)) = LhaHeader::read(&mut rest) else {
+            return Ok(Found::Damage(damage));
+        };
+        let end = at.saturating_add((bytes.len() - rest.len()) as u64);
+        Ok(Found::Doubtful(Box::new(header), end, damage))
     }
 
     /// Gives the member at the cursor; false at the end.
     fn entry(&mut self, children: &mut dyn Children) -> Result<bool, Halt> {
         match self.header(self.at)? {
             Found::Header(header, end) => {
+                let raw = self.object.slice(end, header.compressed_size);
+                self.at = end.saturating_add(header.compressed_size);
+                member(&header, &raw, children)?;
+                Ok(true)
+            }
+            Found::Doubtful(header, end, damage) => {
+                let detail = format!("the header at byte {}: {damage}", self.at);
+                children.gap(Some(&name(&header)), Reason::Corrupt, detail)?;
                 let raw = self.object.slice(end, header.compressed_size);
                 self.at = end.saturating_add(header.compressed_size);
                 member(&header, &raw, children)?;
@@ -164,6 +195,30 @@ impl Archive<'_> {
             }
             at = at.saturating_add((CHUNK - 8) as u64);
         }
+    }
+}
+
+/// The header at the start with its checksum made a comment, for readers that do not ask; nothing where it has none.
+fn without_sum(mut bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let (mut at, width) = match bytes.get(20)? {
+        1 => (usize::from(*bytes.first()?), 2),
+        2 => (24, 2),
+        3 => (28, 4),
+        _ => return None,
+    };
+    loop {
+        // It counts itself, but not the first of its kind, and what it begins with is the last of what is before it.
+        let length = bytes.get(at..)?.get(..width)?.iter().rev();
+        let length = length.fold(0, |sum, byte| sum << 8 | usize::from(*byte));
+        let kind = bytes.get_mut(at + width)?;
+        if length <= width {
+            return None;
+        }
+        if *kind == COMMON {
+            *kind = COMMENT;
+            return Some(bytes);
+        }
+        at = at.checked_add(length)?;
     }
 }
 
@@ -350,6 +405,33 @@ mod tests {
             (got.names(), got.reasons()),
             (vec!["a".to_owned(), "c".to_owned()], vec!["corrupt"])
         );
+    }
+
+    #[test]
+    fn a_header_with_a_wrong_checksum_is_said_and_followed() {
+        let Some(folder) = tool("jlha") else { return };
+        let content = b"some content ".repeat(40);
+        folder.write("some", &content);
+        for level in ["1", "2"] {
+            folder.run("jlha", &[&format!("ah{level}"), "out.lzh", "some"]);
+            let mut bytes = folder.read("out.lzh");
+            assert!(!run(&bytes).complained());
+            // The time is none of what levels 0 and 1 sum up.
+            let time = if level == "1" {
+                bytes[0] as usize + 3
+            } else {
+                15
+            };
+            bytes[time] ^= 1;
+            let got = run(&bytes);
+            assert_eq!(
+                got.children,
+                [(b"some".to_vec(), content.clone())],
+                "{level}"
+            );
+            assert_eq!(got.reasons(), ["corrupt"]);
+            std::fs::remove_file(folder.path().join("out.lzh")).unwrap();
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod carve;
+mod compressed;
 mod elf;
 mod emulator;
 mod packers;
@@ -198,7 +199,6 @@ impl Parts {
             object,
             covered: &self.given,
             borders: &self.borders,
-            end: self.ends.first().copied().unwrap_or(object.length()),
             others: opened_by_others(&object.probe()?),
             memory: container.memory,
         })?;

@@ -6,13 +6,14 @@ use std::io;
 use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
+use crate::expand::recognise;
 use crate::expand::{
-    gzip as gzip_format, lha as lha_format, nsis as nsis_format, rar as rar_format,
+    cpio as cpio_format, lha as lha_format, nsis as nsis_format, rar as rar_format,
+    tar as tar_format,
 };
-use crate::expand::{recognise, stream};
 use crate::object::{Object, Probe};
 
-type Answer = io::Result<Option<Extent>>;
+pub(super) type Answer = io::Result<Option<Extent>>;
 
 /// Bytes of a first header.
 const HEAD: usize = 4096;
@@ -26,12 +27,12 @@ fn with_part(least: u64) -> Extent {
     }
 }
 
-fn rest(look: &Look<'_>, at: u64) -> Object {
+pub(super) fn rest(look: &Look<'_>, at: u64) -> Object {
     look.object.slice(at, u64::MAX)
 }
 
 /// What the recogniser says of what begins at `at`.
-fn is_kind(look: &Look<'_>, at: u64, kind: &str) -> io::Result<bool> {
+pub(super) fn is_kind(look: &Look<'_>, at: u64, kind: &str) -> io::Result<bool> {
     let probe = Probe {
         head: look.object.bytes_at(at, HEAD)?,
         tail: Vec::new(),
@@ -66,9 +67,10 @@ pub(super) fn rar(look: &mut Look<'_>, at: u64) -> Answer {
     }))
 }
 
-/// Reserved fields are zero, the version is the one there is, and the list of files lies in it.
+/// The version is the one there is, and the list of files lies in it; reserved fields are zero, or the first folder lies in it,
+/// too, and is compressed by a method that exists.
 pub(super) fn cab(look: &mut Look<'_>, at: u64) -> Answer {
-    let head = look.object.bytes_at(at, 36)?;
+    let head = look.object.bytes_at(at, 44)?;
     let mut reader = Reader::new(&head);
     let fields = (|| {
         reader.take(8)?;
@@ -77,9 +79,14 @@ pub(super) fn cab(look: &mut Look<'_>, at: u64) -> Answer {
         let list = reader.u32_le()?;
         let zero = reader.u32_le()? | zero;
         let version = reader.u16_le()?;
-        let (folders, files) = (reader.u16_le()?, reader.u16_le()?);
-        let sound = zero == 0 && version == 0x0103 && folders > 0 && files > 0;
-        (sound && list < length && list >= 36).then_some(length)
+        let (folders, files, flags) = (reader.u16_le()?, reader.u16_le()?, reader.u16_le()?);
+        reader.take(4)?;
+        let (data, blocks, method) = (reader.u32_le()?, reader.u16_le()?, reader.u16_le()?);
+        // The folder's entry is behind more than this where others have what is reserved for them, or the set has parts.
+        let is_folder = flags == 0 && (36..length).contains(&data) && blocks > 0 && method & 15 < 4;
+        let sound = version == 0x0103 && folders > 0 && files > 0 && length > 36;
+        let in_it = (36..length).contains(&list);
+        (sound && (zero == 0 && in_it || is_folder)).then_some(length)
     })();
     Ok(fields.map(|length| Extent::exactly(length.into())))
 }
@@ -183,52 +190,6 @@ fn local_header(object: &Object, at: u64) -> io::Result<Option<u64>> {
         })
     })();
     Ok(length.map(|length| fixed + length))
-}
-
-/// What a decoder has to give, in bytes, before damage in what follows is believed to be damage.
-const ENOUGH: u64 = 4096;
-
-/// Pays for what was decoded, and gives the extent if that was all, or so much that it was no chance.
-fn decoded(look: &mut Look<'_>, extent: &stream::Extent, chance: bool) -> Option<Extent> {
-    look.pay(extent.decoded.max(64));
-    let real = extent.whole || (!chance && extent.decoded >= ENOUGH);
-    real.then(|| Extent::exactly(extent.length))
-}
-
-/// Reserved flags are zero, and all of it can be decoded.
-pub(super) fn gzip(look: &mut Look<'_>, at: u64) -> Answer {
-    let head = look.object.bytes_at(at, 10)?;
-    let sound = matches!(head.as_slice(), [_, _, 8, flags, _, _, _, _, extra, system]
-        if flags & 0xe0 == 0 && matches!(extra, 0 | 2 | 4) && (*system <= 13 || *system == 255));
-    if !sound {
-        return Ok(None);
-    }
-    let extent = gzip_format::extent(&rest(look, at))?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, false)))
-}
-
-pub(super) fn xz(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::XZ, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, false)))
-}
-
-pub(super) fn bzip2(look: &mut Look<'_>, at: u64) -> Answer {
-    if !is_kind(look, at, "bz2")? {
-        return Ok(None);
-    }
-    let extent = stream::extent(&stream::BZIP2, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, false)))
-}
-
-/// Four bytes that compilers put into programs that know Zstandard: only the end tells.
-pub(super) fn zstd(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::ZSTD, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
-}
-
-pub(super) fn lzip(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::LZIP, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
 }
 
 /// The first header of an installer: its flags, and lengths that are not nothing.
@@ -453,21 +414,9 @@ pub(super) fn chm(look: &mut Look<'_>, at: u64) -> Answer {
     }
 }
 
-/// All of it can be decoded.
-pub(super) fn lzop(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::LZOP, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
-}
-
 /// The header has a checksum.
 pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
     recognised(look, at, "arj", 34)
-}
-
-/// All of it can be decoded.
-pub(super) fn lz4(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::LZ4, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
 }
 
 pub(super) fn inno(look: &mut Look<'_>, at: u64) -> Answer {
@@ -483,4 +432,123 @@ pub(super) fn autoit(look: &mut Look<'_>, at: u64) -> Answer {
         least: 64,
         ends: Ends::WithPart,
     }))
+}
+
+/// A version, and behind the header a table of contents that begins as zlib does and lies in the content.
+pub(super) fn xar(look: &mut Look<'_>, at: u64) -> Answer {
+    let head = look.object.bytes_at(at, 16)?;
+    let mut reader = Reader::new(&head);
+    let fields = (|| {
+        reader.take(4)?;
+        let size = reader.array().map(u16::from_be_bytes)?;
+        reader.take(2)?;
+        Some((size.into(), reader.array().map(u64::from_be_bytes)?))
+    })();
+    let Some((size, packed)) = fields else {
+        return Ok(None);
+    };
+    let table = look.object.bytes_at(at.saturating_add(size), 1)?;
+    let least = size.saturating_add(packed);
+    let is_in_it = least <= look.object.length().saturating_sub(at);
+    match is_in_it && table == b"\x78" {
+        true => recognised(look, at, "xar", least),
+        false => Ok(None),
+    }
+}
+
+/// The checksum of the header holds in which the magic stands.
+pub(super) fn tar(look: &mut Look<'_>, at: u64) -> Answer {
+    /// Where the magic is.
+    const MAGIC: u64 = 257;
+    let Some(start) = at.checked_sub(MAGIC) else {
+        return Ok(None);
+    };
+    let header = look.object.bytes_at(start, 512)?;
+    let header = header.first_chunk().copied().map(tar_format::Header::new);
+    let is_sure = header.is_some_and(|header| header.is_sure());
+    Ok(is_sure.then_some(Extent {
+        back: MAGIC,
+        ..with_part(512)
+    }))
+}
+
+/// The fields that count are numbers, and the name ends where it should.
+pub(super) fn cpio(look: &mut Look<'_>, at: u64) -> Answer {
+    const HEADER: usize = 110;
+    /// Bytes of the header and the longest name.
+    const NAMED: usize = HEADER + (1 << 16);
+    look.pay(HEADER as u64);
+    if !cpio_format::is_header(&look.object.bytes_at(at, HEADER)?) {
+        return Ok(None);
+    }
+    look.pay(NAMED as u64);
+    let begins = cpio_format::begins(&look.object.bytes_at(at, NAMED)?);
+    Ok(begins.then_some(with_part(HEADER as u64)))
+}
+
+/// The lead is followed by a header with its own magic.
+pub(super) fn rpm(look: &mut Look<'_>, at: u64) -> Answer {
+    const LEAD: u64 = 96;
+    let next = look.object.bytes_at(at.saturating_add(LEAD), 3)?;
+    match next == b"\x8e\xad\xe8" {
+        true => recognised(look, at, "rpm", LEAD),
+        false => Ok(None),
+    }
+}
+
+/// A first header with its mark.
+pub(super) fn ar(look: &mut Look<'_>, at: u64) -> Answer {
+    const MARK: u64 = 8 + 58;
+    let mark = look.object.bytes_at(at.saturating_add(MARK), 2)?;
+    Ok((mark == b"`\n").then_some(with_part(MARK + 2)))
+}
+
+/// The first of the volume descriptors, and another behind it.
+pub(super) fn iso(look: &mut Look<'_>, at: u64) -> Answer {
+    /// Where the magic of the first is.
+    const MAGIC: u64 = 16 * 2048 + 1;
+    if at < MAGIC {
+        return Ok(None);
+    }
+    let kind = look.object.bytes_at(at - 1, 1)?;
+    let next = look.object.bytes_at(at.saturating_add(2048), 5)?;
+    let is_sound = matches!(kind[..], [0..=2]) && next == b"CD001";
+    Ok(is_sound.then_some(Extent {
+        back: MAGIC,
+        ..with_part(MAGIC)
+    }))
+}
+
+/// A first attribute whose checksum holds.
+pub(super) fn tnef(look: &mut Look<'_>, at: u64) -> Answer {
+    /// Of the attributes that stand first, the version or the code page, none is longer.
+    const MOST: u32 = 256;
+    let head = look.object.bytes_at(at, 15 + MOST as usize + 2)?;
+    let mut reader = Reader::new(&head);
+    let sound = (|| {
+        reader.take(6)?;
+        let [level] = reader.array()?;
+        reader.take(4)?;
+        let length = reader.u32_le().filter(|length| *length <= MOST)?;
+        let data = reader.take(usize::try_from(length).ok()?)?;
+        let sum = data
+            .iter()
+            .fold(0_u16, |sum, byte| sum.wrapping_add(u16::from(*byte)));
+        Some(matches!(level, 1 | 2) && reader.u16_le()? == sum)
+    })();
+    Ok(sound.filter(|sound| *sound).map(|_| with_part(15)))
+}
+
+/// A method that exists.
+pub(super) fn szdd(look: &mut Look<'_>, at: u64) -> Answer {
+    let method = look.object.bytes_at(at.saturating_add(8), 2)?;
+    let sound = matches!(method[..], [b'A', _] | [0..=4, 0]);
+    Ok(sound.then_some(with_part(14)))
+}
+
+pub(super) fn onenote(look: &mut Look<'_>, at: u64) -> Answer {
+    let version = look.object.bytes_at(at.saturating_add(48), 16)?;
+    // The number of the format, behind three others.
+    let is_known = version == b"\x3f\xdd\x9a\x10\x1b\x91\xf5\x49\xa5\xd0\x17\x91\xed\xc8\xae\xd8";
+    Ok(is_known.then_some(with_part(1024)))
 }
