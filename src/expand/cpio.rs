@@ -44,6 +44,7 @@ impl Expander for Cpio {
             }
             // To other readers it is no archive, but what they find in it.
             Carver.expand(container, children)?;
+            return Err(Halt::Broken("the first header is damaged".to_owned()));
         }
         while archive.entry(children)? {}
         Ok(())
@@ -388,13 +389,14 @@ mod tests {
 
     #[test]
     fn damage_is_said_and_passed_over() {
-        // To the first header goes what is in front of it.
+        // Behind a first header that cannot be followed, another archive begins.
         let mut bad = newc("a", 0o100_644, b"lost");
         bad[6 + 8 * 11] = b'F';
-        let got = run(&[&bad, &newc("c", 0o100_644, b"3"), &end()]);
+        let rest = [newc("c", 0o100_644, b"3"), end()].concat();
+        let got = run(&[&bad, &rest]);
         assert_eq!(
-            (got.names(), got.reasons()),
-            (vec!["c".to_owned()], vec!["corrupt"])
+            (&got.children[0].1, got.reasons()),
+            (&rest, vec!["corrupt"])
         );
         let mut bad = newc("b", 0o100_644, b"lost");
         bad[3] = b'x';
@@ -438,7 +440,6 @@ mod tests {
         let plain = newc("a", 0o100_644, b"content");
         let size = *b"00000007";
         for (place, field) in [
-            (0, *b"xxxxxxxx"),
             (5, *b"5F00000g"),
             (5, *b"   12345"),
             (6, *b"       7"),

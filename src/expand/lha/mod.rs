@@ -413,7 +413,7 @@ mod tests {
         let content = b"some content ".repeat(40);
         folder.write("some", &content);
         for level in ["1", "2"] {
-            folder.run("jlha", &[&format!("ah{level}"), "out.lzh", "some"]);
+            folder.run("jlha", &[&format!("c{level}"), "out.lzh", "some"]);
             let mut bytes = folder.read("out.lzh");
             assert!(!run(&bytes).complained());
             // The time is none of what levels 0 and 1 sum up.

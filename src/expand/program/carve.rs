@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
 
-use super::{compressed, sound};
+use super::{compressed, seldom, sound};
 use crate::object::{CHUNK, Object};
 
 /// Hits of the automaton that are looked at.
@@ -95,19 +95,19 @@ static ROWS: &[Row] = &[
     row(b"hsqs", sound::squashfs),
     row(b"**ACE**", sound::ace),
     row(b"-lh", sound::lha),
-    row(b"xar!\0", sound::xar),
-    row(b"ustar\0\x30\x30", sound::tar),
-    row(b"ustar  \0", sound::tar),
-    row(b"07070", sound::cpio),
-    row(b"\xed\xab\xee\xdb", sound::rpm),
-    row(b"!<arch>\n", sound::ar),
-    row(b"CD001\x01", sound::iso),
-    row(b"\x78\x9f\x3e\x22", sound::tnef),
-    row(b"SZDD\x88\xf0\x27\x33", sound::szdd),
-    row(b"KWAJ\x88\xf0\x27\xd1", sound::szdd),
+    row(b"xar!\0", seldom::xar),
+    row(b"ustar\0\x30\x30", seldom::tar),
+    row(b"ustar  \0", seldom::tar),
+    row(b"07070", seldom::cpio),
+    row(b"\xed\xab\xee\xdb", seldom::rpm),
+    row(b"!<arch>\n", seldom::ar),
+    row(b"CD001\x01", seldom::iso),
+    row(b"\x78\x9f\x3e\x22", seldom::tnef),
+    row(b"SZDD\x88\xf0\x27\x33", seldom::szdd),
+    row(b"KWAJ\x88\xf0\x27\xd1", seldom::szdd),
     row(
         b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae\xb1\x53\x78\xd0\x29\x96\xd3",
-        sound::onenote,
+        seldom::onenote,
     ),
     row(b"ISc(", sound::install_shield),
     row(b"InstallShield\0", sound::install_shield_list),

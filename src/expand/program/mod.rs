@@ -12,6 +12,7 @@ mod emulator;
 mod packers;
 mod pe;
 mod resources;
+mod seldom;
 mod sound;
 
 use std::io;
