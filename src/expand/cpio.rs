@@ -451,7 +451,9 @@ mod tests {
             let mut bytes = plain.clone();
             bytes[5] = b'1';
             bytes[6 + 8 * place..][..8].copy_from_slice(&field);
-            bytes.extend(end());
+            let mut end = end();
+            end[5] = b'1';
+            bytes.extend(end);
             assert!(begins(&bytes), "{}", field.escape_ascii());
             let got = run(&[&bytes]);
             assert_eq!(got.children, [(b"a".to_vec(), b"content".to_vec())]);

@@ -174,9 +174,9 @@ fn what_is_told_to_be_nothing_else_is_looked_through() {
 /// All samples of each kind that has a mark long enough, or a header with a checksum.
 #[test]
 fn archives_are_found_behind_anything() {
-    const KINDS: [&str; 24] = [
-        "7z", "CAB", "RAR", "TNEF", "Z", "ar", "arj", "bz2", "chm", "cpio", "gz", "iso", "lha",
-        "lz4", "lzip", "lzop", "onenote", "rpm", "squashfs", "szdd", "tar", "wim", "xar", "zstd",
+    const KINDS: [&str; 23] = [
+        "7z", "CAB", "RAR", "TNEF", "Z", "ar", "arj", "bz2", "cpio", "gz", "iso", "lha", "lz4",
+        "lzip", "lzop", "onenote", "rpm", "squashfs", "szdd", "tar", "wim", "xar", "zstd",
     ];
     let samples = damage::samples();
     let front = b"front\x01";
@@ -217,18 +217,15 @@ fn streams_with_a_wrong_checksum_or_none_are_found() {
         let mut packed = folder.read(&format!("content{suffix}"));
         let at = packed.len() - wrong;
         packed[at] ^= 0x55;
-        let zip = zipped(b"x");
-        let bytes = [&b"front\x01"[..], &packed, b"between", &zip].concat();
-        let got = expand(&Carver, &bytes, b"x");
-        assert_eq!(
-            got.children[0].0,
-            b"(at 0x6)",
-            "{program}: {:?}",
-            got.names()
-        );
-        let cut = [&b"front\x01"[..], &packed[..at]].concat();
-        let got = expand(&Carver, &cut, b"x");
-        assert_eq!(got.children[0].0, b"(at 0x6)", "{program}");
+        let bytes = [&b"front\x01"[..], &packed, b"between", &gzipped(b"x")].concat();
+        for bytes in [&bytes, &bytes[..6 + at]] {
+            let got = expand(&Carver, bytes, b"x");
+            assert_eq!(
+                got.names().first().unwrap_or(&String::new()),
+                "(at 0x6)",
+                "{program}"
+            );
+        }
     }
 }
 
