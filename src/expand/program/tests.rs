@@ -206,7 +206,7 @@ fn streams_with_a_wrong_checksum_or_none_are_found() {
         ("zstd", "-qk", ".zst", 1),
         ("lz4", "-mq", ".lz4", 1),
         ("lzip", "-k", ".lz", 20),
-        ("xz", "-k", ".xz", 40),
+        ("xz", "-k", ".xz", 12),
     ];
     for (program, option, suffix, wrong) in rows {
         let Some(folder) = tool(program) else {
