@@ -111,10 +111,17 @@ pub(super) fn tnef(look: &mut Look<'_>, at: u64) -> Answer {
     Ok(sound.filter(|sound| *sound).map(|_| with_part(15)))
 }
 
-/// A method that exists.
+/// A method that exists, and a length that can come of what is there, or a start of the data right behind the header.
 pub(super) fn szdd(look: &mut Look<'_>, at: u64) -> Answer {
-    let method = look.object.bytes_at(at.saturating_add(8), 2)?;
-    let sound = matches!(method[..], [b'A', _] | [0..=4, 0]);
+    /// What eight matches of 18 bytes take is 17 bytes.
+    const MOST: u64 = 9;
+    let head = look.object.bytes_at(at.saturating_add(8), 6)?;
+    let left = look.object.length().saturating_sub(at);
+    let sound = match head[..] {
+        [b'A', _, a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])) <= left * MOST,
+        [0..=4, 0, low, high, ..] => (14..1024).contains(&u16::from_le_bytes([low, high])),
+        _ => false,
+    };
     Ok(sound.then_some(with_part(14)))
 }
 

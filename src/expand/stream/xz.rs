@@ -13,9 +13,6 @@ pub(super) const MAGIC: &[u8] = b"\xfd7zXZ\0";
 /// What the crate is given at a time, in bytes: what comes of a step in which it finds damage is lost.
 const STEP: usize = 64;
 
-/// Compressed bytes that it is given one by one: of a small stream, what comes of a step may be all.
-const EARLY: u64 = 16 * 1024;
-
 /// Bytes of a stream header.
 const HEADER: usize = 12;
 
@@ -77,12 +74,7 @@ impl Xz<'_> {
     fn step(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let bytes = self.input.fill_buf()?;
         let exhausted = bytes.is_empty();
-        let step = if self.stream.total_in() < EARLY {
-            1
-        } else {
-            STEP
-        };
-        let bytes = bytes.get(..step).unwrap_or(bytes);
+        let bytes = bytes.get(..STEP).unwrap_or(bytes);
         let before = self.stream.total_out();
         let (used, given) = match self.stream.process(bytes, out, Action::Run) {
             Ok(result) => {
