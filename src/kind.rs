@@ -71,6 +71,7 @@ pub static KINDS: &[Kind] = &[
     expanded("activemime", "ActiveMime"),
     encrypted("age", "age"),
     recognised("alz", "ALZ"),
+    expanded("androidsparse", "Android sparse image"),
     recognised("applearchive", "Apple Archive"),
     expanded("applesingle", "AppleSingle or AppleDouble"),
     expanded("ar", "Unix archive, Debian package"),

@@ -4,7 +4,7 @@
 //! Several archives may follow each other, as in an initial file system of Linux; each header is read by its own magic.
 #![forbid(unsafe_code)]
 
-use std::io::{self, Read};
+use std::io::Read;
 
 use super::number::digits;
 use super::{
@@ -33,8 +33,8 @@ impl Expander for Cpio {
 
     fn expand(&self, container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
         let object = container.object;
-        let is_header = Header::read(&object.bytes_at(0, HEADER)?).is_some();
-        if !is_header && !is_recognised(object, "cpio")? {
+        let head = object.bytes_at(0, HEADER)?;
+        if Header::read(&head).is_none() && !is_recognised(object, "cpio")? {
             return Err(Halt::Unlike);
         }
         let mut archive = Archive {
@@ -45,25 +45,6 @@ impl Expander for Cpio {
         while archive.entry(children)? {}
         Ok(())
     }
-}
-
-/// How far the headers of an archive that begins at the first byte lead, and whether to its end. Nothing if there is none, or one of two
-/// bytes alone.
-pub(super) fn extent(object: &Object) -> io::Result<Option<(u64, bool)>> {
-    let mut at = 0_u64;
-    let mut count = 0_u32;
-    let mut is_short = false;
-    while let Some(header) = Header::read(&object.bytes_at(at, HEADER)?) {
-        let name_at = at.saturating_add(header.form.header);
-        at = at.saturating_add(header.end());
-        if object.bytes_at(name_at, END.len() + 1)?.strip_suffix(b"\0") == Some(END) {
-            return Ok(Some((at, true)));
-        }
-        count += 1;
-        is_short |= header.form.multiple == BINARY.multiple;
-    }
-    let is_sound = count > 1 || count == 1 && !is_short;
-    Ok(is_sound.then_some((at, false)))
 }
 
 /// How one form writes.
@@ -119,22 +100,23 @@ impl Header {
         (1..=NAME_LIMIT).contains(&header.name).then_some(header)
     }
 
+    /// What is no number does not matter in the fields without which GNU cpio gives the content, too.
     fn ascii(bytes: &[u8], form: Form) -> Option<Self> {
-        let field = |number: usize| digits(bytes.get(6 + 8 * number..)?.get(..8)?, 16);
+        let field = |place: usize| number(bytes.get(6 + 8 * place..)?.get(..8)?, 16);
         Some(Self {
             form,
-            mode: field(1)?,
+            mode: field(1).unwrap_or_default(),
             size: field(6)?,
             name: field(11)?,
-            sum: field(12)?,
+            sum: field(12).unwrap_or_default(),
         })
     }
 
     fn portable(bytes: &[u8]) -> Option<Self> {
-        let field = |at: usize, length: usize| digits(bytes.get(at..)?.get(..length)?, 8);
+        let field = |at: usize, length: usize| number(bytes.get(at..)?.get(..length)?, 8);
         Some(Self {
             form: ODC,
-            mode: field(18, 6)?,
+            mode: field(18, 6).unwrap_or_default(),
             name: field(59, 6)?,
             size: field(65, 11)?,
             sum: 0,
@@ -179,6 +161,28 @@ impl Header {
     fn has_sum(&self) -> bool {
         self.form.has_sum && self.mode & 0o170_000 == 0o100_000
     }
+}
+
+/// A number as GNU cpio reads it: behind blanks, and up to a zero.
+fn number(field: &[u8], base: u32) -> Option<u64> {
+    let field = field.split(|byte| *byte == 0).next().unwrap_or_default();
+    digits(field.trim_ascii_start(), base)
+}
+
+/// Tells whether a header stands at the start, without its name.
+pub(super) fn is_header(head: &[u8]) -> bool {
+    Header::read(head).is_some()
+}
+
+/// Tells whether a header stands at the start whose name ends where it says.
+pub(super) fn begins(head: &[u8]) -> bool {
+    let ends = |header: Header| {
+        let name = usize::try_from(header.form.header).ok()?;
+        let length = usize::try_from(header.name).ok()?;
+        let name = head.get(name..)?.get(..length)?;
+        Some(memchr::memchr(0, name) == length.checked_sub(1))
+    };
+    Header::read(head).and_then(ends).unwrap_or(false)
 }
 
 /// The cursor.
@@ -386,6 +390,15 @@ mod tests {
 
     #[test]
     fn damage_is_said_and_passed_over() {
+        // Behind a first header that cannot be followed, another archive begins.
+        let mut bad = newc("a", 0o100_644, b"lost");
+        bad[6 + 8 * 11] = b'F';
+        let rest = [newc("c", 0o100_644, b"3"), end()].concat();
+        let got = run(&[&bad, &rest]);
+        assert_eq!(
+            (&got.children[0].1, got.reasons()),
+            (&rest, vec!["corrupt"])
+        );
         let mut bad = newc("b", 0o100_644, b"lost");
         bad[3] = b'x';
         let got = run(&[
@@ -419,6 +432,38 @@ mod tests {
         let got = run(&[&newc("a", 0o100_644, b"content")]);
         assert_eq!(got.gaps, [said(None, "corrupt", "no end of the archive")]);
         assert!(run(&[b"070701"]).unlike);
+    }
+
+    /// What GNU cpio gives the content with, it being no number.
+    #[test]
+    fn fields_need_not_be_numbers() {
+        let Some(folder) = tool("cpio") else { return };
+        let plain = newc("a", 0o100_644, b"content");
+        let size = *b"00000007";
+        for (place, field) in [
+            (5, *b"5F00000g"),
+            (5, *b"   12345"),
+            (6, *b"       7"),
+            (6, *b"0000007\0"),
+            (6, size),
+            (7, [0; 8]),
+            (11, *b"       2"),
+        ] {
+            let mut bytes = plain.clone();
+            bytes[5] = b'1';
+            bytes[6 + 8 * place..][..8].copy_from_slice(&field);
+            let mut end = end();
+            end[5] = b'1';
+            bytes.extend(end);
+            assert!(begins(&bytes), "{}", field.escape_ascii());
+            let got = run(&[&bytes]);
+            assert_eq!(got.children, [(b"a".to_vec(), b"content".to_vec())]);
+            assert_eq!(got.gaps, []);
+            folder.write("a.cpio", &bytes);
+            folder.run("cpio", &["-i", "--quiet", "-F", "a.cpio"]);
+            assert_eq!(folder.read("a"), b"content");
+            std::fs::remove_file(folder.path().join("a")).unwrap();
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::testing::{mutation_count, withstand_many};
 use super::{EXPANDERS, Expander, program};
 
 /// The samples by the name of their kind, each without it.
-fn samples() -> BTreeMap<String, Vec<Vec<u8>>> {
+pub(super) fn samples() -> BTreeMap<String, Vec<Vec<u8>>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/expander");
     let mut paths: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -9,7 +9,7 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use crc32fast::Hasher;
 
 use super::inflate::Inflate;
-use super::stream::{self, Extent, member_name};
+use super::stream::{self, Ends, Extent, member_name};
 use super::{
     Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage, surplus,
 };
@@ -119,8 +119,8 @@ pub(super) fn extent(object: &Object) -> io::Result<Option<Extent>> {
         Err(error) if is_damage(&error) => return Ok(None),
         Err(error) => return Err(error),
     }
-    let (decoded, whole) = stream::drain(&mut members)?;
-    let length = if whole {
+    let (decoded, ends) = stream::drain(&mut members)?;
+    let length = if ends == Ends::Well {
         object.length() - members.junk(object.length())?.min(object.length())
     } else {
         members.inflate.input().stream_position()?
@@ -128,7 +128,10 @@ pub(super) fn extent(object: &Object) -> io::Result<Option<Extent>> {
     Ok(Some(Extent {
         length,
         decoded,
-        whole: whole && members.damage.is_none(),
+        ends: match members.damage {
+            Some(_) if ends == Ends::Well => Ends::WrongSum,
+            _ => ends,
+        },
     }))
 }
 

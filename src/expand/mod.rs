@@ -49,6 +49,7 @@ mod rpm;
 mod rtf;
 mod sevenz;
 mod sis;
+mod sparse;
 mod squashfs;
 mod stream;
 mod swf;
@@ -218,6 +219,7 @@ pub static EXPANDERS: &[&dyn Expander] = &[
     &rtf::Rtf,
     &sevenz::SevenZ,
     &sis::Sis,
+    &sparse::Sparse,
     &squashfs::Squashfs,
     &stream::BZIP2,
     &stream::LZ4,

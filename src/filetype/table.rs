@@ -122,6 +122,7 @@ pub static TYPES: &[FileType] = &[
     row("compiled AutoIt script", "", 0, &[Kind("autoit")]),
     row("PyInstaller archive", "", 0, &[Kind("pyinstaller")]),
     row("Squashfs filesystem", "", 0, &[Kind("squashfs")]),
+    row("Android sparse image", "", 0, &[Kind("androidsparse")]),
     row("Transport Neutral Encapsulation Format", "CL_TYPE_TNEF", 0, &[Kind("TNEF")]),
     row("MS Windows HtmlHelp Data", "CL_TYPE_MSCHM", 0, &[Kind("chm")]),
     row("xar archive", "CL_TYPE_XAR", 0, &[Kind("xar")]),

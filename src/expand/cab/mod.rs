@@ -11,10 +11,10 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use self::folder::{Folder, Method};
 use super::{Children, Container, Content, Expander, Halt, Member, behind, trailing};
 use crate::bytes::Reader;
-use crate::event::{Limit, Reason};
+use crate::event::{Limit, NoteKind, Reason};
 use crate::object::{Object, ObjectReader};
 
-const MAGIC: &[u8] = b"MSCF\0\0\0\0";
+const MAGIC: &[u8] = b"MSCF";
 
 /// The fixed part of the header.
 const HEADER: usize = 36;
@@ -145,8 +145,49 @@ impl<'a> Cabinet<'a> {
     }
 
     fn files(&mut self, children: &mut dyn Children) -> Result<(), Halt> {
+        if self.list >= HEADER as u64 {
+            self.list(self.list, children)?;
+        } else {
+            let detail = format!("a list of files at byte {}", self.list);
+            children.gap(None, Reason::Corrupt, detail)?;
+        }
+        // Some readers do not ask where the list is.
+        let behind = self.folders_at + u64::from(self.folders) * self.folder_entry();
+        if behind != self.list && self.is_list(behind)? {
+            let detail = "another list of files behind the folders".to_owned();
+            children.note(NoteKind::Ambiguous("CAB-list".to_owned()), detail)?;
+            self.list(behind, children)?;
+        }
+        for (flag, which) in [(HAS_PREVIOUS, "before"), (HAS_NEXT, "after")] {
+            if self.flags & flag != 0 {
+                let reason = Reason::Unsupported("CAB-split".to_owned());
+                let detail = format!("a part of the set comes {which} this one");
+                children.gap(None, reason, detail)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The length of a folder's entry.
+    fn folder_entry(&self) -> u64 {
+        8 + u64::from(self.reserved.folder)
+    }
+
+    /// Tells whether the entry of a file stands there, in a folder that exists.
+    fn is_list(&self, at: u64) -> io::Result<bool> {
+        let mut input = BufReader::with_capacity(512, self.object.raw_reader());
+        input.seek(SeekFrom::Start(at))?;
+        Ok(entry(&mut input)?.is_some_and(|file| {
+            file.folder < self.folders
+                && !file.name.is_empty()
+                && file.name.iter().all(|byte| *byte >= b' ')
+        }))
+    }
+
+    /// Gives the files of the list at `at`.
+    fn list(&mut self, at: u64, children: &mut dyn Children) -> Result<(), Halt> {
         let mut input = BufReader::with_capacity(4096, self.object.raw_reader());
-        input.seek(SeekFrom::Start(self.list))?;
+        input.seek(SeekFrom::Start(at))?;
         let mut open: Option<Open> = None;
         for number in 0..self.files {
             let Some(file) = entry(&mut input)? else {
@@ -168,15 +209,7 @@ impl<'a> Cabinet<'a> {
             })?;
             self.file(&file, &mut open, children)?;
         }
-        self.close(open, children)?;
-        for (flag, which) in [(HAS_PREVIOUS, "before"), (HAS_NEXT, "after")] {
-            if self.flags & flag != 0 {
-                let reason = Reason::Unsupported("CAB-split".to_owned());
-                let detail = format!("a part of the set comes {which} this one");
-                children.gap(None, reason, detail)?;
-            }
-        }
-        Ok(())
+        self.close(open, children)
     }
 
     fn file(
@@ -237,8 +270,7 @@ impl<'a> Cabinet<'a> {
         if number >= self.folders {
             return broken("in a folder that does not exist");
         }
-        let size = 8 + u64::from(self.reserved.folder);
-        let at = self.folders_at + u64::from(number) * size;
+        let at = self.folders_at + u64::from(number) * self.folder_entry();
         let bytes = self.object.bytes_at(at, 8)?;
         let mut reader = Reader::new(&bytes);
         let fields = (reader.u32_le(), reader.u16_le(), reader.u16_le());

@@ -1,4 +1,5 @@
 use super::*;
+use crate::expand::recognise;
 use crate::expand::testing::{Recorder, expand, said, tool, withstand};
 
 fn run(bytes: &[u8]) -> Recorder {
@@ -35,7 +36,7 @@ fn cabinet(flags: u16, method: u16, blocks: &[(&[u8], u16)], files: &[Listed]) -
         data.extend_from_slice(bytes);
     }
     let number = |number: usize| u32::try_from(number).unwrap().to_le_bytes();
-    let mut out = MAGIC.to_vec();
+    let mut out = [MAGIC, &[0; 4]].concat();
     out.extend_from_slice(&number(data_at + data.len()));
     out.extend_from_slice(&[0; 4]);
     out.extend_from_slice(&number(list_at));
@@ -116,6 +117,28 @@ fn a_name_without_measure_hides_no_other() {
             (b"b".to_vec(), b"two".to_vec()),
         ];
         assert_eq!((got.children, got.gaps), (expected.to_vec(), vec![]));
+    }
+}
+
+/// What cabextract does not ask for.
+#[test]
+fn fields_that_readers_pass_over_hide_no_files() {
+    let whole = cabinet(0, 0, &[(b"content", 7)], &[("a", 0, 7, 0)]);
+    for (at, value, reasons) in [
+        (4, 1_u32, &[][..]),
+        (16, 0, &["corrupt"]),
+        (16, 90, &["corrupt"]),
+    ] {
+        let mut bytes = whole.clone();
+        bytes[at..at + 4].copy_from_slice(&value.to_le_bytes());
+        let kinds = recognise(&crate::expand::testing::object(&bytes).probe().unwrap());
+        assert!(kinds.iter().any(|kind| kind.name == "CAB"));
+        let got = run(&bytes);
+        assert!(
+            got.children.contains(&(b"a".to_vec(), b"content".to_vec())),
+            "{at}"
+        );
+        assert!(got.reasons().starts_with(reasons), "{at}: {:?}", got.gaps);
     }
 }
 

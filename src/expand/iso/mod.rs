@@ -154,18 +154,25 @@ impl Disc {
                 Some(0) if bytes.get(7..30) == Some(b"EL TORITO SPECIFICATION") => {
                     boot = Reader::new(bytes.get(0x47..).unwrap_or_default()).u32_le();
                 }
-                Some(1 | 2) if self.volumes.len() == TREES => {
+                Some(1 | 2) if self.volumes.len() >= TREES => {
                     let detail = format!("more than {TREES} trees");
                     let reason = Reason::Unsupported("iso-trees".to_owned());
                     children.gap(None, reason, detail)?;
                 }
-                Some(1 | 2) => match self.volume(&bytes)? {
-                    Some(volume) => self.volumes.push(volume),
-                    None => {
+                Some(1 | 2) => {
+                    let volumes = self.readings(&bytes)?;
+                    if volumes.is_empty() {
                         let detail = "a damaged volume descriptor".to_owned();
                         children.gap(None, Reason::Corrupt, detail)?;
                     }
-                },
+                    if volumes.len() > 1 {
+                        let detail =
+                            "more than one size of its blocks leads to a folder".to_owned();
+                        let kind = NoteKind::Ambiguous("iso-block-size".to_owned());
+                        children.note(kind, detail)?;
+                    }
+                    self.volumes.extend(volumes);
+                }
                 Some(255) => ended = true,
                 _ => {}
             }
@@ -189,7 +196,35 @@ impl Disc {
         Ok(boot.map(u64::from))
     }
 
-    fn volume(&mut self, bytes: &[u8]) -> Result<Option<Volume>, Halt> {
+    /// The trees that readers see who take the size of blocks from one byte order or the other, or take it for granted: those
+    /// with a folder for their root, or else the first.
+    fn readings(&mut self, bytes: &[u8]) -> Result<Vec<Volume>, Halt> {
+        let said = Reader::new(bytes.get(128..).unwrap_or_default()).array();
+        let [a, b, c, d] = said.unwrap_or_default();
+        let sizes = [u16::from_le_bytes([a, b]), u16::from_be_bytes([c, d]), 2048].map(u64::from);
+        let mut volumes: Vec<Volume> = Vec::new();
+        let mut first = None;
+        for size in sizes {
+            if volumes.iter().any(|known| known.block_size == size) {
+                continue;
+            }
+            let Some(volume) = self.volume(bytes, size)? else {
+                continue;
+            };
+            let root = u64::from(volume.root.block) * size;
+            let root = Record::read(&self.image.bytes_at(root, LONGEST)?);
+            match root.is_some_and(|root| root.is_dot() && root.is_folder()) {
+                true => volumes.push(volume),
+                false => first = first.or(Some(volume)),
+            }
+        }
+        if volumes.is_empty() {
+            volumes.extend(first);
+        }
+        Ok(volumes)
+    }
+
+    fn volume(&mut self, bytes: &[u8], block_size: u64) -> Result<Option<Volume>, Halt> {
         let number = |at: usize, length: usize| {
             let field = bytes.get(at..at + length)?;
             let sum = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
@@ -203,10 +238,9 @@ impl Disc {
             places.take(4)?;
             let big = places.array().map(u32::from_be_bytes)?;
             let blocks = number(80, 4)?;
-            let size = number(128, 2)?;
-            Some((root, (table, little, big), blocks, size))
+            matches!(block_size, 512 | 1024 | 2048).then_some((root, (table, little, big), blocks))
         })();
-        let Some((root, table, blocks, block_size @ (512 | 1024 | 2048))) = fields else {
+        let Some((root, table, blocks)) = fields else {
             return Ok(None);
         };
         self.end = self.end.max(blocks * block_size);
@@ -311,21 +345,31 @@ impl Disc {
                     children.gap(path, Reason::Corrupt, detail)?;
                     break;
                 }
-                // A record does not cross the border of a sector: zeros up to it.
-                Some(0) => at = next_block,
-                Some(_) => match Record::read(&bytes) {
-                    None => {
+                Some(length) => {
+                    let mut record = Record::read(&bytes).filter(|_| *length != 0);
+                    let is_damaged = record.is_none() && *length != 0;
+                    if record.is_none() {
+                        // A record does not cross the border of a sector: zeros up to it. But some readers go on before it.
+                        let left = next_block.min(folder.length) - at;
+                        let left = usize::try_from(left).unwrap_or_default();
+                        let next = Record::search(&self.image.bytes_at(place, left)?);
+                        let skipped = next.as_ref().map(|(skipped, _)| *skipped as u64);
+                        at = skipped.map_or(next_block, |skipped| at + skipped);
+                        record = next.map(|(_, record)| record);
+                    }
+                    if is_damaged || (*length == 0 && record.is_some()) {
                         let detail = format!("a damaged record at {place}");
                         children.gap(path, Reason::Corrupt, detail)?;
-                        at = next_block;
                     }
-                    Some(record) => {
-                        at += record.length as u64;
-                        if !record.is_dot() {
-                            self.record(volume, folder, &record, &mut open, found, children)?;
-                        }
+                    let Some(record) = record else { continue };
+                    at += record.length as u64;
+                    let own = self::folder(volume, &record, Vec::new());
+                    let is_known = found.guard.has_seen((own.at, own.length));
+                    let is_nameless_dot = record.name.is_empty() && record.is_folder() && is_known;
+                    if !record.is_dot() && !is_nameless_dot {
+                        self.record(volume, folder, &record, &mut open, found, children)?;
                     }
-                },
+                }
             }
         }
         self.close(open, children)

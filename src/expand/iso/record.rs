@@ -73,6 +73,31 @@ impl Record {
         })
     }
 
+    /// The next record in what is left of a block, and where it begins, with no word of a length: a name, and the same numbers in
+    /// both byte orders, make sure of it.
+    pub(super) fn search(block: &[u8]) -> Option<(usize, Self)> {
+        (0..block.len()).find_map(|at| {
+            let bytes = block.get(at..)?;
+            let named = FIXED + usize::from(*bytes.get(FIXED - 1)?);
+            let agrees = |number: &[u8]| {
+                let (little, big) = number.split_at(number.len() / 2);
+                little.iter().eq(big.iter().rev())
+            };
+            let is_sure = named > FIXED
+                && bytes.get(2..6)? != [0; 4]
+                && agrees(bytes.get(2..10)?)
+                && agrees(bytes.get(10..18)?)
+                && agrees(bytes.get(28..32)?);
+            let length = usize::from(*bytes.first()?).max(named.next_multiple_of(2));
+            let mut record = bytes.get(..length.min(LONGEST))?.to_vec();
+            *record.first_mut()? = u8::try_from(record.len()).ok()?;
+            is_sure
+                .then(|| Self::read(&record))
+                .flatten()
+                .map(|record| (at, record))
+        })
+    }
+
     pub(super) fn is_folder(&self) -> bool {
         self.flags & FOLDER != 0
     }

@@ -123,6 +123,46 @@ fn a_folder_and_its_files() {
     assert_eq!(got.reasons(), ["corrupt"]);
 }
 
+/// What 7-Zip gives of an image, or isoinfo, with a record or a descriptor that is not as it should be.
+#[test]
+fn damaged_records_hide_no_files() {
+    let file = |name: &[u8]| record(name, 19, 7, 0, b"");
+    let content = b"content".to_vec();
+    let image_of = |records: &[Vec<u8>]| plain_image(records, std::slice::from_ref(&content));
+    let mut without_length = file(b"A");
+    without_length[0] = 0;
+    let mut junk = file(b"B");
+    junk[0] = 7;
+    let two_sizes = |little: u16, big: u16| {
+        let mut bytes = image_of(&[file(b"A")]);
+        let sizes = [little.to_le_bytes(), big.to_be_bytes()].concat();
+        bytes[16 * 2048 + 128..][..4].copy_from_slice(&sizes);
+        bytes
+    };
+    let rows: [(&str, Vec<u8>, &str, &[&str]); 6] = [
+        ("no name", image_of(&[file(b"")]), "", &[]),
+        ("no length", image_of(&[without_length]), "A", &["corrupt"]),
+        ("a short length", image_of(&[junk]), "B", &["corrupt"]),
+        (
+            "zeros in a block",
+            image_of(&[vec![0; 40], file(b"A")]),
+            "A",
+            &["corrupt"],
+        ),
+        ("blocks of 512", two_sizes(512, 2048), "A", &[]),
+        ("blocks of no size", two_sizes(7, 9), "A", &[]),
+    ];
+    for (what, bytes, name, reasons) in rows {
+        let got = run(&bytes);
+        let wanted = (name.as_bytes().to_vec(), content.clone());
+        assert_eq!(
+            (&got.children[..], got.reasons()),
+            (&[wanted][..], reasons.to_vec()),
+            "{what}"
+        );
+    }
+}
+
 #[test]
 fn folders_that_lead_into_each_other_end() {
     let bytes = plain_image(

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, AhoCorasickBuilder, Input, MatchKind};
 
-use super::sound;
+use super::{compressed, seldom, sound};
 use crate::object::{CHUNK, Object};
 
 /// Hits of the automaton that are looked at.
@@ -76,14 +76,15 @@ static ROWS: &[Row] = &[
     row(b"Rar!\x1a\x07\0", sound::rar),
     row(b"Rar!\x1a\x07\x01\0", sound::rar),
     row(b"RE\x7e\x5e", sound::rar),
-    row(b"MSCF\0\0\0\0", sound::cab),
+    row(b"MSCF", sound::cab),
     row(b"PK\x03\x04", sound::zip),
     row(sound::END_RECORD, sound::nothing),
-    row(b"\x1f\x8b\x08", sound::gzip),
-    row(b"\xfd7zXZ\0", sound::xz),
-    row(b"BZh", sound::bzip2),
-    row(b"\x28\xb5\x2f\xfd", sound::zstd),
-    row(b"LZIP\x01", sound::lzip),
+    row(b"\x1f\x8b\x08", compressed::gzip),
+    row(b"\xfd7zXZ\0", compressed::xz),
+    row(b"BZh", compressed::bzip2),
+    row(b"\x28\xb5\x2f\xfd", compressed::zstd),
+    row(b"LZIP\x01", compressed::lzip),
+    row(b"\x1f\x9d\x90", compressed::compress),
     row(b"\xef\xbe\xad\xdeNullsoftInst", sound::nsis),
     row(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", sound::ole2),
     row(b"PE\0\0\x4c\x01", sound::pe),
@@ -94,36 +95,41 @@ static ROWS: &[Row] = &[
     row(b"hsqs", sound::squashfs),
     row(b"**ACE**", sound::ace),
     row(b"-lh", sound::lha),
+    row(b"xar!\0", seldom::xar),
+    row(b"ustar\0\x30\x30", seldom::tar),
+    row(b"ustar  \0", seldom::tar),
+    row(b"07070", seldom::cpio),
+    row(b"\xed\xab\xee\xdb", seldom::rpm),
+    row(b"!<arch>\n", seldom::ar),
+    row(b"CD001\x01", seldom::iso),
+    row(b"\x78\x9f\x3e\x22", seldom::tnef),
+    row(b"SZDD\x88\xf0\x27\x33", seldom::szdd),
+    row(b"KWAJ\x88\xf0\x27\xd1", seldom::szdd),
+    row(
+        b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae\xb1\x53\x78\xd0\x29\x96\xd3",
+        seldom::onenote,
+    ),
     row(b"ISc(", sound::install_shield),
     row(b"InstallShield\0", sound::install_shield_list),
     row(b"Inno Setup Setup Data (", sound::inno),
     row(b"AU3!EA0", sound::autoit),
     row(b"MSWIM\0\0\0\xd0\0\0\0", sound::wim),
+    row(b"WLPWM\0\0\0\xd0\0\0\0", sound::wim),
     row(b"ITSF\x03\0\0\0\x60\0\0\0", sound::chm),
-    row(b"\x89LZO\0\r\n\x1a\n", sound::lzop),
-    row(b"\x04\x22\x4d\x18", sound::lz4),
-    row(b"\x01CD001\x01\0", sound::iso),
-    row(b"070701", sound::cpio),
-    row(b"070702", sound::cpio),
-    row(b"070707", sound::cpio),
-    row(SHORT[0], sound::arj),
-    row(SHORT[1], sound::cpio),
-    row(SHORT[2], sound::cpio),
+    row(b"\x89LZO\0\r\n\x1a\n", compressed::lzop),
+    row(b"\x04\x22\x4d\x18", compressed::lz4),
+    row(ARJ, sound::arj),
 ];
 
-/// Two bytes are everywhere: these (of ARJ, and of binary cpio in both byte orders) are looked for alone, and only where something is likely
-/// to be appended.
-const SHORT: [&[u8]; 3] = [b"\x60\xea", b"\xc7\x71", b"\x71\xc7"];
-
-/// Bytes behind the end of a program, or from the start of what is none, in which [`SHORT`] magics are looked for.
-const NEAR: usize = 1 << 20;
+/// Two bytes are everywhere: these are looked for alone, with what must follow them.
+const ARJ: &[u8] = b"\x60\xea";
 
 fn automaton() -> Option<&'static AhoCorasick> {
     static AUTOMATON: OnceLock<Option<AhoCorasick>> = OnceLock::new();
     AUTOMATON
         .get_or_init(|| {
             let magics = ROWS.iter().map(|row| row.magic);
-            let magics = magics.filter(|magic| !SHORT.contains(magic));
+            let magics = magics.filter(|magic| *magic != ARJ);
             // The kind for which the crate looks for the first bytes of all magics at once.
             AhoCorasickBuilder::new()
                 .match_kind(MatchKind::LeftmostFirst)
@@ -172,8 +178,6 @@ pub(super) struct Place<'a> {
     pub(super) covered: &'a [Range<u64>],
     /// Where its parts begin and end, in order: there ends what has no end of its own.
     pub(super) borders: &'a [u64],
-    /// Where what is appended begins.
-    pub(super) end: u64,
     /// The beginnings of magics that are somebody else's.
     pub(super) others: Vec<&'static [u8]>,
     pub(super) memory: u64,
@@ -183,7 +187,6 @@ pub(super) struct Place<'a> {
 pub(super) fn things(place: &Place<'_>) -> io::Result<Found> {
     let (object, borders) = (place.object, place.borders);
     let (mut hits, all) = hits(object, place.covered)?;
-    hits.extend(near(object, place.end)?);
     hits.sort_unstable_by_key(|hit| hit.at);
     let ends_zip = |hit: &&Hit| {
         ROWS.get(hit.row)
@@ -286,6 +289,8 @@ fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)>
     let Some(automaton) = automaton() else {
         return Ok((found, false));
     };
+    let arj = ROWS.iter().position(|row| row.magic == ARJ);
+    let mut headers_of_arj: Vec<Hit> = Vec::new();
     let mut buffer = vec![0; CHUNK + longest];
     let (mut base, mut kept) = (0_u64, 0_usize);
     let mut covers = covered.iter().peekable();
@@ -312,7 +317,23 @@ fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)>
             }
             found.push(Hit { at, row });
         }
+        for start in memchr::memmem::find_iter(bytes, ARJ) {
+            let at = base.saturating_add(start as u64);
+            let is_known = headers_of_arj.last().is_some_and(|last| last.at >= at);
+            let Some(row) = arj.filter(|_| !is_known && is_arj(bytes.get(start..))) else {
+                continue;
+            };
+            let next = covered.partition_point(|range| range.end <= at);
+            let is_covered = covered.get(next).is_some_and(|range| range.contains(&at));
+            if headers_of_arj.len() >= HITS {
+                return Ok((found, false));
+            }
+            if !is_covered {
+                headers_of_arj.push(Hit { at, row });
+            }
+        }
         if read == 0 {
+            found.extend(headers_of_arj);
             return Ok((found, true));
         }
         kept = filled.min(longest - 1);
@@ -322,18 +343,13 @@ fn hits(object: &Object, covered: &[Range<u64>]) -> io::Result<(Vec<Hit>, bool)>
     }
 }
 
-/// The places of [`SHORT`] magics.
-fn near(object: &Object, end: u64) -> io::Result<Vec<Hit>> {
-    let bytes = object.bytes_at(end, NEAR)?;
-    let rows = ROWS.iter().enumerate();
-    let short = rows.filter(|(_, row)| SHORT.contains(&row.magic));
-    let hits = short.flat_map(|(row, short)| {
-        memchr::memmem::find_iter(&bytes, short.magic).map(move |at| Hit {
-            at: end + at as u64,
-            row,
-        })
-    });
-    Ok(hits.take(HITS).collect())
+/// Lengths that the first header of ARJ may have: its own, and that of its fixed part.
+fn is_arj(bytes: Option<&[u8]>) -> bool {
+    let Some([_, _, low, high, fixed, ..]) = bytes else {
+        return false;
+    };
+    let length = u16::from_le_bytes([*low, *high]);
+    (30..=2600).contains(&length) && (30..=length).contains(&u16::from(*fixed))
 }
 
 /// The extent of what stands at `at` itself, by the rules of its format.

@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod carve;
+mod compressed;
 mod elf;
 mod emulator;
 mod packers;
 mod pe;
 mod resources;
+mod seldom;
 mod sound;
 
 use std::io;
@@ -105,7 +107,6 @@ pub(super) fn hides(object: &Object, part: &Object, probe: &Probe) -> io::Result
         object: part,
         covered: &[],
         borders: &[],
-        end: 0,
         others: opened_by_others(&object.probe()?),
         memory: LOOK,
     })?;
@@ -217,7 +218,6 @@ impl Parts {
             object,
             covered: &self.given,
             borders: &self.borders,
-            end: self.ends.first().copied().unwrap_or(object.length()),
             others: opened_by_others(&object.probe()?),
             memory: container.memory,
         })?;

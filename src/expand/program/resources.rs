@@ -8,12 +8,10 @@ use super::pe::{Image, RESOURCES};
 use crate::bytes::Reader;
 use crate::object::Object;
 
-/// Entries of one folder.
-const ENTRIES: usize = 4096;
-/// Leaves in all.
-const LEAVES: usize = 16_384;
+/// Leaves and folders at hand: their names are kept.
+const LEAVES: usize = 1 << 15;
 /// Entries of all folders: a folder may be in several others, or in itself, and folders may lie over each other.
-const ALL_ENTRIES: usize = 1 << 17;
+const ENTRIES: usize = 1 << 18;
 /// Levels: type, name, language.
 const DEPTH: usize = 3;
 /// The longest name, in letters.
@@ -66,10 +64,15 @@ pub(super) fn leaves(object: &Object, image: &Image) -> io::Result<(Vec<Leaf>, b
     while let Some((at, name, depth)) = folders.pop() {
         let entries = entries(object, at)?;
         seen += entries.len() + 1;
-        if seen > ALL_ENTRIES || found.len() > LEAVES {
-            return Ok((found, false));
+        if seen > ENTRIES {
+            all = false;
+            break;
         }
         for (id, to) in entries.into_iter().rev() {
+            if found.len() + folders.len() >= LEAVES {
+                all = false;
+                break;
+            }
             let mut name = name.clone();
             if depth > 0 {
                 name.push(b'/');
@@ -103,7 +106,7 @@ pub(super) fn leaves(object: &Object, image: &Image) -> io::Result<(Vec<Leaf>, b
 
 const FOLDER: u32 = 1 << 31;
 
-/// The entries of a folder: identifier, and where it leads.
+/// The entries of a folder, at most 131,070: identifier, and where it leads.
 fn entries(object: &Object, at: u64) -> io::Result<Vec<(u32, u32)>> {
     let head = object.bytes_at(at, 16)?;
     let mut reader = Reader::new(&head);
@@ -111,7 +114,7 @@ fn entries(object: &Object, at: u64) -> io::Result<Vec<(u32, u32)>> {
         reader.take(12)?;
         Some(usize::from(reader.u16_le()?) + usize::from(reader.u16_le()?))
     })();
-    let count = count.unwrap_or_default().min(ENTRIES);
+    let count = count.unwrap_or_default();
     let bytes = object.bytes_at(at.saturating_add(16), count * 8)?;
     let (rows, _) = bytes.as_chunks::<8>();
     Ok(rows

@@ -6,20 +6,16 @@ use std::io;
 use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
-use crate::expand::{
-    cpio as cpio_format, gzip as gzip_format, lha as lha_format, nsis as nsis_format,
-    rar as rar_format,
-};
-use crate::expand::{recognise, stream};
+use crate::expand::{lha as lha_format, nsis as nsis_format, rar as rar_format, recognise};
 use crate::object::{Object, Probe};
 
-type Answer = io::Result<Option<Extent>>;
+pub(super) type Answer = io::Result<Option<Extent>>;
 
 /// Bytes of a first header.
 const HEAD: usize = 4096;
 
 /// At least these bytes, and all of its part.
-fn with_part(least: u64) -> Extent {
+pub(super) fn with_part(least: u64) -> Extent {
     Extent {
         back: 0,
         least,
@@ -27,12 +23,12 @@ fn with_part(least: u64) -> Extent {
     }
 }
 
-fn rest(look: &Look<'_>, at: u64) -> Object {
+pub(super) fn rest(look: &Look<'_>, at: u64) -> Object {
     look.object.slice(at, u64::MAX)
 }
 
 /// What the recogniser says of what begins at `at`.
-fn is_kind(look: &Look<'_>, at: u64, kind: &str) -> io::Result<bool> {
+pub(super) fn is_kind(look: &Look<'_>, at: u64, kind: &str) -> io::Result<bool> {
     let probe = Probe {
         head: look.object.bytes_at(at, HEAD)?,
         tail: Vec::new(),
@@ -67,9 +63,10 @@ pub(super) fn rar(look: &mut Look<'_>, at: u64) -> Answer {
     }))
 }
 
-/// Reserved fields are zero, the version is the one there is, and the list of files lies in it.
+/// The version is the one there is, and the list of files lies in it; reserved fields are zero, or the first folder lies in it,
+/// too, and is compressed by a method that exists.
 pub(super) fn cab(look: &mut Look<'_>, at: u64) -> Answer {
-    let head = look.object.bytes_at(at, 36)?;
+    let head = look.object.bytes_at(at, 44)?;
     let mut reader = Reader::new(&head);
     let fields = (|| {
         reader.take(8)?;
@@ -78,9 +75,14 @@ pub(super) fn cab(look: &mut Look<'_>, at: u64) -> Answer {
         let list = reader.u32_le()?;
         let zero = reader.u32_le()? | zero;
         let version = reader.u16_le()?;
-        let (folders, files) = (reader.u16_le()?, reader.u16_le()?);
-        let sound = zero == 0 && version == 0x0103 && folders > 0 && files > 0;
-        (sound && list < length && list >= 36).then_some(length)
+        let (folders, files, flags) = (reader.u16_le()?, reader.u16_le()?, reader.u16_le()?);
+        reader.take(4)?;
+        let (data, blocks, method) = (reader.u32_le()?, reader.u16_le()?, reader.u16_le()?);
+        // The folder's entry is behind more than this where others have what is reserved for them, or the set has parts.
+        let is_folder = flags == 0 && (36..length).contains(&data) && blocks > 0 && method & 15 < 4;
+        let sound = version == 0x0103 && folders > 0 && files > 0 && length > 36;
+        let in_it = (36..length).contains(&list);
+        (sound && (zero == 0 && in_it || is_folder)).then_some(length)
     })();
     Ok(fields.map(|length| Extent::exactly(length.into())))
 }
@@ -184,52 +186,6 @@ fn local_header(object: &Object, at: u64) -> io::Result<Option<u64>> {
         })
     })();
     Ok(length.map(|length| fixed + length))
-}
-
-/// What a decoder has to give, in bytes, before damage in what follows is believed to be damage.
-const ENOUGH: u64 = 4096;
-
-/// Pays for what was decoded, and gives the extent if that was all, or so much that it was no chance.
-fn decoded(look: &mut Look<'_>, extent: &stream::Extent, chance: bool) -> Option<Extent> {
-    look.pay(extent.decoded.max(64));
-    let real = extent.whole || (!chance && extent.decoded >= ENOUGH);
-    real.then(|| Extent::exactly(extent.length))
-}
-
-/// Reserved flags are zero, and all of it can be decoded.
-pub(super) fn gzip(look: &mut Look<'_>, at: u64) -> Answer {
-    let head = look.object.bytes_at(at, 10)?;
-    let sound = matches!(head.as_slice(), [_, _, 8, flags, _, _, _, _, extra, system]
-        if flags & 0xe0 == 0 && matches!(extra, 0 | 2 | 4) && (*system <= 13 || *system == 255));
-    if !sound {
-        return Ok(None);
-    }
-    let extent = gzip_format::extent(&rest(look, at))?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, false)))
-}
-
-pub(super) fn xz(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::XZ, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, false)))
-}
-
-pub(super) fn bzip2(look: &mut Look<'_>, at: u64) -> Answer {
-    if !is_kind(look, at, "bz2")? {
-        return Ok(None);
-    }
-    let extent = stream::extent(&stream::BZIP2, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, false)))
-}
-
-/// Four bytes that compilers put into programs that know Zstandard: only the end tells.
-pub(super) fn zstd(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::ZSTD, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
-}
-
-pub(super) fn lzip(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::LZIP, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
 }
 
 /// The first header of an installer: its flags, and lengths that are not nothing.
@@ -420,7 +376,7 @@ pub(super) fn install_shield_list(look: &mut Look<'_>, at: u64) -> Answer {
 }
 
 /// The magics that are strong and followed by what the recogniser asks for.
-fn recognised(look: &Look<'_>, at: u64, kind: &str, least: u64) -> Answer {
+pub(super) fn recognised(look: &Look<'_>, at: u64, kind: &str, least: u64) -> Answer {
     Ok(is_kind(look, at, kind)?.then_some(with_part(least)))
 }
 
@@ -454,43 +410,9 @@ pub(super) fn chm(look: &mut Look<'_>, at: u64) -> Answer {
     }
 }
 
-/// All of it can be decoded.
-pub(super) fn lzop(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::LZOP, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
-}
-
 /// The header has a checksum.
-/// The primary descriptor has the only size of blocks that there is, in both orders of bytes, and a root folder.
-pub(super) fn iso(look: &mut Look<'_>, at: u64) -> Answer {
-    const BEFORE: u64 = 16 * 2048;
-    let descriptor = look.object.bytes_at(at, 157)?;
-    let is_sound = descriptor.get(128..132) == Some(&[0, 8, 8, 0])
-        && descriptor.get(156) == Some(&34)
-        && at >= BEFORE;
-    Ok(is_sound.then_some(Extent {
-        back: BEFORE,
-        ..with_part(BEFORE + 2048)
-    }))
-}
-
-/// Its headers lead to its end, or to where they are damaged.
-pub(super) fn cpio(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = cpio_format::extent(&rest(look, at))?;
-    Ok(extent.map(|(length, ended)| match ended {
-        true => Extent::exactly(length),
-        false => with_part(length),
-    }))
-}
-
 pub(super) fn arj(look: &mut Look<'_>, at: u64) -> Answer {
     recognised(look, at, "arj", 34)
-}
-
-/// All of it can be decoded.
-pub(super) fn lz4(look: &mut Look<'_>, at: u64) -> Answer {
-    let extent = stream::extent(&stream::LZ4, &rest(look, at), look.memory)?;
-    Ok(extent.and_then(|extent| decoded(look, &extent, true)))
 }
 
 pub(super) fn inno(look: &mut Look<'_>, at: u64) -> Answer {

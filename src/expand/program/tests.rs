@@ -1,4 +1,5 @@
 use super::*;
+use crate::expand::damage;
 use crate::expand::testing::{Random, Recorder, expand, mutations, tool, tree, withstand};
 use std::fs;
 use std::io::Write;
@@ -170,6 +171,64 @@ fn what_is_told_to_be_nothing_else_is_looked_through() {
     assert!(!may_hide(&probe));
 }
 
+/// All samples of each kind that has a mark long enough, or a header with a checksum.
+#[test]
+fn archives_are_found_behind_anything() {
+    const KINDS: [&str; 23] = [
+        "7z", "CAB", "RAR", "TNEF", "Z", "ar", "arj", "bz2", "cpio", "gz", "iso", "lha", "lz4",
+        "lzip", "lzop", "onenote", "rpm", "squashfs", "szdd", "tar", "wim", "xar", "zstd",
+    ];
+    let samples = damage::samples();
+    let front = b"front\x01";
+    for kind in KINDS {
+        for sample in &samples[kind] {
+            // The old form of cpio has two bytes.
+            if matches!(sample[..2], [0xc7, 0x71] | [0x71, 0xc7]) {
+                continue;
+            }
+            let got = expand(&Carver, &[&front[..], sample].concat(), b"x");
+            let is_found = (got.children.iter())
+                .any(|(name, content)| name == b"(at 0x6)" && sample.starts_with(content));
+            assert!(is_found, "{kind}: {:?}", got.names());
+        }
+    }
+    let far = [&b"text ".repeat(300_000)[..], b"\x01", &arj()].concat();
+    assert_eq!(expand(&Carver, &far, b"x").children[0].1, arj());
+}
+
+#[test]
+fn streams_with_a_wrong_checksum_or_none_are_found() {
+    let content = b"this is the content of a stream, and ".repeat(8);
+    // The program, what it is told, the end of the name, the byte from the end that is wrong.
+    let rows = [
+        ("gzip", "-k", ".gz", 5),
+        ("bzip2", "-k", ".bz2", 3),
+        ("zstd", "-qk", ".zst", 1),
+        ("lz4", "-mq", ".lz4", 1),
+        ("lzip", "-k", ".lz", 20),
+        ("xz", "-k", ".xz", 12),
+    ];
+    for (program, option, suffix, wrong) in rows {
+        let Some(folder) = tool(program) else {
+            continue;
+        };
+        folder.write("content", &content);
+        folder.run(program, &[option, "content"]);
+        let mut packed = folder.read(&format!("content{suffix}"));
+        let at = packed.len() - wrong;
+        packed[at] ^= 0x55;
+        let bytes = [&b"front\x01"[..], &packed, b"between", &gzipped(b"x")].concat();
+        for bytes in [&bytes, &bytes[..6 + at]] {
+            let got = expand(&Carver, bytes, b"x");
+            assert_eq!(
+                got.names().first().unwrap_or(&String::new()),
+                "(at 0x6)",
+                "{program}"
+            );
+        }
+    }
+}
+
 #[test]
 fn hits_lie_across_the_steps_in_which_it_is_read() {
     let gz = gzipped(b"abc");
@@ -312,16 +371,16 @@ fn archives_of_real_programs_are_found_whole() {
             let got = run(&bytes);
             // A zip near the end is opened as such, beside the program.
             let zip_behind = program == "zip";
-            // Two bytes are too few to be looked for in the middle.
-            let hidden = program == "arj" && !bytes.ends_with(&archive);
-            let expected = usize::from(!zip_behind && !hidden);
+            let expected = usize::from(!zip_behind);
             assert_eq!(
                 (got.children.len(), &got.gaps),
                 (expected, &vec![]),
                 "{program}"
             );
             assert!(
-                got.children.iter().all(|(_, child)| *child == archive),
+                // Where an archive of ARJ ends is not looked for.
+                (got.children.iter()).all(|(_, child)| *child == archive
+                    || program == "arj" && child.starts_with(&archive)),
                 "{program}"
             );
         }
@@ -448,6 +507,46 @@ fn packed_programs_hold_what_was_packed() {
         assert!(found || !gaps.is_empty(), "{sample} in silence");
     }
     assert_eq!(missed, [""; 0]);
+}
+
+/// As many leaves in one folder as a folder of names has had for its limit, and one more.
+#[test]
+fn a_resource_behind_many_others_is_given() {
+    const COUNT: usize = 4097;
+    let folder = |count: usize| {
+        let mut bytes = vec![0; 16];
+        bytes[14..16].copy_from_slice(&u16::try_from(count).unwrap().to_le_bytes());
+        bytes
+    };
+    let inner = zipped(b"x");
+    let leaves = 24 + 16 + 8 * COUNT;
+    let mut tree = folder(1);
+    tree.extend([10, 1 << 31 | 24].map(u32::to_le_bytes).concat());
+    tree.extend(folder(COUNT));
+    for id in 0..COUNT {
+        let leaf = leaves + if id + 1 == COUNT { 16 } else { 0 };
+        tree.extend(
+            [id, leaf]
+                .map(|number| (number as u32).to_le_bytes())
+                .concat(),
+        );
+    }
+    let content = 0x1000 + leaves + 32;
+    for length in [0, inner.len()] {
+        tree.extend(
+            [content, length, 0, 0]
+                .map(|number| (number as u32).to_le_bytes())
+                .concat(),
+        );
+    }
+    tree.extend(&inner);
+    let mut bytes = pe(&tree, b"");
+    bytes[0x98 + 112..][..8].copy_from_slice(&[0x1000, 0x8000_u32].map(u32::to_le_bytes).concat());
+    let got = run(&bytes);
+    assert_eq!(
+        (got.names(), got.gaps),
+        (vec!["RCDATA/4096".to_owned()], vec![])
+    );
 }
 
 /// A folder of 4,096 entries, each of which is the folder itself.

@@ -120,7 +120,7 @@ pub(super) fn is_sound(family: Family, head: &[u8]) -> bool {
             reader.take(2)?;
             let header = reader.u16_le()?;
             reader.take(4)?;
-            let [_, _, name, method] = reader.array()?;
+            let [_, _, _, name, method] = reader.array()?;
             let fits = u32::from(header) == 21 + u32::from(name) && name > 0 && method <= 5;
             Some((7..=1024).contains(&size) && fits && packed <= unpacked)
         }
@@ -131,8 +131,13 @@ pub(super) fn is_sound(family: Family, head: &[u8]) -> bool {
             let kind = reader.array::<1>()?;
             reader.take(2)?;
             let body = block.take(usize::from(reader.u16_le()?).checked_sub(2)?)?;
-            let hash = crc32fast::hash(body).to_le_bytes();
-            Some(kind == [0x73] && body.len() >= 11 && hash.starts_with(&sum.to_le_bytes()))
+            // A comment in the header is not summed up.
+            let holds = |part: &[u8]| {
+                crc32fast::hash(part)
+                    .to_le_bytes()
+                    .starts_with(&sum.to_le_bytes())
+            };
+            Some(kind == [0x73] && (holds(body) || holds(body.get(..11)?)) && body.len() >= 11)
         }
         Family::Five => {
             let mut reader = Reader::new(head.get(8..)?);

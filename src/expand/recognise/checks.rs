@@ -6,7 +6,7 @@ use crate::expand::ar::old_package as old_deb;
 use crate::expand::number::digits;
 use crate::expand::pyinstaller::Package;
 use crate::expand::tar::{Header, begins_late};
-use crate::expand::{gzip as gz, nsis as installer, rtf as rtf_file, stream, zip};
+use crate::expand::{cpio, gzip as gz, nsis as installer, rtf as rtf_file, stream, zip};
 use crate::object::Probe;
 
 /// The bytes of the head from `at` on.
@@ -127,6 +127,21 @@ pub(super) fn lzma(probe: &Probe) -> bool {
         && (usual && properties == USUAL || stream::is_lzma(probe))
 }
 
+/// The same behind the byte by which LZMA86 tells whether the branches of x86 were converted.
+pub(super) fn lzma86(probe: &Probe) -> bool {
+    let behind = probe
+        .head
+        .get(1..)
+        .filter(|head| stream::is_lzma86(&probe.head) && head.len() > 13);
+    behind.is_some_and(|head| {
+        let behind = Probe {
+            head: head.to_vec(),
+            ..Probe::default()
+        };
+        lzma(&behind) && stream::is_lzma(&behind)
+    })
+}
+
 /// Flags: 9 to 16 bits, reserved ones zero. The first code has 9 bits and is a literal.
 pub(super) fn compress(probe: &Probe) -> bool {
     let flags =
@@ -139,14 +154,14 @@ pub(super) fn old_rar(probe: &Probe) -> bool {
     within(from(probe, 4).u16_le(), 7..=1024)
 }
 
-/// The fields of "newc" and "crc" are 13 hexadecimal numbers.
+/// The fields of "newc" and "crc" are 13 hexadecimal numbers; or those are that count, and the name ends where it should.
 pub(super) fn cpio_new(probe: &Probe) -> bool {
-    mostly(probe, 13 * 8, u8::is_ascii_hexdigit)
+    mostly(probe, 13 * 8, u8::is_ascii_hexdigit) || cpio::begins(&probe.head)
 }
 
-/// The fields of the portable form are 70 octal digits.
+/// So it is with the 70 octal digits of the portable form.
 pub(super) fn cpio_odc(probe: &Probe) -> bool {
-    mostly(probe, 70, |byte| matches!(byte, b'0'..=b'7'))
+    mostly(probe, 70, |byte| matches!(byte, b'0'..=b'7')) || cpio::begins(&probe.head)
 }
 
 /// Behind the magic are fields of so many digits; readers take one that is damaged for another number.
@@ -268,6 +283,14 @@ fn lha_sum_holds(probe: &Probe) -> bool {
 /// Word passes over white space in front, other readers over more.
 pub(super) fn rtf(probe: &Probe) -> bool {
     rtf_file::start(&probe.head).is_some()
+}
+
+/// The only version that there is, folders and files.
+pub(super) fn cab(probe: &Probe) -> bool {
+    let mut reader = from(probe, 24);
+    reader.u16_le() == Some(0x0103)
+        && within(reader.u16_le(), 1..=u16::MAX)
+        && within(reader.u16_le(), 1..=u16::MAX)
 }
 
 /// A version that exists, and a length that can be: these three letters begin texts, too.

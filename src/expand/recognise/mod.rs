@@ -8,7 +8,7 @@ mod checks;
 mod closed;
 mod text;
 
-use super::{apple, cms, installshield, mbox, pgp, stream, yenc};
+use super::{apple, cms, installshield, mbox, pgp, sparse, stream, yenc};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
@@ -154,6 +154,7 @@ static MAGICS: &[Magic] = &[
     checked(0, b"RE\x7e\x5e", "RAR", checks::old_rar),
     magic(0, b"7z\xbc\xaf\x27\x1c", "7z"),
     magic(0, b"MSCF\0\0\0\0", "CAB"),
+    checked(0, b"MSCF", "CAB", checks::cab),
     magic(0, b"!<arch>\n", "ar"),
     magic(0, b"!<thin>\n", "ar"),
     checked(0, b"0.93", "ar", checks::old_package),
@@ -165,6 +166,7 @@ static MAGICS: &[Magic] = &[
     checked(0, b"\xed\xab\xee\xdb", "rpm", checks::rpm),
     checked(0, b"hsqs", "squashfs", checks::squashfs_little),
     checked(0, b"sqsh", "squashfs", checks::squashfs_big),
+    magic(0, sparse::MAGIC, "androidsparse"),
     magic(0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "ole2"),
     checked(0, b"ActiveMime", "activemime", closed::is_binary),
     magic(0, b"{\\rt", "rtf"),
@@ -266,6 +268,7 @@ static MAGICS: &[Magic] = &[
         "autoit",
     ),
     structure("lzma", checks::lzma),
+    structure("lzma", checks::lzma86),
     structure("zlib", stream::is_zlib),
     ranked(Rank::Behind, structure("RAR", checks::rar_at_the_end)),
     ranked(Rank::Behind, structure("zip", checks::zip_at_the_end)),

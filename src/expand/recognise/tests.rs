@@ -283,6 +283,7 @@ fn every_row_of_the_table_is_met() {
         ("pyinstaller", b"PYZ\0\xa7\r\r\n\0\0\0\x11".to_vec()),
         ("ar", b"0.939000\n3\n\x1f\x8b\x08....".to_vec()),
         ("xar", b"xar!\0\x1c\0\x01".to_vec()),
+        ("androidsparse", b"\x3a\xff\x26\xed\x01\0\0\0".to_vec()),
         ("arj", arj()),
         ("lha", lha(0)),
         ("lha", lha(1)),

@@ -10,7 +10,7 @@ use std::io::{self, Read};
 
 use twox_hash::XxHash32;
 
-use super::{Decoder, Input, Opened, too_large, unsupported, zstd};
+use super::{Decoder, Input, Opened, too_large, unsupported, wrong_sum, zstd};
 use crate::expand::{cut_short, damaged};
 
 const MAGIC: &[u8] = b"\x04\x22\x4d\x18";
@@ -205,7 +205,7 @@ impl Frame<'_> {
         if self.has(CONTENT_SUM) {
             let sum = u32::from_le_bytes(self.input.array("checksum of the LZ4 frame")?);
             if sum != self.sum.finish_32() {
-                return Err(damaged("checksum of the LZ4 frame differs"));
+                return Err(wrong_sum(damaged("checksum of the LZ4 frame differs")));
             }
         }
         match self.size {

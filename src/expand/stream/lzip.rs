@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use crc32fast::Hasher;
 
 use super::lzma::{Lzma, UNKNOWN};
-use super::{Decoder, Input, Opened, unsupported};
+use super::{Decoder, Input, Opened, unsupported, wrong_sum};
 use crate::expand::damaged;
 
 /// lc 3, lp 0, pb 2, as in any lzip file.
@@ -88,7 +88,7 @@ impl Read for Lzip<'_> {
                     return Ok(count);
                 }
                 let mut input = lzma.into_input();
-                self.trailer(&mut input)?;
+                self.trailer(&mut input).map_err(wrong_sum)?;
                 self.state = State::Ended(input);
             }
             State::Ended(input) => self.state = State::Ended(input),

@@ -7,6 +7,7 @@
 use std::io::{self, Read};
 
 use lzma_rust2::LzmaReader;
+use lzma_rust2::filter::bcj::BcjReader;
 
 use super::{Decoder, Input, Opened, too_large};
 use crate::expand::{cut_short, damaged};
@@ -132,12 +133,43 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
 
 struct Alone<'a>(Lzma<'a>);
 
+/// Tells whether a byte of LZMA86 is in front: properties of such small numbers have a dictionary of a round size behind them.
+pub(in crate::expand) fn is_86(head: &[u8]) -> bool {
+    matches!(head, [0 | 1, 1..=224, _, _, _, _, ..])
+}
+
 pub(super) fn open(mut input: Input<'_>, memory: u64) -> Opened<'_> {
+    if is_86(input.peek(6)?) {
+        let [converted] = input.array("header")?;
+        let lzma = alone(input, memory)?;
+        return Ok(match converted {
+            1 => Box::new(Converted(BcjReader::new_x86(lzma, 0))),
+            _ => Box::new(Alone(lzma)),
+        });
+    }
+    Ok(Box::new(Alone(alone(input, memory)?)))
+}
+
+fn alone(mut input: Input<'_>, memory: u64) -> io::Result<Lzma<'_>> {
     let [properties] = input.array("header")?;
     let dictionary = u32::from_le_bytes(input.array("header")?);
     let size = u64::from_le_bytes(input.array("header")?);
-    let lzma = Lzma::new(input, size, properties, dictionary, memory)?;
-    Ok(Box::new(Alone(lzma)))
+    Lzma::new(input, size, properties, dictionary, memory)
+}
+
+/// With the branches of x86 as they were.
+struct Converted<'a>(BcjReader<Lzma<'a>>);
+
+impl<'a> Decoder<'a> for Converted<'a> {
+    fn finish(self: Box<Self>) -> Input<'a> {
+        self.0.into_inner().into_input()
+    }
+}
+
+impl Read for Converted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.0.read(out)
+    }
 }
 
 impl<'a> Decoder<'a> for Alone<'a> {

@@ -27,7 +27,7 @@ use std::{error, fmt};
 
 pub(super) use self::input::Input;
 pub(super) use self::lz4::expand as lz4_block;
-pub(super) use self::lzma::{Lzma, is_likely as is_lzma};
+pub(super) use self::lzma::{Lzma, is_86 as is_lzma86, is_likely as is_lzma};
 pub(super) use self::lzop::expand as lzo_block;
 pub(super) use self::zlib::is_likely as is_zlib;
 use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage, surplus};
@@ -39,7 +39,7 @@ const NAMELESS: &[u8] = b"data";
 
 /// Decodes one piece. [`Read::read`] gives 0 at its end; it is not called again after an error.
 pub(super) trait Decoder<'a>: Read {
-    /// Its input, at the byte behind the piece. Called after the end only.
+    /// Its input, at the byte behind the piece; after an error, somewhere behind it, or an empty one.
     fn finish(self: Box<Self>) -> Input<'a>;
 
     /// The name that the piece gives its content; `container` is that of the file it lies in.
@@ -221,7 +221,7 @@ impl Expander for Format {
                 .name(container.name)
                 .unwrap_or_else(|| member_name(b"", container.name, self.suffixes));
             children.child(&name, Content::Stream(&mut pieces))?;
-            if let State::Broken = pieces.state {
+            if let State::Broken(_) = pieces.state {
                 // Where a damaged piece ends nobody knows: the next may begin anywhere behind its first byte.
                 let behind = from.saturating_add(pieces.began).saturating_add(1);
                 match self.next_mark(object, behind)? {
@@ -288,20 +288,33 @@ pub(super) struct Extent {
     pub(super) length: u64,
     /// Bytes that came out.
     pub(super) decoded: u64,
-    /// It was decoded to its end.
-    pub(super) whole: bool,
+    pub(super) ends: Ends,
 }
 
-/// Reads to the end or to the first damage, and gives the count and whether it was the end.
-pub(super) fn drain(reader: &mut dyn Read) -> io::Result<(u64, bool)> {
+/// How what was decoded ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ends {
+    /// As it should.
+    Well,
+    /// All is there, but it is not what its checksum says, or that is cut off.
+    WrongSum,
+    /// Before its end.
+    Damaged,
+}
+
+/// Reads to the end or to the first damage, and gives the count and which it was.
+pub(super) fn drain(reader: &mut dyn Read) -> io::Result<(u64, Ends)> {
     const STEP: usize = 16 * 1024;
     let mut buffer = vec![0; STEP];
     let mut count = 0_u64;
     loop {
         match reader.read(&mut buffer) {
-            Ok(0) => return Ok((count, true)),
+            Ok(0) => return Ok((count, Ends::Well)),
             Ok(read) => count = count.saturating_add(read as u64),
-            Err(error) if is_damage(&error) => return Ok((count, false)),
+            Err(error) if error.get_ref().is_some_and(|inner| inner.is::<WrongSum>()) => {
+                return Ok((count, Ends::WrongSum));
+            }
+            Err(error) if is_damage(&error) => return Ok((count, Ends::Damaged)),
             Err(error) => return Err(error),
         }
     }
@@ -323,16 +336,19 @@ pub(super) fn extent(
         Ok(pieces) => pieces,
         Err(error) => return begun(error),
     };
-    let (decoded, whole) = drain(&mut pieces)?;
-    let (length, whole) = match pieces.state {
-        State::Followed(at) => (at, whole),
-        State::Ended => (object.length(), whole),
-        State::In(_) | State::Broken | State::Refused(_) => (object.length(), false),
+    let (decoded, ends) = drain(&mut pieces)?;
+    let (length, ends) = match pieces.state {
+        State::Followed(at) => (at, ends),
+        State::Ended => (object.length(), ends),
+        // What was put into a decoder that failed is not given back.
+        State::Broken(at) if at > 0 => (at, ends),
+        State::Broken(_) => (object.length(), ends),
+        State::In(_) | State::Refused(_) => (object.length(), Ends::Damaged),
     };
     Ok(Some(Extent {
         length,
         decoded,
-        whole,
+        ends,
     }))
 }
 
@@ -391,8 +407,8 @@ pub(super) struct Pieces<'a> {
 enum State<'a> {
     /// Inside a piece.
     In(Box<dyn Decoder<'a> + 'a>),
-    /// After an error, which was given.
-    Broken,
+    /// After an error, which was given, and the byte of the input up to which the decoder came; 0 where it does not tell.
+    Broken(u64),
     /// The rest is not decoded, and this is why.
     Refused(Refusal),
     /// After the last piece, with something else from this byte of the input on.
@@ -452,7 +468,7 @@ impl<'a> Pieces<'a> {
                 Ok(None)
             }
             State::Followed(at) => Ok(Some(at)),
-            State::In(_) | State::Broken | State::Ended => Ok(None),
+            State::In(_) | State::Broken(_) | State::Ended => Ok(None),
         }
     }
 
@@ -493,12 +509,19 @@ impl Read for Pieces<'_> {
                     Ok(count) => return Ok(count),
                     Err(error) => Some(error),
                 },
-                State::Broken => return Err(damaged("damaged data")),
+                State::Broken(_) => return Err(damaged("damaged data")),
                 State::Refused(_) | State::Followed(_) | State::Ended => return Ok(0),
             };
-            let before = std::mem::replace(&mut self.state, State::Broken);
+            let before = std::mem::replace(&mut self.state, State::Broken(0));
             self.state = match (before, error) {
                 (State::In(decoder), None) => self.next(decoder.finish())?,
+                (State::In(decoder), Some(error)) => match Refusal::of(error) {
+                    Ok(refusal) => State::Refused(refusal),
+                    Err(error) => {
+                        self.state = State::Broken(decoder.finish().position());
+                        return Err(error);
+                    }
+                },
                 (_, Some(error)) => State::Refused(Refusal::of(error)?),
                 (other, None) => other,
             };
@@ -543,6 +566,26 @@ impl fmt::Display for Refusal {
 }
 
 impl error::Error for Refusal {}
+
+/// All was decoded, and it is not what its checksum says, as the content of an error.
+#[derive(Debug)]
+struct WrongSum(String);
+
+impl fmt::Display for WrongSum {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl error::Error for WrongSum {}
+
+/// The same damage, of what is behind all that was decoded: a checksum that does not hold, or is cut.
+fn wrong_sum(error: io::Error) -> io::Error {
+    match is_damage(&error) {
+        true => io::Error::new(error.kind(), WrongSum(error.to_string())),
+        false => error,
+    }
+}
 
 /// A part of a format that is not decoded here: the gap `unsupported/WHAT`.
 fn unsupported(what: &str, detail: impl Into<String>) -> io::Error {

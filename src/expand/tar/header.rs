@@ -55,6 +55,11 @@ impl Header {
         matches!(self.field(257, 8), b"ustar\x0000" | b"ustar  \0")
     }
 
+    /// It is certain that this is a header, wherever it stands.
+    pub(in crate::expand) fn is_sure(&self) -> bool {
+        self.has_full_magic() && self.checksum_holds() && self.size().is_some()
+    }
+
     /// Has the magic of GNU tar, which has fields of its own behind it.
     pub(super) fn is_gnu(&self) -> bool {
         self.field(257, 8) == b"ustar  \0"

@@ -9,7 +9,7 @@ use twox_hash::XxHash64;
 use super::bits::BEFORE;
 use super::block::Blocks;
 use super::header::Header;
-use crate::expand::stream::{Decoder, Input};
+use crate::expand::stream::{Decoder, Input, wrong_sum};
 use crate::expand::window::Window;
 use crate::expand::{cut_short, damaged};
 
@@ -105,10 +105,13 @@ impl<'a> Frame<'a> {
     /// Compares what was decoded with what is said.
     fn end(&mut self) -> io::Result<()> {
         if let Some(sum) = &self.sum {
-            let said = u32::from_le_bytes(self.input.array("checksum of the Zstandard frame")?);
+            let said = self.input.array("checksum of the Zstandard frame");
+            let said = u32::from_le_bytes(said.map_err(wrong_sum)?);
             // Of its 64 bits, the lower half is kept.
             if sum.finish() & u64::from(u32::MAX) != u64::from(said) {
-                return Err(damaged("checksum of the Zstandard frame differs"));
+                return Err(wrong_sum(damaged(
+                    "checksum of the Zstandard frame differs",
+                )));
             }
         }
         match self.size {
