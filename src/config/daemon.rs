@@ -392,7 +392,8 @@ mod tests {
         .unwrap();
         assert_eq!(config.listen[0].place.to_string(), "[::1]:9");
         let limits = &config.common.terms.setup.limits;
-        assert_eq!((limits.memory, limits.spool), (1 << 30, 256 << 20));
+        // Two workers, and one that stands by.
+        assert_eq!((limits.memory, limits.spool), (1 << 30, (512 << 20) / 3));
         let reason = Reason::Limit(crate::event::Limit::Depth);
         assert_eq!(
             config.common.policy(Listener::Svsp).action(&reason),

@@ -201,7 +201,8 @@ mod tests {
         let got = run(&bytes[..bytes.len() - 4]);
         let detail = "an image without its end";
         assert_eq!(got.gaps, [said(Some(b"a.img"), "corrupt", detail)]);
-        assert_eq!(run(&[&bytes[..], b"more"].concat()).reasons(), ["corrupt"]);
+        let more = [b'x'; 600];
+        assert_eq!(run(&[&bytes[..], &more].concat()).reasons(), ["corrupt"]);
         assert_eq!(
             run(&image(&[(0xcac1, 2, b"too few")])).reasons(),
             ["corrupt"]
