@@ -64,8 +64,8 @@ impl Expander for Uu {
                 begun = before.map(Begin::doubted);
                 continue;
             }
-            // Nor is a first line that is damaged the end of all.
-            begun = begin.or_else(|| before.filter(|before| !before.odd).map(Begin::doubted));
+            // Nor are first lines that are damaged the end of all.
+            begun = begin.or_else(|| before.and_then(Begin::later));
         }
         ended.map_or(Err(Halt::Unlike), |end| behind(object, end, children))
     }
@@ -76,8 +76,13 @@ struct Begin {
     base64: bool,
     /// It is not as POSIX has it, though some readers take it: the next line has to be beyond doubt.
     odd: bool,
+    /// Lines behind it that may still be damaged.
+    patience: usize,
     name: Vec<u8>,
 }
+
+/// Lines that are no part of a file and may stand in front of its first one.
+const DAMAGED: usize = 3;
 
 /// What a file without a name is called.
 const NAMELESS: &[u8] = b"uuencoded";
@@ -123,7 +128,17 @@ impl Begin {
         (blank && parted && is_octal && MODE.contains(&count)).then(|| Self {
             base64,
             odd: !usual,
+            patience: if usual { DAMAGED } else { 0 },
             name: name.to_vec(),
+        })
+    }
+
+    /// The same, behind one more line that is damaged.
+    fn later(self) -> Option<Self> {
+        let patience = self.patience.checked_sub(1)?;
+        Some(Self {
+            patience,
+            ..self.doubted()
         })
     }
 
@@ -169,7 +184,8 @@ pub(super) fn begins<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
         // Some readers pass over an empty line, or an end that comes too early.
         (line, next) = (next, lines.next().unwrap_or_default());
     }
-    !line.starts_with(b"end") && (!begin.alphabets(line, next).is_empty() || is_full_uu_line(next))
+    let is_later = || is_full_uu_line(next) || lines.take(DAMAGED - 1).any(is_full_uu_line);
+    !line.starts_with(b"end") && (!begin.alphabets(line, next).is_empty() || is_later())
 }
 
 /// The first character is the count of bytes, four characters are three of them. Blanks at the end may be lost, and
