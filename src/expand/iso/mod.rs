@@ -558,8 +558,6 @@ impl Disc {
         const TABLE: usize = 446;
         const ENTRY: usize = 16;
         const BLOCK: u64 = 512;
-        /// One that begins before this is the image once more.
-        const OWN: u32 = 128;
         if area.get(510..512) != Some(b"\x55\xaa") {
             return Ok(());
         }
@@ -572,7 +570,8 @@ impl Disc {
             };
             let at = zero.saturating_add(u64::from(start) * BLOCK);
             let part = object.slice(at, u64::from(count) * BLOCK);
-            if start >= OWN && part.length() > 0 && is_worth_a_look(object, &part)? {
+            // One that begins with the image is the image.
+            if start > 0 && part.length() > 0 && is_worth_a_look(object, &part)? {
                 let name = format!("(partition {number})");
                 children.child(name.as_bytes(), Content::Object(part))?;
             }

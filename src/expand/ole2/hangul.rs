@@ -38,7 +38,11 @@ impl Hangul {
 
     /// Tells whether a stream is deflated, by its path. The flag of the header that says so is not believed.
     pub(super) fn deflates(path: &str) -> bool {
-        path == STREAM || STORAGES.iter().any(|storage| path.starts_with(storage))
+        let begins = |storage: &str| {
+            let start = path.get(..storage.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(storage))
+        };
+        path.eq_ignore_ascii_case(STREAM) || STORAGES.iter().any(|storage| begins(storage))
     }
 }
 
@@ -56,5 +60,13 @@ mod tests {
         assert_eq!((read(1), read(3)), (Some(false), Some(true)));
         assert_eq!(Hangul::read(&header(1)[..39]), None);
         assert_eq!(Hangul::read(&[0; 40]), None);
+        for (path, deflates) in [
+            ("BinData/a", true),
+            ("BINDATA/a", true),
+            ("docinfo", true),
+            ("PrvText", false),
+        ] {
+            assert_eq!(Hangul::deflates(path), deflates, "{path}");
+        }
     }
 }

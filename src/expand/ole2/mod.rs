@@ -77,7 +77,7 @@ impl Expander for Ole2 {
             projects: directory.projects(),
             modules: Vec::new(),
             memory: container.memory / MODULE,
-            hangul: None,
+            is_hangul: false,
         };
         file.read_projects()?;
         file.read_hangul(children)?;
@@ -104,7 +104,7 @@ struct Compound<'a> {
     /// Where their modules have their source, as they say.
     modules: Vec<usize>,
     memory: u64,
-    hangul: Option<Hangul>,
+    is_hangul: bool,
 }
 
 /// The bytes at the start of a stream by which it is told.
@@ -146,14 +146,18 @@ impl<'a> Compound<'a> {
 
     /// Looks whether it is a document of Hangul.
     fn read_hangul(&mut self, children: &mut dyn Children) -> Result<(), Halt> {
-        let entries = self.directory.entries.iter();
-        let mut named = entries.filter(|entry| entry.is_stream() && entry.name == hangul::HEADER);
-        if let Some(entry) = named.next() {
+        let is_header =
+            |entry: &&Entry| entry.is_stream() && entry.name.eq_ignore_ascii_case(hangul::HEADER);
+        // Each of that name: one that is none does not hide the other.
+        for entry in self.directory.entries.iter().filter(is_header) {
             let header = ends_early(take(self.chain(entry), hangul::HEADER_LENGTH))?;
-            self.hangul = Hangul::read(&header);
-        }
-        if self.hangul.is_some_and(|hangul| hangul.encrypted) {
-            children.gap(None, Reason::Encrypted, "a document of Hangul".to_owned())?;
+            let Some(hangul) = Hangul::read(&header) else {
+                continue;
+            };
+            self.is_hangul = true;
+            if hangul.encrypted {
+                children.gap(None, Reason::Encrypted, "a document of Hangul".to_owned())?;
+            }
         }
         Ok(())
     }
@@ -195,7 +199,8 @@ impl<'a> Compound<'a> {
             return Ok(());
         }
         give(path.as_bytes(), chain.clone(), children)?;
-        if self.hangul.is_some_and(|hangul| !hangul.encrypted) && Hangul::deflates(&path) {
+        // Also where the header calls them encrypted: what inflates is not.
+        if self.is_hangul && Hangul::deflates(&path) {
             self.inflated(&path, chain.clone(), children)?;
         }
         if lzfu::begins(&head) {

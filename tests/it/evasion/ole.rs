@@ -100,14 +100,19 @@ pub(super) fn cases() -> Vec<Case> {
         case("hangul", "deflated, as Hangul 5 has it", {
             let mut header = b"HWP Document File".to_vec();
             header.resize(36, 0);
-            header.extend([1, 0, 0, 0]);
+            // Deflated, and a lie: encrypted.
+            header.extend([3, 0, 0, 0]);
             let mut deflated =
                 flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
             deflated.write_all(&eicar()).unwrap();
             let virus = deflated.finish().unwrap();
             compound(
                 VERSION,
-                &[("/FileHeader", &header), ("/BinData/BIN0001.bmp", &virus)],
+                &[
+                    ("/A/FileHeader", b"none"),
+                    ("/FileHeader", &header),
+                    ("/BinData/BIN0001.bmp", &virus),
+                ],
             )
         }),
         case("behind-many", "behind 2,000 other streams", {
