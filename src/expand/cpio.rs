@@ -23,6 +23,12 @@ const HEADER: usize = 110;
 /// The longest name: no system has longer ones, and what says so is no header.
 const NAME_LIMIT: u64 = 1 << 16;
 
+/// The longest header with its name.
+pub(super) const NAMED: usize = HEADER + NAME_LIMIT as usize;
+
+/// A header with a name of a usual length.
+const USUAL: usize = HEADER + 4096;
+
 /// The expander of cpio.
 pub(super) struct Cpio;
 
@@ -301,19 +307,20 @@ impl Archive<'_> {
     fn next_header(&self, from: u64) -> Result<Option<u64>, Halt> {
         let mut at = from.saturating_add(1);
         loop {
-            let bytes = self.object.bytes_at(at, CHUNK)?;
+            let bytes = self.object.bytes_at(at, CHUNK + USUAL)?;
             let starts = memchr::memchr3_iter(b'0', 0xc7, 0x71, &bytes);
-            for found in starts {
+            for found in starts.take_while(|found| *found < CHUNK) {
                 let rest = bytes.get(found..).unwrap_or_default();
-                if Header::read(rest).is_some() {
+                let named = rest.get(..USUAL).unwrap_or(rest);
+                // No program looks behind the end: what is there has to be more than a magic of two bytes.
+                if Header::read(rest).is_some() && (!self.ended || begins(named)) {
                     return Ok(Some(at.saturating_add(found as u64)));
                 }
             }
-            if bytes.len() < CHUNK {
+            if bytes.len() <= CHUNK {
                 return Ok(None);
             }
-            // A header may lie across the border.
-            at = at.saturating_add((CHUNK - HEADER + 1) as u64);
+            at = at.saturating_add(CHUNK as u64);
         }
     }
 }
@@ -386,6 +393,19 @@ mod tests {
         assert_eq!(run(&[&one, b"junk"]).gaps, []);
         let got = run(&[&one, &[b'x'; 600]]);
         assert_eq!(got.reasons(), ["corrupt"]);
+    }
+
+    #[test]
+    fn chance_behind_the_end_is_no_header() {
+        let archive = [newc("a", 0o100_644, b"1"), end()].concat();
+        // The magic of the binary form, and a name that does not end where it says.
+        let noise = [&[b'n'; 600][..], b"\xc7\x71", &[2; 1000]].concat();
+        let got = run(&[&archive, &noise]);
+        assert_eq!(got.names(), ["a"]);
+        let detail = "1602 bytes after the archive";
+        assert_eq!(got.gaps, [said(None, "corrupt", detail)]);
+        let got = run(&[&archive, &noise, &archive]);
+        assert_eq!(got.names(), ["a", "a"]);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 mod mailbox;
 mod message;
+mod priority;
 mod process;
 mod queue;
 mod request;
@@ -18,10 +19,12 @@ pub use process::{WORKER_ARGUMENT, worker_main};
 use std::fs::File;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
-use crate::beside::STACK;
+use tracing::error;
+
 use crate::database::Live;
 use crate::files::{Files, Reach};
 use crate::policy::Policy;
@@ -33,6 +36,7 @@ use crate::verdict::{JobId, Report};
 use mailbox::Mailbox;
 use queue::Queue;
 use request::Running;
+use worker::Worker;
 
 /// Where the code that looks at content runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +61,8 @@ pub struct Terms {
 /// The workers and the queue that they share. Dropping it ends them after the items that they have begun.
 pub struct Pool {
     queue: Arc<Queue>,
-    workers: Vec<JoinHandle<()>>,
+    /// Ends when all workers have.
+    caretaker: Option<JoinHandle<()>>,
     places: usize,
     /// Workers that scan.
     busy: Arc<AtomicUsize>,
@@ -87,30 +92,32 @@ impl Pool {
     /// The system's, when it grants no more threads.
     pub fn start(threads: usize, live: Arc<Live>, terms: Terms) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(threads));
-        let mut pool = Self {
-            queue: Arc::clone(&queue),
-            workers: Vec::new(),
-            places: threads,
-            busy: Arc::default(),
-            reach: Arc::clone(&terms.reach),
-        };
+        let busy: Arc<AtomicUsize> = Arc::default();
+        let reach = Arc::clone(&terms.reach);
         let terms = Arc::new(terms);
-        let mut idle = Vec::new();
-        for number in 0..workers(threads) {
-            let worker = worker::Worker::new(
-                number,
-                Arc::clone(&queue),
-                Arc::clone(&live),
-                Arc::clone(&terms),
-                Arc::clone(&pool.busy),
-            );
-            idle.push(Arc::downgrade(worker.idle()));
-            let thread = std::thread::Builder::new()
-                .name(format!("worker-{number}"))
-                .stack_size(STACK)
-                .spawn(move || worker.run())?;
-            pool.workers.push(thread);
-        }
+        let (replace, slowed) = channel();
+        let new = |number| {
+            let (queue, live) = (Arc::clone(&queue), Arc::clone(&live));
+            let (terms, busy) = (Arc::clone(&terms), Arc::clone(&busy));
+            Worker::new(number, queue, live, terms, busy, replace.clone())
+        };
+        let workers: Vec<Worker> = (0..workers(threads)).map(new).collect();
+        drop(replace);
+        let idle: Vec<_> = workers
+            .iter()
+            .map(|worker| Arc::downgrade(worker.idle()))
+            .collect();
+        let mut pool = Self {
+            queue,
+            caretaker: None,
+            places: threads,
+            busy,
+            reach,
+        };
+        let threads = workers.into_iter().map(Worker::start);
+        let threads: Vec<_> = threads.collect::<io::Result<_>>()?;
+        let care = std::thread::Builder::new().name("caretaker".to_owned());
+        pool.caretaker = Some(care.spawn(move || take_care(threads, &slowed))?);
         // Processes that wait for an item would hold the old signatures for as long.
         let source = Arc::downgrade(&live);
         live.when_swapped(move || {
@@ -149,10 +156,24 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         self.queue.close();
-        for worker in self.workers.drain(..) {
-            // A worker that panicked has nothing left to say.
-            let _ = worker.join();
+        if let Some(caretaker) = self.caretaker.take() {
+            let _ = caretaker.join();
         }
+    }
+}
+
+/// Gives workers whose threads have a lower priority new threads, here where it is the usual one, until all have ended.
+fn take_care(mut threads: Vec<JoinHandle<()>>, slowed: &Receiver<Worker>) {
+    for worker in slowed {
+        threads.retain(|thread| !thread.is_finished());
+        match worker.start() {
+            Ok(thread) => threads.push(thread),
+            Err(error) => error!(%error, "a worker has no thread any more"),
+        }
+    }
+    for thread in threads {
+        // A worker that panicked has nothing left to say.
+        let _ = thread.join();
     }
 }
 

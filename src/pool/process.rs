@@ -16,10 +16,11 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use rustix::process::{
-    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+    Pid, Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 
 use super::message::{FROM_WORKER, FromWorker, TO_WORKER, ToWorker};
+use super::priority::Runner;
 use crate::beside::STACK;
 use crate::database::{Generation, attach};
 use crate::engine::Database;
@@ -87,6 +88,11 @@ impl Process {
             Ok(other) => Err(io::Error::other(format!("instead of ready: {other:?}"))),
             Err(error) => Err(io::Error::other(process.ended(&error))),
         }
+    }
+
+    /// What has its priority.
+    pub(super) fn runner(&self) -> Runner {
+        Runner::Process(Pid::from_child(&self.child))
     }
 
     /// Tells whether it is alive and has these signatures.

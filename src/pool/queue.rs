@@ -1,7 +1,8 @@
 //! Who is next: clients in turn, and the requests of a client in turn.
 //!
 //! Beyond the workers that there are places for, some more stand by: a place whose item takes long is given to one of them, for
-//! another client. So large files of some delay the small ones of others only by what the cores have to be shared.
+//! another client, and where others take their turns meanwhile, it goes on at a lower priority. So large files of some hardly delay
+//! the small ones of others.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
@@ -9,9 +10,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::mailbox::Mailbox;
+use super::priority::Runner;
 use super::request::Running;
 
-/// An item that takes longer than this no longer keeps others from its place.
+/// An item that takes longer than this no longer keeps others from its place, nor from the cores.
 const LONG: Duration = Duration::from_millis(100);
 
 /// Workers that stand by, for so many places: each has memory of its own.
@@ -30,6 +32,8 @@ pub(super) struct Queue {
 struct State {
     /// By the number of the worker, what it works for and since when. The first `places` need no permission.
     working: Vec<Option<Working>>,
+    /// By the number of the worker, what runs its items.
+    runners: Vec<Runs>,
     places: usize,
     clients: HashMap<u64, Waiting>,
     /// Clients that have a request in `clients`, each once; the front is next.
@@ -43,6 +47,22 @@ struct State {
 /// Requests of a client that run side by side; the others wait for one of them to end. Each may hold the descriptors of
 /// a deep folder.
 const SIDE_BY_SIDE: usize = 16;
+
+/// What a worker gets when it asks for more.
+pub(super) enum Turn {
+    /// A client's request, of which it takes the next step.
+    Request(u64, Running),
+    /// What runs its items has a lower priority from now on: it needs another one.
+    Slowed,
+    /// The queue is closed.
+    End,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Runs {
+    by: Option<Runner>,
+    is_slow: bool,
+}
 
 #[derive(Clone, Copy)]
 struct Working {
@@ -72,6 +92,7 @@ impl Queue {
     pub(super) fn new(places: usize) -> Self {
         let state = State {
             working: vec![None; super::workers(places)],
+            runners: vec![Runs::default(); super::workers(places)],
             places,
             clients: HashMap::new(),
             turns: VecDeque::new(),
@@ -151,22 +172,34 @@ impl Queue {
         self.call_one(&state);
     }
 
-    /// Takes out the next request for this worker, which has done with the one before; waits for one. `None` when the queue is
-    /// closed.
-    pub(super) fn next(&self, worker: usize) -> Option<(u64, Running)> {
+    /// Tells what runs the item of this worker.
+    pub(super) fn runs(&self, worker: usize, by: Runner) {
+        if let Some(runs) = self.lock().runners.get_mut(worker) {
+            runs.by = Some(by);
+        }
+    }
+
+    /// Takes out the next request for this worker, which has done with the one before; waits for one.
+    pub(super) fn next(&self, worker: usize) -> Turn {
         let mut state = self.lock();
         state.work(worker, None);
+        if let Some(runs) = state.runners.get_mut(worker)
+            && std::mem::take(runs).is_slow
+        {
+            return Turn::Slowed;
+        }
         loop {
             if state.closed {
-                return None;
+                return Turn::End;
             }
             let now = Instant::now();
             if let Some((client, running)) = state.take(worker, now) {
+                state.slow_down(now);
                 state.work(worker, Some(Working { client, since: now }));
                 if !state.turns.is_empty() {
                     self.call_one(&state);
                 }
-                return Some((client, running));
+                return Turn::Request(client, running);
             }
             state = if worker < state.places {
                 let waited = self.work.wait(state);
@@ -237,6 +270,19 @@ impl State {
     fn work(&mut self, worker: usize, at: Option<Working>) {
         if let Some(working) = self.working.get_mut(worker) {
             *working = at;
+        }
+    }
+
+    /// Lowers the priority of what has taken long.
+    fn slow_down(&mut self, now: Instant) {
+        for (working, runs) in self.working.iter().zip(&mut self.runners) {
+            if let Some(by) = runs.by
+                && !runs.is_slow
+                && working.is_some_and(|working| working.is_long(now))
+            {
+                by.slow_down();
+                runs.is_slow = true;
+            }
         }
     }
 
@@ -394,5 +440,38 @@ mod tests {
         assert_eq!(take(standing_by, begun + LONG), Some((b, 9)));
         assert_eq!(take(standing_by, begun + 3 * LONG), None);
         assert_eq!(take(placed, begun + 3 * LONG), Some((a, 1)));
+    }
+
+    #[test]
+    fn what_takes_long_has_a_lower_priority_as_soon_as_another_has_a_turn() {
+        use rustix::process::{Pid, getpriority_pgrp};
+        use std::os::unix::process::CommandExt;
+        let mut child = std::process::Command::new("sleep");
+        let mut child = child.arg("60").process_group(0).spawn().unwrap();
+        let process = Pid::from_child(&child);
+        let usual = getpriority_pgrp(Some(process)).unwrap();
+        let queue = Queue::new(1);
+        let mailbox = Arc::new(Mailbox::default());
+        let client = queue.enter(mailbox.clone());
+        queue.runs(0, Runner::Process(process));
+        let begun = Instant::now();
+        let priority = |after| {
+            let mut state = queue.lock();
+            let working = Working {
+                client,
+                since: begun,
+            };
+            state.work(0, Some(working));
+            state.slow_down(begun + after);
+            getpriority_pgrp(Some(process)).unwrap()
+        };
+        assert_eq!(priority(LONG / 2), usual);
+        assert!(priority(LONG) > usual);
+        assert!(matches!(queue.next(0), Turn::Slowed));
+        // Whatever runs the next item has done nothing yet.
+        queue.add(client, request(1, &mailbox));
+        assert!(matches!(queue.next(0), Turn::Request(..)));
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 }

@@ -1,16 +1,22 @@
 //! A worker: takes the next request one step further, and scans the item that comes of it.
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
+use rustix::thread::gettid;
 use tracing::error;
 
+use super::priority::Runner;
 use super::process::{Process, Trouble};
-use super::queue::Queue;
+use super::queue::{Queue, Turn};
 use super::request::{ItemSink, Shared};
 use super::{Isolation, Terms};
+use crate::beside::STACK;
 use crate::database::{Generation, Live};
 use crate::event::{Event, Gap, Reason};
 use crate::files::{Item, Next};
@@ -30,6 +36,12 @@ impl Idle {
 
     fn keep(&self, process: Process) {
         *self.slot() = Some(process);
+    }
+
+    /// Ends the process.
+    fn end(&self) {
+        let old = self.slot().take();
+        drop(old);
     }
 
     /// Ends the process if it has other signatures than these.
@@ -55,6 +67,8 @@ pub(super) struct Worker {
     idle: Arc<Idle>,
     /// Workers that scan, for people to see.
     busy: Arc<AtomicUsize>,
+    /// Where it goes to be given a new thread.
+    replace: Sender<Worker>,
 }
 
 impl Worker {
@@ -65,6 +79,7 @@ impl Worker {
         live: Arc<Live>,
         terms: Arc<Terms>,
         busy: Arc<AtomicUsize>,
+        replace: Sender<Self>,
     ) -> Self {
         Self {
             number,
@@ -72,6 +87,7 @@ impl Worker {
             live,
             terms,
             busy,
+            replace,
             idle: Arc::default(),
         }
     }
@@ -81,9 +97,34 @@ impl Worker {
         &self.idle
     }
 
-    /// Works until the queue is closed.
-    pub(super) fn run(mut self) {
-        while let Some((client, mut running)) = self.queue.next(self.number) {
+    /// Works on a thread of its own until the queue is closed, or until that thread is to be replaced.
+    ///
+    /// # Errors
+    /// The system's, when it grants no more threads.
+    pub(super) fn start(self) -> io::Result<JoinHandle<()>> {
+        std::thread::Builder::new()
+            .name(format!("worker-{}", self.number))
+            .stack_size(STACK)
+            .spawn(move || {
+                if let Some(slowed) = self.run() {
+                    let replace = slowed.replace.clone();
+                    // Nobody listens any more when the pool ends.
+                    let _ = replace.send(slowed);
+                }
+            })
+    }
+
+    fn run(mut self) -> Option<Self> {
+        loop {
+            let (client, mut running) = match self.queue.next(self.number) {
+                Turn::Request(client, running) => (client, running),
+                Turn::Slowed if self.terms.isolation == Isolation::Process => {
+                    self.idle.end();
+                    continue;
+                }
+                Turn::Slowed => return Some(self),
+                Turn::End => return None,
+            };
             let shared = Arc::clone(running.shared());
             match running.next_step() {
                 Next::End => {
@@ -121,7 +162,10 @@ impl Worker {
         );
         job.sha1 = shared.wants_sha1(item.depth);
         let outcome = match self.terms.isolation {
-            Isolation::Thread => in_thread(item, &job, &generation, shared),
+            Isolation::Thread => {
+                self.queue.runs(self.number, Runner::Thread(gettid()));
+                in_thread(item, &job, &generation, shared)
+            }
             Isolation::Process => self.in_process(item, &job, &generation, shared),
         };
         shared.end(outcome, epoch);
@@ -142,6 +186,7 @@ impl Worker {
                 return crashed(shared, item.path, format!("no worker process: {error}"));
             }
         };
+        self.queue.runs(self.number, process.runner());
         let mut sink = ItemSink::new(shared);
         match process.scan(
             item.file,

@@ -160,7 +160,7 @@ impl Disc {
                     children.gap(None, reason, detail)?;
                 }
                 Some(1 | 2) => {
-                    let volumes = self.readings(&bytes)?;
+                    let volumes = self.readings(&bytes, children)?;
                     if volumes.is_empty() {
                         let detail = "a damaged volume descriptor".to_owned();
                         children.gap(None, Reason::Corrupt, detail)?;
@@ -198,7 +198,7 @@ impl Disc {
 
     /// The trees that readers see who take the size of blocks from one byte order or the other, or take it for granted: those
     /// with a folder for their root, or else the first.
-    fn readings(&mut self, bytes: &[u8]) -> Result<Vec<Volume>, Halt> {
+    fn readings(&mut self, bytes: &[u8], children: &mut dyn Children) -> Result<Vec<Volume>, Halt> {
         let said = Reader::new(bytes.get(128..).unwrap_or_default()).array();
         let [a, b, c, d] = said.unwrap_or_default();
         let sizes = [u16::from_le_bytes([a, b]), u16::from_be_bytes([c, d]), 2048].map(u64::from);
@@ -218,8 +218,13 @@ impl Disc {
                 false => first = first.or(Some(volume)),
             }
         }
-        if volumes.is_empty() {
-            volumes.extend(first);
+        if volumes.is_empty()
+            && let Some(volume) = first
+        {
+            // Some readers take the image for one that begins later, where its numbers lead to something.
+            let detail = "the root folder is not where it should be".to_owned();
+            children.gap(None, Reason::Corrupt, detail)?;
+            volumes.push(volume);
         }
         Ok(volumes)
     }

@@ -286,11 +286,13 @@ fn what_only_one_tree_has_is_given_with_a_note() {
         joliet,
         descriptor(255, 0, 0, (0, 0)),
         [
+            dot(19),
             record(b"BOTH.;1", 21, 4, 0, b""),
             record(b"OLD.;1", 22, 3, 0, b""),
         ]
         .concat(),
         [
+            dot(20),
             record(b"\0b\0o\0t\0h", 21, 4, 0, b""),
             record(b"\0n\0e\0w", 26, 3, 0, b""),
         ]
@@ -426,4 +428,15 @@ fn no_damage_panics() {
     assert!(!run(&bytes).complained());
     assert_eq!(object(&bytes).length() % 2048, 0);
     assert_eq!(withstand(&Iso, &bytes, b"x.iso"), [0; 0]);
+}
+
+#[test]
+fn a_root_that_leads_nowhere_is_said() {
+    // As it is for a reader that takes the image for one that begins a sector later.
+    let mut bytes = plain_image(&[record(b"A.TXT;1", 19, 5, 0, b"")], &[b"hello".to_vec()]);
+    let end = 17 * 2048..18 * 2048;
+    let terminator = bytes[end].to_vec();
+    bytes.splice(16 * 2048..16 * 2048, terminator);
+    let got = run(&bytes);
+    assert!(got.reasons().contains(&"corrupt"), "{:?}", got.gaps);
 }

@@ -8,14 +8,22 @@ use crate::expand::{gzip as gzip_format, stream};
 /// What a decoder has to give, in bytes, before damage in what follows is believed to be damage.
 const ENOUGH: u64 = 64;
 
-/// Pays for what was decoded, and gives the extent if that was all, whatever its checksum says, or so much that it was no chance.
+/// Times its length that a stream usually gives: an image of a system is one stream that gives five times its length.
+const USUAL: u64 = 16;
+
+/// Pays for what was decoded in vain or beyond the usual, and gives the extent if that was all, whatever its checksum says, or so much
+/// that it was no chance.
 fn decoded(look: &mut Look<'_>, extent: &stream::Extent, chance: bool) -> Option<Extent> {
-    look.pay(extent.decoded.max(64));
     let real = match extent.ends {
         stream::Ends::Well => true,
         stream::Ends::WrongSum => extent.decoded > 0,
         stream::Ends::Damaged => !chance && extent.decoded >= ENOUGH,
     };
+    let usual = match real {
+        true => extent.length.saturating_mul(USUAL),
+        false => 0,
+    };
+    look.pay(extent.decoded.saturating_sub(usual).max(64));
     real.then(|| Extent::exactly(extent.length))
 }
 

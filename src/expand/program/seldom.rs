@@ -47,14 +47,12 @@ pub(super) fn tar(look: &mut Look<'_>, at: u64) -> Answer {
 /// The fields that count are numbers, and the name ends where it should.
 pub(super) fn cpio(look: &mut Look<'_>, at: u64) -> Answer {
     const HEADER: usize = 110;
-    /// Bytes of the header and the longest name.
-    const NAMED: usize = HEADER + (1 << 16);
     look.pay(HEADER as u64);
     if !cpio_format::is_header(&look.object.bytes_at(at, HEADER)?) {
         return Ok(None);
     }
-    look.pay(NAMED as u64);
-    let begins = cpio_format::begins(&look.object.bytes_at(at, NAMED)?);
+    look.pay(cpio_format::NAMED as u64);
+    let begins = cpio_format::begins(&look.object.bytes_at(at, cpio_format::NAMED)?);
     Ok(begins.then_some(with_part(HEADER as u64)))
 }
 

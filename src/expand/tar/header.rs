@@ -39,9 +39,10 @@ impl Header {
         let rest = || self.field(0, 148).iter().chain(self.field(156, 356));
         let unsigned: i64 = rest().map(|byte| i64::from(*byte)).sum();
         let signed: i64 = rest().map(|byte| i64::from(byte.cast_signed())).sum();
-        // Signed bytes cancel out: noise has a small sum as well, but hardly a length besides.
+        // Signed bytes cancel out: noise has a small sum as well, but hardly a length besides, and blanks are the sum of many.
         i64::try_from(stored).is_ok_and(|stored| {
-            stored == unsigned + blanks || stored == signed + blanks && self.size().is_some()
+            stored == unsigned + blanks
+                || stored > 0 && stored == signed + blanks && self.size().is_some()
         })
     }
 
@@ -179,6 +180,14 @@ mod tests {
         let header = Header::new([0; BLOCK]);
         assert!(header.is_zero());
         assert!(!header.checksum_holds());
+    }
+
+    #[test]
+    fn blanks_are_no_signed_checksum() {
+        let mut block = [0; BLOCK];
+        // Minus 256, which the blanks in place of the checksum make zero.
+        block[..2].copy_from_slice(&[0x80; 2]);
+        assert!(!Header::new(block).checksum_holds());
     }
 
     #[test]
