@@ -165,7 +165,7 @@ fn ten_thousand_idle_connections_cost_little_and_hold_nobody_up() {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let most = limit.maximum.unwrap_or(u64::MAX);
     if most < IDLE as u64 + 1000 {
-        let required = std::env::var("VFIND_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+        let required = crate::support::tools_are_required();
         assert!(!required, "the limit of open files is {most}");
         println!("skipped: the limit of open files is {most}");
         return;

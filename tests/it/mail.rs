@@ -30,7 +30,7 @@ fn words_of_a_mail_open_what_is_attached_to_it() {
         .args(["-q", "-P", "s3cret!word", "a.zip", "inside.txt"])
         .status();
     if zip.is_err() {
-        assert!(std::env::var_os("VFIND_REQUIRE_TOOLS").is_none());
+        assert!(!crate::support::tools_are_required());
         eprintln!("skipped: zip is not installed");
         return;
     }

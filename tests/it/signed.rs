@@ -13,7 +13,7 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) -> bool {
         .stdin(Stdio::null())
         .output()
     else {
-        assert!(std::env::var_os("VFIND_REQUIRE_TOOLS").is_none());
+        assert!(!crate::support::tools_are_required());
         eprintln!("skipped: {program} is not installed");
         return false;
     };

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::has_tools;
+use crate::support::{has_tools, tools_are_required};
 
 const FOLDER: &str = "/usr/share/clamav-testfiles";
 const BEGIN: &str = "<!-- testfiles -->\n";
@@ -74,7 +74,7 @@ fn the_program_is_found_in_what_hides_it() {
         return;
     }
     let program = Path::new(FOLDER).join("clam.exe");
-    let required = std::env::var("VFIND_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    let required = tools_are_required();
     if !program.exists() {
         assert!(!required, "clamav-testfiles is required");
         eprintln!("skipped: clamav-testfiles is not installed");

@@ -178,29 +178,40 @@ pub(super) fn cpio_big(probe: &Probe) -> bool {
     cpio_binary(probe, b"\x71\xc7", u16::from_be_bytes)
 }
 
-/// The binary form: a sound header at the start, or soon behind one that is damaged; or two headers, damaged or not.
+/// The binary form: a sound header at the start, or soon behind one that is damaged; or two that are damaged, but not in all fields.
 fn cpio_binary(probe: &Probe, magic: &[u8], word: fn([u8; 2]) -> u16) -> bool {
     const SOON: usize = 4096;
     let head = probe.head.get(..SOON).unwrap_or(&probe.head);
     let mut places = memchr::memmem::find_iter(head, magic);
     places.clone().any(|at| cpio_header(probe, at, word))
-        || places.next() == Some(0) && places.next().is_some()
+        || places.next() == Some(0) && places.any(|at| cpio_fields(probe, at, word).is_some())
+}
+
+/// Numbers of a header whose type of file exists.
+struct CpioFields {
+    name: usize,
+    size: u64,
+}
+
+fn cpio_fields(probe: &Probe, at: usize, word: fn([u8; 2]) -> u16) -> Option<CpioFields> {
+    let header = from(probe, at).array::<26>()?;
+    let (words, _) = header.as_chunks::<2>();
+    let field = |at: usize| words.get(at).map_or(0, |bytes| word(*bytes));
+    matches!(field(3) >> 12, 1 | 2 | 4 | 6 | 8 | 10 | 12).then(|| CpioFields {
+        name: field(10).into(),
+        size: u64::from(field(11)) << 16 | u64::from(field(12)),
+    })
 }
 
 /// A file type that exists, a size that is there, and a name that ends where its length says.
 fn cpio_header(probe: &Probe, at: usize, word: fn([u8; 2]) -> u16) -> bool {
-    let Some(header) = from(probe, at).array::<26>() else {
+    let Some(fields) = cpio_fields(probe, at, word) else {
         return false;
     };
-    let (words, _) = header.as_chunks::<2>();
-    let field = |at: usize| words.get(at).map_or(0, |bytes| word(*bytes));
-    let kind = matches!(field(3) >> 12, 1 | 2 | 4 | 6 | 8 | 10 | 12);
-    let size = u64::from(field(11)) << 16 | u64::from(field(12));
-    let length = usize::from(field(10)).min(1024);
-    let name = from(probe, at.saturating_add(26)).take(length);
+    let name = from(probe, at.saturating_add(26)).take(fields.name.min(1024));
     let named = name
         .is_some_and(|name| name.iter().position(|byte| *byte == 0) == name.len().checked_sub(1));
-    kind && named && size <= probe.length
+    named && fields.size <= probe.length
 }
 
 /// The lead's version and type.

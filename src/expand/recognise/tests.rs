@@ -591,6 +591,13 @@ fn noise_is_not_recognised() {
 }
 
 #[test]
+fn two_magics_of_two_bytes_alone_are_no_cpio() {
+    // A picture of letters, read as base64.
+    let bytes = [b"\x71\xc7", &[0xe7; 25][..], b"\x71\xc7", &[0xe7; 90]].concat();
+    assert_eq!(name(&bytes), None);
+}
+
+#[test]
 fn a_tar_whose_checksum_is_wrong_is_told_by_its_magic() {
     for (mut bytes, kind) in [
         (tar_of(tar::Header::new_gnu()), Some("tar")),

@@ -19,7 +19,7 @@ use self::formats::{FORMATS, Format};
 use self::mutate::Stock;
 use self::server::Extractors;
 use super::extractors::{Extractor, PROGRAMS};
-use crate::support::{eicar, has_tools, zip};
+use crate::support::{eicar, has_tools, tools_are_required, zip};
 
 /// What one of two signatures looks for at the start of an object: what lies plainly in its container is not found but by reading
 /// this as a reader does. The other is the marker, anywhere.
@@ -212,7 +212,7 @@ fn has_libraries() -> bool {
         .stderr(Stdio::null())
         .status();
     let has = status.is_ok_and(|status| status.success());
-    let required = std::env::var("VFIND_REQUIRE_TOOLS").is_ok_and(|value| value == "1");
+    let required = tools_are_required();
     assert!(
         has || !required,
         "Python's libarchive, olefile and pypdf must be installed"
