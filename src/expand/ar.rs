@@ -209,6 +209,11 @@ impl Archive<'_> {
             let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
             let content = stored.slice(length, u64::MAX);
             children.child(name, Content::Object(content))?;
+            if name.iter().any(u8::is_ascii_control) {
+                let detail = "a name that may be the start of its content".to_owned();
+                children.note(NoteKind::Ambiguous("ar-name".to_owned()), detail)?;
+                children.child(&header.name, Content::Object(stored.clone()))?;
+            }
             return self.missing(name, stored, header.size, children);
         }
         let (name, known) = match self.long_name(header) {
@@ -457,6 +462,14 @@ mod tests {
             assert!(got.names().contains(&"last".to_owned()), "{name}");
             assert_eq!(got.children[0].1, b"content", "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_hardly_a_name_is_content_too() {
+        let got = run(&[&entry("#1/4", b"\x1f\x8b\x08\0content")]);
+        assert_eq!(got.names(), ["\u{1f}\u{fffd}\u{8}", "#1/4"]);
+        assert_eq!(got.children[1].1, b"\x1f\x8b\x08\0content");
+        assert_eq!(got.notes.len(), 1);
     }
 
     #[test]

@@ -24,10 +24,11 @@ pub(super) fn is_first(line: &[u8]) -> bool {
     !rest.is_empty() && rest.iter().all(|byte| ALPHABET.contains(byte))
 }
 
-/// This line stands in front of a file.
+/// This line stands in front of a file; readers look at its beginning, or for the word.
 pub(super) fn announces(line: &[u8]) -> bool {
     let mut words = line.windows(WORD.len());
-    line.starts_with(b"(") && words.any(|word| word.eq_ignore_ascii_case(WORD))
+    line.starts_with(b"(This file ")
+        || line.starts_with(b"(") && words.any(|word| word.eq_ignore_ascii_case(WORD))
 }
 
 /// The characters for the values from 0 on.

@@ -112,9 +112,6 @@ impl Begin {
             .take_while(|byte| byte.is_ascii_digit())
             .count();
         let (number, rest_of_line) = digits.split_at_checked(count)?;
-        let parted = !rest_of_line
-            .first()
-            .is_some_and(|byte| byte.is_ascii_alphanumeric());
         let name = rest_of_line.trim_ascii();
         let usual = (3..=6).contains(&count)
             && rest_of_line.starts_with(b" ")
@@ -125,10 +122,10 @@ impl Begin {
             && !capital;
         let name = if name.is_empty() { NAMELESS } else { name };
         let is_octal = matches!(number.first(), Some(b'0'..=b'7'));
-        (blank && parted && is_octal && MODE.contains(&count)).then(|| Self {
+        (blank && is_octal && MODE.contains(&count)).then(|| Self {
             base64,
             odd: !usual,
-            patience: if usual { DAMAGED } else { 0 },
+            patience: DAMAGED,
             name: name.to_vec(),
         })
     }
@@ -180,9 +177,11 @@ pub(super) fn begins<'a>(mut lines: impl Iterator<Item = &'a [u8]>) -> bool {
         return false;
     };
     let mut next = lines.next().unwrap_or_default();
-    if matches!(line, b"" | b"end") && next != b"end" {
+    for _ in 0..DAMAGED {
         // Some readers pass over an empty line, or an end that comes too early.
-        (line, next) = (next, lines.next().unwrap_or_default());
+        if line == b"end" || line.is_empty() && next != b"end" {
+            (line, next) = (next, lines.next().unwrap_or_default());
+        }
     }
     let is_later = || is_full_uu_line(next) || lines.take(DAMAGED - 1).any(is_full_uu_line);
     !line.starts_with(b"end") && (!begin.alphabets(line, next).is_empty() || is_later())
@@ -203,8 +202,8 @@ fn is_uu_line(line: &[u8]) -> bool {
             .all(|byte| (b' '..=b'`').contains(byte))
 }
 
-/// A line of the right length with few wrong characters, or one with too many right ones: readers take any character for a digit, and pass
-/// over what is too much.
+/// A line of the right length with few wrong characters, or one with more behind the right ones: readers take any character for a digit, and
+/// pass over what is too much.
 fn is_damaged_uu_line(line: &[u8]) -> bool {
     let Some((first, rest)) = line.split_first() else {
         return false;
@@ -212,7 +211,8 @@ fn is_damaged_uu_line(line: &[u8]) -> bool {
     let full = digits(first.wrapping_sub(b' '));
     let is_digit = |byte: &&u8| (b' '..=b'`').contains(*byte);
     let count = rest.iter().filter(is_digit).count();
-    let longer = rest.len() > full + 1 && count == rest.len();
+    let longer =
+        rest.len() > full + 1 && full > 0 && of_line(rest, full).iter().all(|byte| is_digit(&byte));
     let wrong = (full..=full + 1).contains(&rest.len()) && count * 8 >= full * 7;
     (b'!'..=b'_').contains(first) && (longer || wrong)
 }
@@ -562,6 +562,33 @@ mod tests {
         }
         assert!(open(b"begin 9 a\n#86)C\n`\nend\n").unlike);
         assert!(open(b"beginning 6 a\n#86)C\n`\nend\n").unlike);
+    }
+
+    #[test]
+    fn what_is_behind_the_characters_of_a_line_is_passed_over() {
+        assert!(begins(
+            b"begin 644 a\n#86)Cxend\n`\nend".split(|byte| *byte == b'\n')
+        ));
+        let got = open(b"begin 644 a\n#86)Cxend\n`\nend\n");
+        assert_eq!(got.children, [(b"a".to_vec(), b"abc".to_vec())]);
+    }
+
+    #[test]
+    fn lines_in_front_of_the_first_hide_no_file() {
+        for front in [
+            "begin 689 a\n\r",
+            "begin 644 a\nend\nend",
+            "begin 644 a\nend\nend\nend",
+        ] {
+            let text = format!("{front}\n#86)C\n`\nend\n");
+            let got = open(text.as_bytes());
+            let last = got.children.last().map(|(_, content)| &content[..]);
+            assert_eq!(last, Some(&b"abc"[..]), "{front}");
+            assert!(
+                begins(text.as_bytes().split(|byte| *byte == b'\n')),
+                "{front}"
+            );
+        }
     }
 
     #[test]

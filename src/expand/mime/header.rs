@@ -142,6 +142,12 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
                 } else {
                     clipped = true;
                 }
+            } else if let Some((field, is_whole)) = within(&text) {
+                clipped |= !is_whole || fields.len() >= FIELDS;
+                if fields.len() < FIELDS {
+                    fields.push(field);
+                    open = Open::Kept;
+                }
             }
         } else {
             if !strange {
@@ -216,6 +222,17 @@ fn doubtful(line: &[u8]) -> Option<(Field, bool)> {
         doubtful: true,
     };
     Some((field, is_whole))
+}
+
+/// The field that some readers see in a line whose name is longer: letters stand before it.
+fn within(line: &[u8]) -> Option<(Field, bool)> {
+    const ENCODING: &[u8] = b"content-transfer-encoding";
+    let colon = memchr::memchr(b':', line)?;
+    let name = line.get(..colon)?.trim_ascii_end();
+    let before = name.len().checked_sub(ENCODING.len())?;
+    let (before, name) = name.split_at_checked(before)?;
+    let is_it = name.eq_ignore_ascii_case(ENCODING) && before.last()?.is_ascii_alphanumeric();
+    is_it.then(|| doubtful(line.get(before.len()..)?)).flatten()
 }
 
 /// Some readers never see a zero.

@@ -188,6 +188,13 @@ impl<'a> Parts<'a> {
             let frame = Frame::new(self.object, root, boundary.to_vec());
             self.push(frame)?;
         } else {
+            let front = Part {
+                from: 0,
+                to: root.from,
+                number: "front".to_owned(),
+                ..root.clone()
+            };
+            self.around(&front)?;
             root.from = self.last_header(root.from)?;
             self.part(&root)?;
         }
@@ -279,19 +286,23 @@ impl<'a> Parts<'a> {
     }
 
     fn push(&mut self, frame: Frame) -> Result<(), Halt> {
-        let length = frame.part.to.saturating_sub(frame.part.from);
-        match self.work.checked_sub(length) {
-            Some(left) => {
-                self.work = left;
-                self.frames.push(frame);
-                Ok(())
-            }
-            None => {
-                self.work = 0;
-                let detail = "more multiparts and readings than are followed".to_owned();
-                self.children.gap(None, Reason::Limit(Limit::Depth), detail)
-            }
+        if self.pay(frame.part.to.saturating_sub(frame.part.from))? {
+            self.frames.push(frame);
         }
+        Ok(())
+    }
+
+    /// Pays for going through so many bytes; false, and said, where too many were.
+    fn pay(&mut self, length: u64) -> Result<bool, Halt> {
+        if let Some(left) = self.work.checked_sub(length) {
+            self.work = left;
+            return Ok(true);
+        }
+        self.work = 0;
+        let detail = "more multiparts and readings than are followed".to_owned();
+        self.children
+            .gap(None, Reason::Limit(Limit::Depth), detail)?;
+        Ok(false)
     }
 
     fn note(&mut self, what: &'static str, detail: &str) -> Result<(), Halt> {
@@ -353,6 +364,27 @@ impl<'a> Parts<'a> {
                 self.note("mime-header-end", "where a header ends")?;
                 self.reading(part, other)?;
             }
+        }
+        if part.depth > 0 && !header.whole && part.to < self.object.length() {
+            self.beyond(part)?;
+        }
+        Ok(())
+    }
+
+    /// Some readers look for no delimiter in a header: where one cuts it, what follows is still its body.
+    fn beyond(&mut self, part: &Part) -> Result<(), Halt> {
+        let header = header::read(self.object, part.from)?;
+        let reading = header.readings.first().filter(|_| header.whole);
+        let Some(reading) = reading.filter(|reading| !reading.types().is_empty()) else {
+            return Ok(());
+        };
+        let part = Part {
+            to: self.object.length(),
+            ..part.clone()
+        };
+        if self.pay(part.to.saturating_sub(reading.body))? {
+            self.note("mime-header-end", "where a header ends")?;
+            self.reading(&part, reading)?;
         }
         Ok(())
     }

@@ -428,11 +428,18 @@ impl<'a> Walk<'a> {
                 Err((reason, detail)) => self.gap(&spot.path, reason, detail)?,
             }
         }
-        let carver = expand::carver(probe).filter(|carver| {
-            let kind = kind::by_name(carver.kind().as_bytes());
-            is_leaf && kind.is_some_and(|kind| self.refusal(spot, kind).is_ok())
-        });
+        let carver = match is_leaf {
+            true => self.carver(spot, probe),
+            false => None,
+        };
         Ok((plan, carver))
+    }
+
+    fn carver(&self, spot: &Spot, probe: &Probe) -> Option<&'static dyn Expander> {
+        expand::carver(probe).filter(|carver| {
+            let kind = kind::by_name(carver.kind().as_bytes());
+            kind.is_some_and(|kind| self.refusal(spot, kind).is_ok())
+        })
     }
 
     fn refusal(
@@ -506,7 +513,11 @@ impl<'a> Walk<'a> {
         let mut opened = Ok(());
         let mut any = false;
         let as_mail = (plan.iter()).any(|expander| matches!(expander.kind(), "mime" | "mbox"));
-        for expander in plan.into_iter().chain(matched.carver) {
+        let mut rest = plan.into_iter().chain(matched.carver);
+        let mut next = rest.next();
+        // A magic that led to nothing: what was told to be more than it is may hide something all the same.
+        let mut nothing = matched.carver.is_none();
+        while let Some(expander) = next.take() {
             let Some(object) = object.filter(|_| opened.is_ok()) else {
                 break;
             };
@@ -543,7 +554,12 @@ impl<'a> Walk<'a> {
             };
             let end = expander.expand(&container, &mut members);
             any |= members.any;
+            nothing &= matches!(end, Err(Halt::Unlike));
             opened = end.or_else(|halt| self.halted(spot, halt));
+            next = rest.next();
+            if next.is_none() && std::mem::take(&mut nothing) {
+                next = self.carver(spot, &object.probe()?);
+            }
         }
         if let Some(object) = object.filter(|_| opened.is_ok()) {
             // The parts of a mail are read, each as it is decoded.

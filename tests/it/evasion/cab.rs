@@ -89,6 +89,10 @@ fn of(change: impl Fn(&mut Cabinet)) -> Vec<u8> {
 pub(super) fn cases() -> Vec<Case> {
     vec![
         case("plain", "nothing", of(|_| {})),
+        case("behind-head", "behind the first 16 bytes of another one", {
+            let cabinet = of(|_| {});
+            [&cabinet[..16], &cabinet].concat()
+        }),
         case(
             "reserved",
             "reserved fields that are not zero",

@@ -148,6 +148,20 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![
         case("plain", "nothing", of(|_| {})),
         case(
+            "a-sector-later",
+            "the descriptor of the end in front of all, which moves them",
+            {
+                let image = of(|_| {});
+                [
+                    &image[..16 * 2048],
+                    b"\xffCD001\x01",
+                    &[0; 2041],
+                    &image[16 * 2048..],
+                ]
+                .concat()
+            },
+        ),
+        case(
             "joliet",
             "in both trees",
             joliet(&[letter(), virus()], &[letter(), virus()]).0,

@@ -12,6 +12,7 @@
 
 mod bombs;
 mod cab;
+mod deadlines;
 mod extractors;
 mod iso;
 mod mime;

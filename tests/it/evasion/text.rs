@@ -97,6 +97,27 @@ fn uuencode() -> Vec<Case> {
             &text,
             "end\n",
         ),
+        of(
+            "mode-name",
+            "a name right behind a digit that is none of the mode",
+            "begin 689virus.com\n",
+            &text,
+            end,
+        ),
+        of(
+            "two-ends",
+            "two ends in front of the lines",
+            "begin 644 virus.com\nend\nend\n",
+            &text,
+            end,
+        ),
+        of(
+            "odd-empty",
+            "a mode of a digit, and an empty line",
+            "begin 4 virus.com\n\n",
+            &text,
+            end,
+        ),
         of("no-name", "no name", "begin 644\n", &text, end),
         of(
             "mode-0",

@@ -1,6 +1,6 @@
 //! Parts whose delimiters, or whose multipart, are lost.
 
-use super::{BY_BASE64, BY_QUOTED, HEAD, NAMED, Rows, base64, evil, mail, parts, quoted, row};
+use super::{BY_BASE64, BY_QUOTED, HEAD, NAMED, Rows, base64, evil, mail, parts, quoted, row, uu};
 
 pub(super) fn parts_alone() -> Rows {
     let fields = "Content-Type: multipart/mixed; boundary=frontier\r\n";
@@ -54,6 +54,37 @@ pub(super) fn parts_alone() -> Rows {
             "lines-between",
             "lines between those of base64",
             format!("{HEAD}MIME-Version: 1.0\r\n{NAMED}{BY_BASE64}\r\n{between}"),
+        ),
+        (
+            "header-end",
+            "a delimiter in the header of the part",
+            mail(
+                fields,
+                &parts(
+                    "frontier",
+                    &format!("{NAMED}{BY_QUOTED}--frontier--\r\n\r\n{}", quoted()),
+                ),
+            ),
+        ),
+        (
+            "field",
+            "letters in front of the name of a field",
+            mail(
+                fields,
+                &parts(
+                    "frontier",
+                    &format!("{NAMED}Con{BY_QUOTED}\r\n{}", quoted()),
+                ),
+            ),
+        ),
+        (
+            "front",
+            "uuencode in the text in front of another mail",
+            format!(
+                "{HEAD}\r\n<pre>\r\n{}</pre>\r\n{}",
+                uu("virus.com"),
+                mail("", "text\r\n")
+            ),
         ),
         (
             "two",
