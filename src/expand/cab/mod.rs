@@ -49,6 +49,10 @@ impl Expander for Cab {
         let Some(mut cabinet) = Cabinet::parse(object, &head)? else {
             return Err(Halt::Broken("the header is cut".to_owned()));
         };
+        if cabinet.folders == 0 && cabinet.files == 0 {
+            // Nothing but four letters: what is there may be anything.
+            return Err(Halt::Unlike);
+        }
         cabinet.files(children)?;
         cabinet.trailing(children)
     }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use super::start::{ENCODING, is_encoding};
 use crate::expand::lines::Lines;
 use crate::object::Object;
 
@@ -226,13 +227,10 @@ fn doubtful(line: &[u8]) -> Option<(Field, bool)> {
 
 /// The field that some readers see in a line whose name is longer: letters stand before it.
 fn within(line: &[u8]) -> Option<(Field, bool)> {
-    const ENCODING: &[u8] = b"content-transfer-encoding";
-    let colon = memchr::memchr(b':', line)?;
-    let name = line.get(..colon)?.trim_ascii_end();
+    let (name, _) = field(line).filter(|(name, _)| is_encoding(name))?;
     let before = name.len().checked_sub(ENCODING.len())?;
-    let (before, name) = name.split_at_checked(before)?;
-    let is_it = name.eq_ignore_ascii_case(ENCODING) && before.last()?.is_ascii_alphanumeric();
-    is_it.then(|| doubtful(line.get(before.len()..)?)).flatten()
+    let is_letter = name.get(before.checked_sub(1)?)?.is_ascii_alphanumeric();
+    is_letter.then(|| doubtful(line.get(before..)?)).flatten()
 }
 
 /// Some readers never see a zero.

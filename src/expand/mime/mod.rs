@@ -374,17 +374,18 @@ impl<'a> Parts<'a> {
     /// Some readers look for no delimiter in a header: where one cuts it, what follows is still its body.
     fn beyond(&mut self, part: &Part) -> Result<(), Halt> {
         let header = header::read(self.object, part.from)?;
-        let reading = header.readings.first().filter(|_| header.whole);
-        let Some(reading) = reading.filter(|reading| !reading.types().is_empty()) else {
-            return Ok(());
-        };
-        let part = Part {
+        let whole = Part {
             to: self.object.length(),
             ..part.clone()
         };
-        if self.pay(part.to.saturating_sub(reading.body))? {
-            self.note("mime-header-end", "where a header ends")?;
-            self.reading(&part, reading)?;
+        for reading in &header.readings {
+            if reading.body < part.to || !header.whole || reading.types().is_empty() {
+                continue;
+            }
+            if self.pay(whole.to.saturating_sub(reading.body))? {
+                self.note("mime-header-end", "where a header ends")?;
+                self.reading(&whole, reading)?;
+            }
         }
         Ok(())
     }

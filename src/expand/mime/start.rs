@@ -231,8 +231,7 @@ impl Header {
             let is = |wanted: &[u8]| name.eq_ignore_ascii_case(wanted);
             is_type |= is(b"Content-Type");
             header.composite |= is(b"Content-Type") && is_composite(value);
-            header.mime |=
-                header.composite || is(b"MIME-Version") || is(b"Content-Transfer-Encoding");
+            header.mime |= header.composite || is(b"MIME-Version") || is_encoding(name);
         }
         header
     }
@@ -257,6 +256,15 @@ impl Header {
         let goes_on = !whole && !self.ended && self.names() >= 2;
         self.names != 0 && self.fields >= 2 && (self.mime || goes_on)
     }
+}
+
+/// What the field is called that says how a body is encoded.
+pub(super) const ENCODING: &[u8] = b"Content-Transfer-Encoding";
+
+/// This field, also to readers that look for its name anywhere in a line.
+pub(super) fn is_encoding(name: &[u8]) -> bool {
+    let end = name.get(name.len().saturating_sub(ENCODING.len())..);
+    end.is_some_and(|end| end.eq_ignore_ascii_case(ENCODING))
 }
 
 /// A type that has parts, also behind a comment.

@@ -5,6 +5,7 @@
 use std::io::{self, Read};
 
 use super::header::field;
+use super::start::is_encoding;
 use super::{Encoding, base64_value, decoder};
 use crate::event::{Limit, Reason};
 use crate::expand::lines::Lines;
@@ -14,8 +15,6 @@ use crate::object::Object;
 
 /// Encoded bodies that are looked for in one text.
 const BODIES: usize = 1_000;
-
-const FIELD: &[u8] = b"content-transfer-encoding";
 
 /// An encoded body in a text.
 struct Body {
@@ -89,11 +88,8 @@ fn bodies(text: &Object) -> io::Result<(Vec<Body>, bool)> {
 
 /// The encoding that a line names for the body of a part. Of uuencode the lines tell by themselves.
 pub(in crate::expand) fn encoding(line: &[u8]) -> Option<Encoding> {
-    let start = line.get(..FIELD.len())?;
-    if !start.eq_ignore_ascii_case(FIELD) {
-        return None;
-    }
-    let value = field(line)?.1.to_ascii_lowercase();
+    let (_, value) = field(line).filter(|(name, _)| is_encoding(name))?;
+    let value = value.to_ascii_lowercase();
     let has = |word: &[u8]| memchr::memmem::find(&value, word).is_some();
     if has(b"base64") {
         Some(Encoding::Base64)

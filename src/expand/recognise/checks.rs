@@ -606,10 +606,11 @@ pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
     is_program && ends()
 }
 
-/// Readers take a header anywhere in the first 1,024 bytes, and some of them any header, or none: they look for objects. With
+/// Readers take a header anywhere in the first 1,024 bytes, also behind any blanks, and some of them any header, or none: they look for objects. With
 /// a version behind it, or an object and an end, it is not just a text about PDF.
 pub(super) fn pdf(probe: &Probe) -> bool {
-    let head = probe.head.get(..1024).unwrap_or(&probe.head);
+    let head = probe.head.trim_ascii_start();
+    let head = head.get(..1024).unwrap_or(head);
     let mut headers = memchr::memmem::find_iter(head, b"%PDF-");
     headers.any(|at| {
         let version = head.get(at + 5..at + 8);

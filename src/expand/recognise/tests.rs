@@ -202,6 +202,7 @@ fn every_row_of_the_table_is_met() {
         ("program", padded(b"MZ\x90\0\x01\0\0\0\x02\0")),
         ("pdf", b"%PDF-x".to_vec()),
         ("pdf", at(900, b"%PDF-1.4\n")),
+        ("pdf", [&[b'\n'; 5000][..], b"%PDF-1.4\n"].concat()),
         (
             "pdf",
             b"%FDF-1.2\n1 0 obj\n<</A 1>>\nendobj\ntrailer <<>>\n%%EOF".to_vec(),
