@@ -53,6 +53,9 @@ const BLANK: usize = 64;
 /// Lines that have a boundary as their start only, and are looked at.
 const WEAK: usize = 256;
 
+/// Bytes of the longest line break.
+const LINE_BREAK: u64 = 2;
+
 /// The expander of mail.
 pub(super) struct Mime;
 
@@ -379,7 +382,9 @@ impl<'a> Parts<'a> {
             ..part.clone()
         };
         for reading in &header.readings {
-            if reading.body < part.to || !header.whole || reading.types().is_empty() {
+            // The line break in front of a delimiter may be the empty line that ends the header of an empty part.
+            let is_cut = reading.body > part.to.saturating_add(LINE_BREAK);
+            if !is_cut || !header.whole || reading.types().is_empty() {
                 continue;
             }
             if self.pay(whole.to.saturating_sub(reading.body))? {

@@ -539,3 +539,21 @@ fn text_in_utf_7_is_given_as_python_reads_it() {
         assert_eq!(got.children[1].1, text.as_bytes(), "{name}");
     }
 }
+
+#[test]
+fn a_delimiter_in_a_header_is_told_from_one_behind_an_empty_part() {
+    let mail = |part: &str| {
+        let text = format!(
+            "From: a\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=frontier\n\n--frontier\n{part}"
+        );
+        expand(&Mime, text.as_bytes(), b"x.eml")
+    };
+    let empty = mail("Content-Type: text/plain\n\n--frontier--\n\ntext\n");
+    assert_eq!(empty.notes, [] as [&str; 0]);
+    let cut = mail("Content-Type: text/plain\n--frontier--\n\ntext\n");
+    assert_eq!(
+        cut.notes,
+        ["ambiguous/mime-header-end: where a header ends"]
+    );
+    assert!(cut.children.iter().any(|(_, content)| content == b"text\n"));
+}
