@@ -203,19 +203,15 @@ fn is_uu_line(line: &[u8]) -> bool {
             .all(|byte| (b' '..=b'`').contains(byte))
 }
 
-/// A line of the right length with few wrong characters, or one with more behind the right ones: readers take any character for a digit, and
-/// pass over what is too much.
+/// A line with few wrong characters where the right ones should be: readers take any for a digit, and pass over what is too much.
 fn is_damaged_uu_line(line: &[u8]) -> bool {
     let Some((first, rest)) = line.split_first() else {
         return false;
     };
     let full = digits(first.wrapping_sub(b' '));
     let is_digit = |byte: &&u8| (b' '..=b'`').contains(*byte);
-    let count = rest.iter().filter(is_digit).count();
-    let longer =
-        rest.len() > full + 1 && full > 0 && of_line(rest, full).iter().all(|byte| is_digit(&byte));
-    let wrong = (full..=full + 1).contains(&rest.len()) && count * 8 >= full * 7;
-    (b'!'..=b'_').contains(first) && (longer || wrong)
+    let right = of_line(rest, full).iter().filter(is_digit).count();
+    (b'!'..=b'_').contains(first) && full > 0 && rest.len() >= full && right * 8 >= full * 7
 }
 
 /// A line with few wrong characters that is too long to be so by chance.

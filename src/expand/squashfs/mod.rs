@@ -63,8 +63,16 @@ impl Expander for Squashfs {
             guard: Guard::new(length.saturating_mul(64) + (1 << 20), container.memory),
             tables,
             folders: Vec::new(),
+            entries: 0,
+            lost: false,
         };
         walk.all(superblock.root, children)?;
+        // Several names may stand for one inode, but each has one, and the root none.
+        let names = walk.entries.saturating_add(1);
+        if names < superblock.inodes.into() && !walk.lost {
+            let detail = format!("{names} names for {} inodes", superblock.inodes);
+            children.gap(None, Reason::Corrupt, detail)?;
+        }
         if used < SUPERBLOCK as u64 {
             let detail = format!("{used} bytes, says the superblock");
             return children.gap(None, Reason::Corrupt, detail);
@@ -78,6 +86,7 @@ impl Expander for Squashfs {
 
 /// What the superblock says.
 struct Superblock {
+    inodes: u32,
     block_size: u32,
     fragments: u32,
     method: u16,
@@ -92,7 +101,9 @@ struct Superblock {
 impl Superblock {
     fn read(head: &[u8]) -> Option<Self> {
         let mut reader = Reader::new(head);
-        reader.take(12)?;
+        reader.take(4)?;
+        let inodes = reader.u32_le()?;
+        reader.take(4)?;
         let (block_size, fragments) = (reader.u32_le()?, reader.u32_le()?);
         let method = reader.u16_le()?;
         reader.take(6)?;
@@ -102,6 +113,7 @@ impl Superblock {
         let tables = [reader.u64_le()?, reader.u64_le()?, reader.u64_le()?];
         reader.take(8)?;
         Some(Self {
+            inodes,
             block_size,
             fragments,
             method,
@@ -193,6 +205,10 @@ struct Walk<'a> {
     tables: Tables<'a>,
     guard: Guard,
     folders: Vec<Folder>,
+    /// Names that were read.
+    entries: u64,
+    /// A folder was not read whole, and that was said.
+    lost: bool,
 }
 
 impl Walk<'_> {
@@ -207,6 +223,7 @@ impl Walk<'_> {
                 Err(Halt::Io(error)) if is_damage(&error) => {
                     let path = Some(folder.path.as_slice()).filter(|path| !path.is_empty());
                     let detail = format!("a folder is damaged: {error}");
+                    self.lost = true;
                     children.gap(path, Reason::Corrupt, detail)?;
                 }
                 done => done?,
@@ -221,6 +238,7 @@ impl Walk<'_> {
 
     fn folder(&mut self, folder: &Folder, children: &mut dyn Children) -> Result<(), Halt> {
         if let Err(refused) = self.guard.enter(folder.inode.key()) {
+            self.lost = true;
             return refused.say(&folder.path, children);
         }
         let inode = self.tables.inode(folder.inode)?;
@@ -228,6 +246,7 @@ impl Walk<'_> {
             return Err(super::damaged("not a folder").into());
         };
         if let Err(refused) = self.guard.read(size) {
+            self.lost = true;
             return refused.say(&folder.path, children);
         }
         let mut left = size;
@@ -241,6 +260,7 @@ impl Walk<'_> {
             left = left.saturating_sub(12);
             for _ in 0..=count {
                 let entry = self.tables.take(&mut list, 8)?;
+                self.entries = self.entries.saturating_add(1);
                 let mut reader = Reader::new(&entry);
                 let offset = reader.u16_le().unwrap_or_default();
                 reader.take(4);

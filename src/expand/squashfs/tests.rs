@@ -106,6 +106,20 @@ fn what_is_not_decoded_is_said() {
 }
 
 #[test]
+fn inodes_that_no_folder_names_are_said() {
+    let Some(directory) = tool("mksquashfs") else {
+        return;
+    };
+    directory.write("tree/file", b"content");
+    let mut image = made(&directory, &[]);
+    image[4] += 1;
+    let got = run(&image);
+    assert_eq!(got.names(), ["file"]);
+    let detail = "2 names for 3 inodes".to_owned();
+    assert_eq!(got.gaps, [(None, "corrupt".to_owned(), detail)]);
+}
+
+#[test]
 fn no_damage_panics() {
     let Some(directory) = tool("mksquashfs") else {
         return;
