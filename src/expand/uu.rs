@@ -220,7 +220,7 @@ fn is_long_uu_line(line: &[u8]) -> bool {
     let full = line
         .first()
         .map_or(0, |first| digits(first.wrapping_sub(b' ')));
-    full >= LONG && line.len() <= full + 2 && is_damaged_uu_line(line)
+    full >= LONG && is_damaged_uu_line(line)
 }
 
 /// A line of bytes that has lost nothing.
