@@ -211,7 +211,7 @@ fn is_damaged_uu_line(line: &[u8]) -> bool {
     let full = digits(first.wrapping_sub(b' '));
     let is_digit = |byte: &&u8| (b' '..=b'`').contains(*byte);
     let right = of_line(rest, full).iter().filter(is_digit).count();
-    (b'!'..=b'_').contains(first) && full > 0 && rest.len() >= full && right * 8 >= full * 7
+    (b'!'..=b'_').contains(first) && rest.len() >= full && right * 8 >= full * 7
 }
 
 /// A line with few wrong characters that is too long to be so by chance.

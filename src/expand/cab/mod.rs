@@ -49,12 +49,11 @@ impl Expander for Cab {
         let Some(mut cabinet) = Cabinet::parse(object, &head)? else {
             return Err(Halt::Broken("the header is cut".to_owned()));
         };
-        if cabinet.folders == 0 && cabinet.files == 0 {
-            // Nothing but four letters: what is there may be anything.
-            return Err(Halt::Unlike);
-        }
+        let is_empty = cabinet.folders == 0 && cabinet.files == 0;
         cabinet.files(children)?;
-        cabinet.trailing(children)
+        cabinet.trailing(children)?;
+        // Four letters and nothing: what is there may be anything.
+        if is_empty { Err(Halt::Unlike) } else { Ok(()) }
     }
 }
 

@@ -327,14 +327,20 @@ impl<'a> Parts<'a> {
             .child(part.number.as_bytes(), Content::Object(slice))
     }
 
-    /// A part, header and body, or the whole mail.
-    fn part(&mut self, part: &Part) -> Result<(), Halt> {
-        let header = header::read(&self.object.slice(0, part.to), part.from)?;
+    /// Says that fields of a header were left out.
+    fn clipped(&mut self, part: &Part, header: &header::Header) -> Result<(), Halt> {
         if header.clipped && !self.only_text {
             let detail = format!("{}: more or longer fields than are read", part.label());
             self.children
                 .gap(None, Reason::Limit(Limit::Memory), detail)?;
         }
+        Ok(())
+    }
+
+    /// A part, header and body, or the whole mail.
+    fn part(&mut self, part: &Part) -> Result<(), Halt> {
+        let header = header::read(&self.object.slice(0, part.to), part.from)?;
+        self.clipped(part, &header)?;
         let Some((usual, others)) = header.readings.split_first() else {
             return Ok(());
         };
@@ -377,6 +383,7 @@ impl<'a> Parts<'a> {
     /// Some readers look for no delimiter in a header: where one cuts it, what follows is still its body.
     fn beyond(&mut self, part: &Part) -> Result<(), Halt> {
         let header = header::read(self.object, part.from)?;
+        self.clipped(part, &header)?;
         let whole = Part {
             to: self.object.length(),
             ..part.clone()

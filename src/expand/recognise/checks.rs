@@ -178,13 +178,15 @@ pub(super) fn cpio_big(probe: &Probe) -> bool {
     cpio_binary(probe, b"\x71\xc7", u16::from_be_bytes)
 }
 
-/// The binary form: a sound header at the start, or soon behind one that is damaged; or two that are damaged, but not in all fields.
+/// The binary form: a sound header at the start, or soon behind one that is damaged; or two that are damaged, of which one has the type of a file.
 fn cpio_binary(probe: &Probe, magic: &[u8], word: fn([u8; 2]) -> u16) -> bool {
     const SOON: usize = 4096;
     let head = probe.head.get(..SOON).unwrap_or(&probe.head);
     let mut places = memchr::memmem::find_iter(head, magic);
     places.clone().any(|at| cpio_header(probe, at, word))
-        || places.next() == Some(0) && places.any(|at| cpio_fields(probe, at, word).is_some())
+        || places.clone().next() == Some(0)
+            && places.clone().nth(1).is_some()
+            && places.any(|at| cpio_fields(probe, at, word).is_some())
 }
 
 /// Numbers of a header whose type of file exists.
