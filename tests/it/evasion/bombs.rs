@@ -642,16 +642,22 @@ fn cost(path: &std::path::Path) -> Cost {
     let begun = Instant::now();
     let output = tempfile::tempfile().unwrap();
     let program = std::env::var_os("VFIND_PROGRAM");
-    let mut child = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_vfind").into()))
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_vfind").into());
+    let mut child = Command::new(&program)
         .args(["--tree=json", "--threads=1", "--limit-deadline=100"])
         .arg(path)
         .stdout(output.try_clone().unwrap())
         .spawn()
         .unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    let process = std::path::PathBuf::from(format!("/proc/{}", child.id()));
     let mut memory = 0;
     let ended = loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        // Until it has become the other program, a child has the memory of this one.
+        let runs = std::fs::read_link(process.join("exe")).unwrap_or_default();
+        let text = match runs.file_name() == std::path::Path::new(&program).file_name() {
+            true => std::fs::read_to_string(process.join("status")).unwrap_or_default(),
+            false => String::new(),
+        };
         let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
         memory = memory.max(kib.unwrap_or_default() << 10);
