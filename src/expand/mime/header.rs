@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::start::{ENCODING, is_encoding};
+use super::start::ENCODING;
 use crate::expand::lines::Lines;
 use crate::object::Object;
 
@@ -157,7 +157,7 @@ pub(super) fn read(object: &Object, from: u64) -> io::Result<Header> {
             }
             strange = true;
             open = Open::None;
-            if let Some((field, is_whole)) = doubtful(&text) {
+            if let Some((field, is_whole)) = doubtful(&text).or_else(|| within(&text)) {
                 clipped |= !is_whole || fields.len() >= FIELDS;
                 if fields.len() < FIELDS {
                     fields.push(field);
@@ -225,12 +225,21 @@ fn doubtful(line: &[u8]) -> Option<(Field, bool)> {
     Some((field, is_whole))
 }
 
-/// The field that some readers see in a line whose name is longer: letters stand before it.
+/// The field that some readers see wherever its name stands in a line, with letters before or behind it; its value is what
+/// stands behind the next colon.
 fn within(line: &[u8]) -> Option<(Field, bool)> {
-    let (name, _) = field(line).filter(|(name, _)| is_encoding(name))?;
-    let before = name.len().checked_sub(ENCODING.len())?;
-    let is_letter = name.get(before.checked_sub(1)?)?.is_ascii_alphanumeric();
-    is_letter.then(|| doubtful(line.get(before..)?)).flatten()
+    let is_name = |word: &[u8]| word.eq_ignore_ascii_case(ENCODING);
+    let at = line.windows(ENCODING.len()).position(is_name)?;
+    let (before, named) = line.split_at_checked(at)?;
+    let behind = named.get(ENCODING.len()..)?;
+    let letters = [before.last(), behind.first()];
+    if !letters.into_iter().flatten().any(u8::is_ascii_alphanumeric) {
+        return None;
+    }
+    doubtful(named).or_else(|| {
+        let colon = memchr::memchr(b':', behind)?;
+        doubtful(&[ENCODING, behind.get(colon..)?].concat())
+    })
 }
 
 /// Some readers never see a zero.

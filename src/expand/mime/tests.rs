@@ -54,7 +54,7 @@ type Row = (
 #[test]
 #[allow(clippy::too_many_lines)] // A table, mostly.
 fn every_reading_of_a_doubtful_mail_is_given() {
-    let rows: [Row; 26] = [
+    let rows: [Row; 27] = [
         (
             "Content-Type: multipart/mixed; boundary=a\nContent-Type: multipart/mixed; boundary=b\n\n--a\n\none\n--b\n\ntwo\n--a--\n--b--\n",
             &[("part 1", "one\n--b\n\ntwo"), ("part 1", "two\n--a--")],
@@ -74,6 +74,18 @@ fn every_reading_of_a_doubtful_mail_is_given() {
             "Content-Transfer-Encoding: (x) \"base64\"; y\n\naGVsbG8=\n",
             &[("body", "hello")],
             &[],
+        ),
+        (
+            "Content-Transfer-EncodingBEGIN 644 : base64\n\naGVsbG8=\n",
+            &[
+                ("body", "hello"),
+                ("body", "aGVsbG8=\n"),
+                (
+                    "body",
+                    "Content-Transfer-EncodingBEGIN 644 : base64\n\naGVsbG8=\n",
+                ),
+            ],
+            &["mime-encoding", "mime-header-end"],
         ),
         (
             "Content-Transfer-Encoding: x-base64\n\naGVsbG8=\n",
