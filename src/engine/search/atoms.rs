@@ -1,18 +1,20 @@
 //! The atoms of a segment: the few bytes by which the index finds it, as rare as can be guessed.
 //!
-//! How rare bytes are is guessed from two things: which bytes they are, and how many patterns had them before
-//! ([`Usual`]). Patterns are made of the content of this world, so what many of them share is frequent there too; and an
-//! atom of thousands of patterns would have all of them confirmed wherever it is.
+//! How rare bytes are is guessed from two things: how often they were counted in real files ([`frequency`]), and how many patterns
+//! had them before ([`Usual`]): an atom of thousands of patterns would have all of them confirmed wherever it is.
 //!
-//! One fixed literal is enough where a segment has one. Of alternatives each has its own, and a segment without literals is
-//! found under each byte of its smallest class. All atoms are in lower case, as the content is while it is searched.
+//! One fixed literal is enough where a segment has one. Fifteen bytes of it are the best atom, for most places of the content are then
+//! never looked at, but only if none of their windows is frequent. Of alternatives each has its own, and a segment without literals is
+//! found under each byte of its smallest class. Short atoms are in lower case, as the index sees the content.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
 
+use super::far::{self, WINDOWS};
+use super::frequency::{self, ALWAYS, CASE};
 use crate::signature::pattern::{Part, Segment};
 
-/// The most bytes of an atom, and of a key of the index.
+/// The bytes of a window, and of an atom that is looked for at each place.
 pub(super) const WIDTH: usize = 8;
 
 /// Alternatives with more atoms together are left to other parts of the segment, if it has any.
@@ -22,8 +24,8 @@ const MANY: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Atom {
     /// The first `width` of these.
-    pub(super) bytes: [u8; WIDTH],
-    /// 1, 2, 3, 4 or 8.
+    pub(super) bytes: [u8; far::LENGTH],
+    /// 1, 2, 3, 4, 8 or 15.
     pub(super) width: usize,
     /// At least so many bytes of the segment before it.
     pub(super) skip: u16,
@@ -43,11 +45,12 @@ pub(super) struct Usual {
     room: Room,
 }
 
-/// Memory that is used again for each literal.
+/// Memory that is used again for each literal: how seldom its bytes are, four in a row, and how often there is what.
 #[derive(Debug, Default)]
 struct Room {
-    folded: Vec<u8>,
-    scores: Vec<u32>,
+    fours: Vec<u32>,
+    windows: Vec<u64>,
+    rows: Vec<u64>,
 }
 
 impl Usual {
@@ -61,23 +64,23 @@ impl Usual {
         let Some(best) = best else {
             return each((0..=u8::MAX).collect(), (0, 0));
         };
-        for atom in &best.atoms {
-            if atom.width == WIDTH {
-                self.count_up(u64::from_le_bytes(atom.bytes));
-            }
+        for atom in best.atoms.iter().filter(|atom| atom.width >= WIDTH) {
+            let bytes = atom.bytes.get(..atom.width).unwrap_or_default();
+            self.count_all(bytes);
         }
         best.atoms
+    }
+
+    fn count_all(&mut self, bytes: &[u8]) {
+        for window in bytes.array_windows::<WIDTH>() {
+            self.count_up(u64::from_le_bytes(*window) | CASE);
+        }
     }
 
     fn learn(&mut self, parts: &[Part]) {
         for part in parts {
             match part {
-                Part::Bytes { bytes, .. } => {
-                    let folded = bytes.to_ascii_lowercase();
-                    for window in folded.array_windows::<WIDTH>() {
-                        self.count_up(u64::from_le_bytes(*window));
-                    }
-                }
+                Part::Bytes { bytes, .. } => self.count_all(bytes),
                 Part::Either { choices, .. } => {
                     choices.iter().for_each(|choice| self.learn(choice));
                 }
@@ -95,8 +98,11 @@ impl Usual {
         }
     }
 
-    fn count(&self, key: u64) -> u8 {
-        self.counts.get(slot(key)).copied().unwrap_or(0)
+    /// One more than the window at this place was seen.
+    fn times(&self, bytes: &[u8], at: usize) -> u64 {
+        let window = bytes.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>);
+        let key = window.map_or(0, |window| u64::from_le_bytes(*window) | CASE);
+        u64::from(self.counts.get(slot(key)).copied().unwrap_or(0)) + 1
     }
 }
 
@@ -107,11 +113,16 @@ fn slot(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - USUAL_BITS)) as usize
 }
 
-/// What a point of [`rarity`] is worth, so that it can be halved often.
-const RARE: u32 = 256;
+/// An atom of eight bytes is worth as much as one of fifteen only if it is so many times rarer.
+const NEAR: u64 = 16;
 
+/// How often an atom of fifteen bytes may be at the places that are looked at, about once in 4 KiB; the count of what is rare ends
+/// where other bytes have the same hash.
+const RARE: u64 = ALWAYS >> 12;
+
+/// Atoms, and how often they are looked for in vain: a share of [`ALWAYS`].
 struct Choice {
-    score: u32,
+    often: u64,
     atoms: Vec<Atom>,
 }
 
@@ -124,9 +135,9 @@ fn best(parts: &[Part], usual: &mut Usual) -> Option<Choice> {
             Part::Bytes { bytes, .. } => literal(bytes, before, usual),
             Part::Class { set, min, .. } if *min > 0 && set.count() < 256 => {
                 let folded: BTreeSet<u8> = set.bytes().map(|b| b.to_ascii_lowercase()).collect();
-                let score = RARE / u32::try_from(folded.len()).unwrap_or(RARE).max(1);
+                let often = folded.iter().map(|byte| often(&[*byte])).sum();
                 Some(Choice {
-                    score,
+                    often,
                     atoms: each(folded, before),
                 })
             }
@@ -137,15 +148,13 @@ fn best(parts: &[Part], usual: &mut Usual) -> Option<Choice> {
             _ => None,
         };
         // A place before which anything may lie is tried once for each way to get there.
-        let own = own.map(|own| match before.0 == before.1 {
-            true => own,
-            false => Choice {
-                score: own.score / 2,
-                ..own
-            },
+        let ways = (before.1 - before.0) as u64 + 1;
+        let own = own.map(|own| Choice {
+            often: own.often.saturating_mul(ways),
+            ..own
         });
         if let Some(own) = own
-            && best.as_ref().is_none_or(|best| best.score < own.score)
+            && best.as_ref().is_none_or(|best| best.often > own.often)
         {
             best = Some(own);
         }
@@ -160,12 +169,12 @@ fn alternatives(
     usual: &mut Usual,
 ) -> Option<Choice> {
     let mut all = Choice {
-        score: u32::MAX,
+        often: 0,
         atoms: Vec::new(),
     };
     for choice in choices {
         let own = best(choice, usual)?;
-        all.score = all.score.min(own.score);
+        all.often = all.often.saturating_add(own.often);
         let moved = own.atoms.into_iter().map(|atom| Atom {
             skip: atom.skip.saturating_add(narrow(before.0)),
             spread: atom.spread.saturating_add(narrow(before.1 - before.0)),
@@ -174,7 +183,7 @@ fn alternatives(
         all.atoms.extend(moved);
     }
     if all.atoms.len() > MANY {
-        all.score = 0;
+        all.often = u64::MAX;
     }
     Some(all)
 }
@@ -182,7 +191,7 @@ fn alternatives(
 /// Each of these bytes is an atom.
 fn each(bytes: BTreeSet<u8>, before: (usize, usize)) -> Vec<Atom> {
     let atom = |byte| {
-        let mut bytes = [0; WIDTH];
+        let mut bytes = [0; far::LENGTH];
         if let Some(first) = bytes.first_mut() {
             *first = byte;
         }
@@ -198,124 +207,111 @@ fn each(bytes: BTreeSet<u8>, before: (usize, usize)) -> Vec<Atom> {
 
 /// The rarest part of a literal.
 fn literal(bytes: &[u8], before: (usize, usize), usual: &mut Usual) -> Option<Choice> {
-    let width = match bytes.len() {
+    let (width, (often, at)) = match bytes.len() {
         0 => return None,
-        length @ 1..=3 => length,
-        4..WIDTH => 4,
-        _ => WIDTH,
-    };
-    let mut room = std::mem::take(&mut usual.room);
-    room.folded.clear();
-    room.folded
-        .extend(bytes.iter().map(|byte| byte.to_ascii_lowercase()));
-    score(&room.folded, width, &mut room.scores);
-    let (score, at) = match width {
-        WIDTH => unusual(&mut room.scores, &room.folded, usual),
-        _ => first_largest(&room.scores),
+        length @ ..WIDTH => {
+            let width = if length < 4 { length } else { 4 };
+            let windows = bytes.windows(width).map(often).zip(0..);
+            (width, windows.min()?)
+        }
+        _ => long(bytes, usual),
     };
     let mut atom = Atom {
-        bytes: [0; WIDTH],
+        bytes: [0; far::LENGTH],
         width,
         skip: narrow(before.0 + at),
         spread: narrow(before.1 - before.0),
     };
-    let window = room.folded.get(at..at + width);
+    let window = bytes.get(at..at + width);
     for (to, from) in atom.bytes.iter_mut().zip(window.unwrap_or_default()) {
-        *to = *from;
+        *to = from.to_ascii_lowercase();
     }
-    usual.room = room;
     Some(Choice {
-        score,
+        often,
         atoms: vec![atom],
     })
 }
 
-/// What each window of this width is worth: each byte behind the one before it, and the first alone.
-fn score(folded: &[u8], width: usize, scores: &mut Vec<u32>) {
-    scores.clear();
-    let mut sum: u32 = folded
-        .array_windows()
-        .take(width - 1)
-        .map(|[before, byte]| worth(*before, *byte))
-        .sum();
-    let behind = folded.iter().zip(folded.get(1..).unwrap_or_default());
-    let come = folded.get(width - 1..).unwrap_or_default().array_windows();
-    let mut come = come.map(|[before, byte]| worth(*before, *byte));
-    for (first, second) in behind.take(folded.len() - width) {
-        scores.push((sum + rarity(*first)) * RARE);
-        // The window moves on by one byte.
-        sum = sum + come.next().unwrap_or(0) - worth(*first, *second);
-    }
-    let last = folded.get(folded.len() - width);
-    scores.push((sum + last.map_or(0, |byte| rarity(*byte))) * RARE);
+/// The best atom of at least eight bytes: its width, how often it is, and where.
+fn long(bytes: &[u8], usual: &mut Usual) -> (usize, (u64, usize)) {
+    let mut room = std::mem::take(&mut usual.room);
+    let fours = bytes.array_windows().map(|four| frequency::four(*four));
+    room.fours.clear();
+    room.fours.extend(fours);
+    room.windows.clear();
+    // What is rare anywhere in a window makes it rare; the rest tells a little more.
+    room.windows
+        .extend(room.fours.array_windows::<5>().map(|fours| {
+            let rarest = fours.iter().copied().max().unwrap_or(0);
+            frequency::share((5 * rarest + fours.iter().sum::<u32>()) / 10)
+        }));
+    room.rows.clear();
+    let rows = room.windows.array_windows::<WINDOWS>();
+    room.rows.extend(rows.map(|row| row.iter().sum::<u64>()));
+    let far = rarest(&mut room.rows, RARE, |at| {
+        let windows = room.windows.get(at..at + WINDOWS).unwrap_or_default();
+        let windows = windows.iter().zip(at..);
+        let each = windows.map(|(share, at)| share.saturating_mul(usual.times(bytes, at)));
+        each.fold(0, u64::saturating_add)
+    });
+    let found = match far {
+        Some(far) => (far::LENGTH, far),
+        None => {
+            let shares = room.windows.clone();
+            let near = rarest(&mut room.windows, u64::MAX, |at| {
+                let share = shares.get(at).copied().unwrap_or(ALWAYS);
+                share.saturating_mul(usual.times(bytes, at))
+            });
+            let (often, at) = near.unwrap_or((ALWAYS, 0));
+            (WIDTH, (often.saturating_mul(NEAR), at))
+        }
+    };
+    usual.room = room;
+    found
 }
 
-/// The largest of these scores, and where it is first.
-fn first_largest(scores: &[u32]) -> (u32, usize) {
-    let largest = scores.iter().copied().max().unwrap_or(0);
-    let at = scores.iter().position(|score| *score == largest);
-    (largest, at.unwrap_or(0))
-}
-
-/// The largest score when what was seen before counts less. From the largest down, for each look at the counts costs a
-/// miss of the cache, and most literals were never seen.
-fn unusual(scores: &mut [u32], folded: &[u8], usual: &Usual) -> (u32, usize) {
-    let mut best = (0, 0);
+/// The smallest of the values, none above `most`, when `whole` says what each is in truth: never less than it seems. From the smallest up,
+/// for each look at the counts costs a miss of the cache, and most literals were never seen.
+fn rarest(seeming: &mut [u64], most: u64, whole: impl Fn(usize) -> u64) -> Option<(u64, usize)> {
+    let mut best: Option<(u64, usize)> = None;
     for _ in 0..LOOKS {
-        let (score, at) = first_largest(scores);
-        if score <= best.0 {
+        let (seems, at) = seeming.iter().copied().zip(0..).min()?;
+        if seems > best.map_or(most, |(often, _)| often) {
             break;
         }
-        let key = folded.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>);
-        let count = key.map_or(0, |key| usual.count(u64::from_le_bytes(*key)));
-        let less = score >> (u32::from(count) + 1).ilog2();
-        if less == score {
-            return (score, at);
+        let often = whole(at);
+        if often == seems {
+            return Some((often, at));
         }
-        if less > best.0 {
-            best = (less, at);
+        if often <= most && best.is_none_or(|(before, _)| often < before) {
+            best = Some((often, at));
         }
-        if let Some(score) = scores.get_mut(at) {
-            *score = 0;
+        if let Some(value) = seeming.get_mut(at) {
+            *value = u64::MAX;
         }
     }
     best
 }
 
 /// The most windows of a literal whose counts are looked up.
-const LOOKS: usize = 64;
+const LOOKS: usize = 32;
 
-/// A byte that only repeats the one before says next to nothing: runs of zeros are everywhere.
-fn worth(before: u8, byte: u8) -> u32 {
-    match before == byte {
-        true => 0,
-        false => rarity(byte),
+/// How often so few bytes are there. A byte that only repeats the one before says little: runs of zeros are everywhere.
+fn often(bytes: &[u8]) -> u64 {
+    if let Some(four) = bytes.first_chunk() {
+        return frequency::share(frequency::four(*four));
     }
+    let mut before = None;
+    let seldom = bytes.iter().map(|byte| {
+        let byte = byte.to_ascii_lowercase();
+        let seldom = frequency::byte(byte);
+        match before.replace(byte) == Some(byte) {
+            true => seldom / 4,
+            false => seldom,
+        }
+    });
+    frequency::share(seldom.sum())
 }
-
-fn rarity(byte: u8) -> u32 {
-    let rarity = RARITY.get(usize::from(byte));
-    rarity.copied().unwrap_or(0).into()
-}
-
-/// How rare a byte is: a guess over programs, texts and archives. A wrong guess costs time, not findings.
-const RARITY: [u8; 256] = {
-    let mut all = [5; 256];
-    let mut rest: &mut [u8] = &mut all;
-    let mut byte = 0_u8;
-    while let Some((first, behind)) = rest.split_first_mut() {
-        *first = match byte {
-            0 => 1,
-            0xff | b' ' | b'e' | b't' | b'a' | b'o' | b'i' | b'n' | b's' | b'r' => 2,
-            b'\n' | b'\r' | b'a'..=b'z' | b'0'..=b'9' => 3,
-            b'!'..=b'~' => 4,
-            _ => 5,
-        };
-        rest = behind;
-        byte = byte.wrapping_add(1);
-    }
-    all
-};
 
 /// Segments are no longer than this holds.
 fn narrow(number: usize) -> u16 {
@@ -347,7 +343,14 @@ mod tests {
     fn the_rarest_bytes_find_a_segment() {
         let zeros_around = [&[0; 40][..], b"%MARKER%", &[0; 40]].concat();
         let found = atoms(|b| b.bytes(&zeros_around, false));
-        assert_eq!(found, [(b"%marker%".to_vec(), 40, 0)]);
+        // Of each window at least four bytes are of the marker.
+        assert_eq!(found, [(b"\0\0\0\0%marker%\0\0\0".to_vec(), 36, 0)]);
+        let found = atoms(|b| b.bytes(&zeros_around[36..51], false));
+        assert_eq!(found[0].0.len(), 15);
+        let found = atoms(|b| b.bytes(&zeros_around[37..51], false));
+        assert_eq!(found[0].0.len(), 8, "{found:?}");
+        let found = atoms(|b| b.bytes(&[0; 40], false));
+        assert_eq!(found, [(vec![0; 8], 0, 0)], "they are everywhere");
         assert_eq!(atoms(|b| b.bytes(b"A", true)), [(b"a".to_vec(), 0, 0)]);
         let found = atoms(|b| {
             b.bytes(b"aa", false);
@@ -383,9 +386,9 @@ mod tests {
         assert_eq!(found, expected);
         let found = atoms(|b| {
             b.class(ByteSet::range(b'0', b'9'), 1, Some(3));
-            b.class(ByteSet::range(b'a', b'b'), 1, Some(1));
+            b.class(ByteSet::range(0xf6, 0xf7), 1, Some(1));
         });
-        assert_eq!(found, [(b"a".to_vec(), 1, 2), (b"b".to_vec(), 1, 2)]);
+        assert_eq!(found, [(vec![0xf6], 1, 2), (vec![0xf7], 1, 2)]);
         let found = atoms(|b| b.either(vec![bytes(b"Ab")], true));
         assert_eq!(found.len(), 256, "anything may be there");
     }

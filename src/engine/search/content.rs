@@ -2,14 +2,13 @@
 #![forbid(unsafe_code)]
 
 use super::confirm::Window;
+use super::index::PERIOD;
 use crate::signature::pattern::is_left_out;
 
 /// The last bytes of what was fed so far.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     bytes: Vec<u8>,
-    /// The same in lower case.
-    folded: Vec<u8>,
     /// The bytes of the object before these.
     before: u64,
 }
@@ -17,11 +16,6 @@ pub(super) struct Content {
 impl Content {
     pub(super) fn push(&mut self, chunk: &[u8]) {
         self.bytes.extend_from_slice(chunk);
-        let from = self.folded.len();
-        self.folded.extend_from_slice(chunk);
-        if let Some(fresh) = self.folded.get_mut(from..) {
-            fresh.make_ascii_lowercase();
-        }
     }
 
     /// The number of bytes that were fed.
@@ -33,8 +27,8 @@ impl Content {
         self.before
     }
 
-    pub(super) fn folded(&self) -> &[u8] {
-        &self.folded
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub(super) fn window(&self, last: bool) -> Window<'_> {
@@ -52,12 +46,11 @@ impl Content {
         self.bytes.get(from..to)
     }
 
-    /// Forgets the bytes before this place of the object.
+    /// Forgets bytes before this place of the object, so many that the index sees the rest as it saw it before.
     pub(super) fn forget(&mut self, to: u64) {
         let count = usize::try_from(to.saturating_sub(self.before)).unwrap_or(usize::MAX);
-        let count = count.min(self.bytes.len());
+        let count = count.min(self.bytes.len()) / PERIOD * PERIOD;
         self.bytes.drain(..count);
-        self.folded.drain(..count);
         self.before += count as u64;
     }
 }
@@ -113,9 +106,9 @@ impl Squeezed {
         self.places.get(at).copied()
     }
 
-    /// Forgets all but the last `count`.
+    /// Forgets all but the last `count`, or a few more.
     pub(super) fn keep(&mut self, count: usize) {
-        let gone = self.bytes.len().saturating_sub(count);
+        let gone = self.bytes.len().saturating_sub(count) / PERIOD * PERIOD;
         self.bytes.drain(..gone);
         self.places.drain(..gone);
         self.before += gone as u64;

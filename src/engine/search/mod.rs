@@ -23,8 +23,11 @@ mod atoms;
 mod builder;
 mod confirm;
 mod content;
+mod far;
+mod filter;
 mod flat;
 mod found;
+mod frequency;
 mod index;
 mod links;
 #[cfg(test)]

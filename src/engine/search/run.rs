@@ -7,7 +7,7 @@ use super::confirm;
 use super::content::{Content, Squeezed};
 use super::flat::SegmentRecord;
 use super::found::{Found, PLACES};
-use super::index::Entry;
+use super::index::Hit;
 use super::links::{Begun, Between};
 use super::offset::{self, Known};
 use super::patterns::{CONTEXT, Patterns, Shape};
@@ -124,7 +124,7 @@ impl<'p> Search<'p> {
         let patterns = machine.patterns;
         machine.stop.check()?;
         let end = self.content.end();
-        let known = self.content.folded().len() - self.fresh;
+        let known = self.content.bytes().len() - self.fresh;
         let mut behind = end;
         if !patterns.squeezed.is_empty() {
             let fresh = end - self.fresh as u64;
@@ -136,11 +136,9 @@ impl<'p> Search<'p> {
             let place = self.squeezed.place_before_the_last(patterns.squeezed_reach);
             behind = place.unwrap_or(end);
         }
-        patterns
-            .raw
-            .scan(self.content.folded(), known, |at, entry| {
-                machine.hit(&self.content, at, entry, last)
-            })?;
+        patterns.raw.scan(self.content.bytes(), known, |at, hit| {
+            machine.hit(&self.content, at, hit, last)
+        })?;
         machine.settle(&self.content, end, behind, last)?;
         self.squeezed.keep(patterns.squeezed_reach);
         let kept = (patterns.reach + 1) as u64;
@@ -161,14 +159,8 @@ impl<'p> Machine<'p> {
     }
 
     /// An atom of a raw segment is at place `at` of the window.
-    fn hit(
-        &mut self,
-        content: &Content,
-        at: usize,
-        entry: &Entry,
-        last: bool,
-    ) -> Result<(), Stopped> {
-        let number = entry.segment.get();
+    fn hit(&mut self, content: &Content, at: usize, hit: Hit, last: bool) -> Result<(), Stopped> {
+        let number = hit.segment;
         let patterns = self.patterns;
         let Some(segment) = patterns.segment(number) else {
             return Ok(());
@@ -183,10 +175,10 @@ impl<'p> Machine<'p> {
             self.seen.insert(number);
         }
         let atom = content.before() + at as u64;
-        let Some(latest) = atom.checked_sub(entry.skip.get().into()) else {
+        let Some(latest) = atom.checked_sub(hit.skip.into()) else {
             return self.spend(1);
         };
-        let earliest = latest.saturating_sub(entry.spread.get().into());
+        let earliest = latest.saturating_sub(hit.spread.into());
         self.spend(latest - earliest + 1)?;
         let alone = segment.is_first() && segment.is_last();
         let shape = match alone {
@@ -221,15 +213,13 @@ impl<'p> Machine<'p> {
     ) -> Result<(), Stopped> {
         let patterns = self.patterns;
         let mut places = std::mem::take(&mut self.unfinished);
-        patterns
-            .squeezed
-            .scan(squeezed.bytes(), known, |at, entry| {
-                let atom = squeezed.before() + at as u64;
-                if let Some(start) = atom.checked_sub(entry.skip.get().into()) {
-                    places.push((start, entry.segment.get()));
-                }
-                self.spend(1)
-            })?;
+        patterns.squeezed.scan(squeezed.bytes(), known, |at, hit| {
+            let atom = squeezed.before() + at as u64;
+            if let Some(start) = atom.checked_sub(hit.skip.into()) {
+                places.push((start, hit.segment));
+            }
+            self.spend(1)
+        })?;
         for (start, number) in places {
             let (Some(segment), Some(program)) =
                 (patterns.segment(number), patterns.program(number))
