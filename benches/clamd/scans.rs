@@ -1,28 +1,30 @@
 //! Rows of whole files and folders: MiB as stored in a second.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Bench;
-use crate::corpus::bytes;
+use crate::corpus::{bytes, files};
 use crate::daemon::{Daemon, Manner, program};
 use crate::pass::{Pass, by_clamdscan, by_vfind, compare};
 use crate::row::{Row, Wanted, median};
 
-/// The bytes that our cache of verdicts may have; and the option that says so, which older versions do not know.
+/// The option of our cache of verdicts, which older versions do not know, and the bytes that it may have if it asks for them.
 const CACHE: &str = "--verdict-cache";
-const CACHE_SIZE: &str = "1G";
+const CACHE_SIZE: &str = "=1G";
 
 pub(crate) fn one_big(bench: &Bench) -> Vec<Row> {
+    let folder = bench.corpus.part("onebig");
     let rows = [("S10k", 45.0), ("S100k", 150.0)]
-        .map(|(set, least)| beside_clamd(bench, "onebig", set, 1, Wanted::AtLeast(least)));
+        .map(|(set, least)| beside_clamd(bench, &folder, set, 1, Wanted::AtLeast(least)));
     rows.into()
 }
 
 pub(crate) fn small(bench: &Bench) -> Vec<Row> {
-    let row = beside_clamd(bench, "small", "S100k", 2, Wanted::AtLeast(40.0));
-    // The same without any client: how much of the row is clamdscan.
     let folder = bench.corpus.part("small");
+    let row = beside_clamd(bench, &folder, "S100k", 2, Wanted::AtLeast(40.0));
+    // The same without any client: how much of the row is clamdscan.
     let times = bench.turns(|| by_vfind(bench, "S100k", 2, &folder));
     let alone = median(times.into_iter().map(|seconds| mib(&folder) / seconds));
     let by_vfind = Row {
@@ -37,30 +39,48 @@ pub(crate) fn small(bench: &Bench) -> Vec<Row> {
     vec![row, by_vfind]
 }
 
+/// All of them, and those that clamd opens too: Debian's packages it does not.
 pub(crate) fn archives(bench: &Bench) -> Vec<Row> {
-    let rows = [("S100k", 25.0), ("S0", 4.0)]
-        .map(|(set, least)| beside_clamd(bench, "archives", set, 2, Wanted::AtLeast(least)));
-    rows.into()
+    let folder = bench.corpus.part("archives");
+    let opened = bench.scratch.join("archives but .deb");
+    fs::create_dir(&opened).unwrap();
+    for (number, file) in files(&folder).iter().enumerate() {
+        if file.extension().is_none_or(|extension| extension != "deb") {
+            let name = file.file_name().unwrap().to_string_lossy();
+            fs::copy(file, opened.join(format!("{number}-{name}"))).unwrap();
+        }
+    }
+    let mut rows = Vec::new();
+    for (set, least) in [("S100k", 25.0), ("S0", 4.0)] {
+        rows.push(beside_clamd(bench, &folder, set, 2, Wanted::AtLeast(least)));
+        rows.push(beside_clamd(bench, &opened, set, 2, Wanted::Any));
+    }
+    rows
 }
 
 pub(crate) fn planted(bench: &Bench) -> Vec<Row> {
-    vec![beside_clamd(bench, "planted", "S10k", 2, Wanted::Any)]
+    vec![beside_clamd(
+        bench,
+        &bench.corpus.part("planted"),
+        "S10k",
+        2,
+        Wanted::Any,
+    )]
 }
 
-/// Both daemons over one part of the corpus, in turn.
-fn beside_clamd(bench: &Bench, part: &str, set: &str, workers: usize, wanted: Wanted) -> Row {
+/// Both daemons over one folder, in turn.
+fn beside_clamd(bench: &Bench, what: &Path, set: &str, workers: usize, wanted: Wanted) -> Row {
     let ours = Daemon::ours(bench, set, Manner::Workers(workers), &[]);
     let clamd = Daemon::clamd(bench, set, Manner::Workers(workers));
-    let what = bench.corpus.part(part);
-    by_clamdscan(&ours, &what);
-    let turns = bench.turns(|| (by_clamdscan(&ours, &what), by_clamdscan(&clamd, &what)));
-    println!("{part}, {set}:");
+    by_clamdscan(&ours, what);
+    let turns = bench.turns(|| (by_clamdscan(&ours, what), by_clamdscan(&clamd, what)));
+    let name = format!("{}, {set}", what.file_name().unwrap().to_string_lossy());
+    println!("{name}:");
     compare(&turns[0].0, &turns[0].1);
-    let row = of_passes(format!("{part}, {set}"), mib(&what), &turns, wanted);
     let seconds = median(turns.iter().map(|turn| turn.0.seconds));
     let client = median(turns.iter().map(|turn| turn.0.client));
     println!("of our {seconds:.2} s the client worked {client:.2} s\n");
-    row
+    of_passes(name, mib(what), &turns, wanted)
 }
 
 /// What two workers make of one archive that one worker does not.
@@ -109,7 +129,8 @@ pub(crate) fn cache(bench: &Bench) -> Vec<Row> {
         println!("left out: this version has no cache of verdicts");
         return Vec::new();
     }
-    let option = format!("{CACHE}={CACHE_SIZE}");
+    let takes_size = help.contains(&format!("{CACHE} <"));
+    let option = CACHE.to_owned() + if takes_size { CACHE_SIZE } else { "" };
     let kept = Daemon::ours(bench, "S100k", Manner::Workers(2), &[&option]);
     let none = Daemon::ours(bench, "S100k", Manner::Workers(2), &[]);
     let what = bench.corpus.part("archives");
