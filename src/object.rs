@@ -111,12 +111,36 @@ impl Object {
     /// # Errors
     /// As [`Object::read_at`].
     pub fn bytes_at(&self, at: u64, length: usize) -> io::Result<Vec<u8>> {
-        let left = self.length.saturating_sub(at);
-        let mut bytes = Vec::new();
-        self.slice(at, left.min(length as u64))
-            .reader()
-            .read_to_end(&mut bytes)?;
+        let part = self.slice(at, length as u64);
+        // Of a file that was cut short there may be much less.
+        let room = part.length.min(2 * CHUNK as u64);
+        let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
+        part.raw_reader().read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// As [`Object::bytes_at`], and nothing is copied of what is in memory.
+    ///
+    /// # Errors
+    /// As [`Object::read_at`].
+    pub fn part(&self, at: u64, length: usize) -> io::Result<Bytes> {
+        let part = self.slice(at, length as u64);
+        match part.in_memory() {
+            Some(_) if self.stop.check().is_err() => Err(io::ErrorKind::TimedOut.into()),
+            Some(bytes) => Ok(bytes),
+            None => part.bytes_at(0, length).map(Bytes::from),
+        }
+    }
+
+    /// All of it, if it is in memory.
+    pub fn in_memory(&self) -> Option<Bytes> {
+        let Store::Memory(bytes) = &self.store else {
+            return None;
+        };
+        let place = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+        let from = place(self.start);
+        let to = place(self.start.saturating_add(self.length)).max(from);
+        Some(bytes.slice(from..to))
     }
 
     /// A buffered reader from the first byte on, that can seek.
@@ -148,9 +172,14 @@ impl Object {
     /// # Errors
     /// As [`Object::read_at`].
     pub fn probe(&self) -> io::Result<Probe> {
+        let head = self.part(0, HEAD)?;
+        let tail = match self.length <= HEAD.min(TAIL) as u64 {
+            true => head.clone(),
+            false => self.part(self.length.saturating_sub(TAIL as u64), TAIL)?,
+        };
         Ok(Probe {
-            head: self.bytes_at(0, HEAD)?,
-            tail: self.bytes_at(self.length.saturating_sub(TAIL as u64), TAIL)?,
+            head,
+            tail,
             length: self.length,
         })
     }
@@ -203,11 +232,39 @@ impl<R: Read> Read for Watched<R> {
 #[derive(Debug, Clone, Default)]
 pub struct Probe {
     /// The first [`HEAD`] bytes, or all.
-    pub head: Vec<u8>,
+    pub head: Bytes,
     /// The last [`TAIL`] bytes, or all.
-    pub tail: Vec<u8>,
+    pub tail: Bytes,
     /// Bytes in all.
     pub length: u64,
+}
+
+impl Probe {
+    /// Tells whether these bytes stand at this place of the head. Asked for each row of long tables: most are out with the first byte.
+    pub fn has(&self, at: usize, bytes: &[u8]) -> bool {
+        let Some((first, bytes)) = bytes.split_first() else {
+            return at <= self.head.len();
+        };
+        self.head.get(at) == Some(first)
+            && (self.head.get(at + 1..)).is_some_and(|rest| rest.starts_with(bytes))
+    }
+
+    /// The ends of what is in memory. Nothing is copied.
+    pub fn of(bytes: &Bytes) -> Self {
+        Self {
+            head: bytes.slice(..bytes.len().min(HEAD)),
+            tail: bytes.slice(bytes.len().saturating_sub(TAIL)..),
+            length: bytes.len() as u64,
+        }
+    }
+
+    /// Head and tail; only once where they are the same bytes.
+    pub fn ends(&self) -> impl Iterator<Item = &[u8]> {
+        let is_same =
+            self.head.as_ptr() == self.tail.as_ptr() && self.head.len() == self.tail.len();
+        let tail = (!is_same).then_some(&*self.tail);
+        std::iter::once(&*self.head).chain(tail)
+    }
 }
 
 #[cfg(test)]

@@ -26,9 +26,21 @@ pub(super) fn is_first(line: &[u8]) -> bool {
 
 /// This line stands in front of a file; readers look at its beginning, or for the word.
 pub(super) fn announces(line: &[u8]) -> bool {
-    let mut words = line.windows(WORD.len());
+    is_usual(line) || line.starts_with(b"(") && last_word(line).is_some()
+}
+
+/// It begins as it should.
+pub(super) fn is_usual(line: &[u8]) -> bool {
     line.starts_with(b"(This file ")
-        || line.starts_with(b"(") && words.any(|word| word.eq_ignore_ascii_case(WORD))
+}
+
+/// Where the word stands last in a text. Its last letter is a rare one.
+pub(super) fn last_word(text: &[u8]) -> Option<usize> {
+    memchr::memrchr2_iter(b'x', b'X', text).find_map(|last| {
+        let at = (last + 1).checked_sub(WORD.len())?;
+        let word = text.get(at..=last)?;
+        word.eq_ignore_ascii_case(WORD).then_some(at)
+    })
 }
 
 /// The characters for the values from 0 on.

@@ -28,6 +28,24 @@ pub(super) enum Form {
 
 /// Tells by the start of a content whether it is such a mailbox.
 pub(super) fn form(head: &[u8]) -> Option<Form> {
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    // Most contents are none, and many have no lines either.
+    let start = first(text);
+    let may_be = start.starts_with(MARK) || start.starts_with(b"BABYL") || begins_commands(start);
+    if may_be { by_lines(head) } else { None }
+}
+
+/// The commands that a batch begins with.
+fn begins_commands(text: &[u8]) -> bool {
+    let starts = [&b"HELO "[..], b"EHLO ", b"LHLO ", b"MAIL FROM:"];
+    starts.iter().any(|with| {
+        text.get(..with.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(with))
+    })
+}
+
+/// As [`form`], without a look at the start first.
+pub(super) fn by_lines(head: &[u8]) -> Option<Form> {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let head = head.get(..COMMANDS).unwrap_or(head);
     let mut lines = head
@@ -41,14 +59,16 @@ pub(super) fn form(head: &[u8]) -> Option<Form> {
     if first.starts_with(b"BABYL OPTIONS:") {
         return Some(Form::Babyl);
     }
-    let starts = [&b"HELO "[..], b"EHLO ", b"LHLO ", b"MAIL FROM:"];
-    let begins = |line: &[u8], with: &[u8]| {
-        line.get(..with.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(with))
-    };
-    let is_batch =
-        starts.iter().any(|start| begins(first, start)) && lines.take(COMMAND_LINES).any(is_data);
+    let is_batch = begins_commands(first) && lines.take(COMMAND_LINES).any(is_data);
     is_batch.then_some(Form::Batch)
+}
+
+/// A text from its first line on that is not empty.
+pub(super) fn first(text: &[u8]) -> &[u8] {
+    let start = text.iter().position(|byte| !matches!(byte, b'\n' | b'\r'));
+    start
+        .and_then(|start| text.get(start..))
+        .unwrap_or_default()
 }
 
 fn is_data(line: &[u8]) -> bool {

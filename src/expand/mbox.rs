@@ -144,10 +144,15 @@ fn ends_with_time(line: &[u8]) -> bool {
 /// A first line of a mailbox with a time, and a header behind it; or without, and a header that can only be a mail's. Or one of the
 /// other forms.
 pub(super) fn begins(probe: &Probe) -> bool {
-    let text = &probe.head;
+    let text = &*probe.head;
     if mailbox::form(text).is_some() {
         return true;
     }
+    let start = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    mailbox::first(start).starts_with(b"From ") && begins_by_lines(text)
+}
+
+fn begins_by_lines(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let lines = text.split(|byte| matches!(byte, b'\n' | b'\r'));
     let mut lines = lines.filter(|line| !line.is_empty());
@@ -163,7 +168,7 @@ pub(super) fn begins(probe: &Probe) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::expand::testing::{expand, tool, withstand};
+    use crate::expand::testing::{expand, object, tool, withstand};
 
     #[test]
     fn each_mail_is_a_member() {
@@ -177,6 +182,26 @@ mod tests {
         assert_eq!(got.children, members);
         assert_eq!((&got.gaps[..], &got.notes[..]), (&[][..], &[][..]));
         assert!(expand(&Mbox, b"From here on\n\n", b"x").unlike);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_cannot_be_a_mailbox_is_seen_by_its_start(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "\u{feff}", "\n", "\r", "\r\n", "From ", "From a Thu Jul 31 13:49:50 2008\n", "Subject: x\n", ">From x\n",
+                    "X: y\n", "\u{1}\u{1}\u{1}\u{1}", "\n\u{1}\u{1}\u{1}\u{1} \n", "BABYL OPTIONS:", "Mail From:", "helo ", "x", " ",
+                    "\nDATA\n", "DATA", "EHLO x\r\n",
+                ]),
+                0..8,
+            ),
+        ) {
+            let text = pieces.concat();
+            let probe = object(text.as_bytes()).probe().unwrap();
+            let has_form = mailbox::form(text.as_bytes()).is_some();
+            proptest::prop_assert_eq!(mailbox::form(text.as_bytes()), mailbox::by_lines(text.as_bytes()));
+            proptest::prop_assert_eq!(begins(&probe), has_form || begins_by_lines(text.as_bytes()));
+        }
     }
 
     #[test]

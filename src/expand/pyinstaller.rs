@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, Read};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::stream::{Input, Pieces, ZLIB};
 use super::{Children, Container, Content, Expander, Halt, Member, is_damage};
@@ -14,6 +17,7 @@ use crate::object::{Object, TAIL};
 
 /// Stands near the end of the program.
 const COOKIE: &[u8] = b"MEI\x0c\x0b\x0a\x0b\x0e";
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(COOKIE));
 
 /// The lengths that a cookie has had: now it names a library, too.
 const COOKIES: [u64; 2] = [88, 24];
@@ -77,6 +81,8 @@ impl Package {
     /// Finds the last cookie whose numbers can be. `tail` is the end of a content of this length.
     pub(super) fn find(tail: &[u8], length: u64) -> Option<Self> {
         let from = length.checked_sub(tail.len() as u64)?;
+        // Forwards it is seen sooner that there is none, as in most contents.
+        FINDER.find(tail)?;
         memchr::memmem::rfind_iter(tail, COOKIE).find_map(|place| {
             let mut reader = Reader::new(tail.get(place + COOKIE.len()..)?);
             let mut number = || Some(u64::from(u32::from_be_bytes(reader.array()?)));

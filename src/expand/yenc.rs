@@ -9,7 +9,7 @@ use super::lines::Lines;
 use super::number::digits;
 use super::{Children, Container, Content, Expander, Halt, behind, cut_short, damaged};
 use crate::event::Reason;
-use crate::object::{Object, ObjectReader, Probe};
+use crate::object::{Object, ObjectReader};
 
 /// The expander of yEnc.
 pub(super) struct YEnc;
@@ -49,9 +49,12 @@ impl Expander for YEnc {
     }
 }
 
+/// What the line that begins a file begins with.
+const BEGIN: &[u8] = b"=ybegin ";
+
 /// The name in the line that begins a file.
 fn begin(line: &[u8]) -> Option<Vec<u8>> {
-    let rest = line.strip_prefix(b"=ybegin ")?;
+    let rest = line.strip_prefix(BEGIN)?;
     keyword(line, b"line=")?;
     keyword(line, b"size=")?;
     // The name is last, and may have anything in it.
@@ -78,17 +81,9 @@ fn value<'a>(line: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
         .find_map(|word| word.strip_prefix(name))
 }
 
-/// Tells whether a file begins somewhere in the head.
-pub(super) fn begins(probe: &Probe) -> bool {
-    [&probe.head, &probe.tail].iter().any(|text| {
-        memchr::memmem::find_iter(text, b"=ybegin ").any(|at| {
-            let before = at.checked_sub(1).and_then(|at| text.get(at));
-            let line = text.get(at..).unwrap_or_default();
-            let line = line.split(|byte| matches!(byte, b'\n' | b'\r')).next();
-            matches!(before, None | Some(b'\n' | b'\r'))
-                && line.is_some_and(|line| begin(line).is_some())
-        })
-    })
+/// Tells whether a file begins at the start of a text, of which `line` gives the first line.
+pub(super) fn begins<'a>(text: &[u8], line: impl FnOnce() -> &'a [u8]) -> bool {
+    text.starts_with(BEGIN) && begin(line()).is_some()
 }
 
 /// One file, decoded byte by byte.

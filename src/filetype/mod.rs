@@ -42,14 +42,21 @@ enum Tell {
     KindWhere(&'static str, fn(&Probe) -> bool),
     /// This holds.
     Where(fn(&Probe) -> bool),
+    /// This holds of what is read once for all rows that are told from text.
+    Text(fn(&text::Text<'_>) -> bool),
 }
 
 /// The type of a content, by its two ends.
 pub fn recognise(probe: &Probe) -> &'static FileType {
-    let kinds = expand::recognise(probe);
+    told(probe, &expand::recognise(probe))
+}
+
+/// The type of a content, where the kinds of container that it may be have been told.
+pub fn told(probe: &Probe, kinds: &[&Kind]) -> &'static FileType {
+    let text = text::Text::new(probe);
     TYPES
         .iter()
-        .find(|row| row.tells.iter().any(|tell| tell.holds(probe, &kinds)))
+        .find(|row| (row.tells.iter()).any(|tell| tell.holds(probe, kinds, &text)))
         .unwrap_or(&UNKNOWN)
 }
 
@@ -104,16 +111,14 @@ impl PartialEq for FileType {
 impl Eq for FileType {}
 
 impl Tell {
-    fn holds(&self, probe: &Probe, kinds: &[&Kind]) -> bool {
+    fn holds(&self, probe: &Probe, kinds: &[&Kind], text: &text::Text<'_>) -> bool {
         let is_kind = |name: &str| kinds.iter().any(|kind| kind.name == name);
         match self {
-            Self::At(at, bytes) => probe
-                .head
-                .get(*at..)
-                .is_some_and(|rest| rest.starts_with(bytes)),
+            Self::At(at, bytes) => probe.has(*at, bytes),
             Self::Kind(name) => is_kind(name),
             Self::KindWhere(name, check) => is_kind(name) && check(probe),
             Self::Where(check) => check(probe),
+            Self::Text(check) => check(text),
         }
     }
 }

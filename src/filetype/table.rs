@@ -1,7 +1,7 @@
 //! The rows: programs, documents, pictures, sound, archives, and last what is told from text.
 #![forbid(unsafe_code)]
 
-use super::Tell::{At, Kind, KindWhere, Where};
+use super::Tell::{At, Kind, KindWhere, Text, Where};
 use super::{FileType, Tell, office, program, text};
 use crate::expand;
 
@@ -166,30 +166,30 @@ pub static TYPES: &[FileType] = &[
     row("disk image", "", 0, &[Kind("disk")]),
     // What is text.
     row("script encoder file", "CL_TYPE_SCRENC", 0, &[At(0, b"#@~^")]),
-    row("mail text", "CL_TYPE_MAIL", 4, &[Where(text::mail), KindWhere("mime", expand::is_mime), Kind("mbox")]),
+    row("mail text", "CL_TYPE_MAIL", 4, &[Text(text::mail), KindWhere("mime", expand::is_mime), Kind("mbox")]),
     row("BinHex text", "CL_TYPE_BINHEX", 0, &[Kind("Hqx8")]),
     row("yEnc text", "", 0, &[Kind("yenc")]),
     row("uuencoded text", "CL_TYPE_UUENCODED", 0, &[Kind("uu")]),
-    row("XDP text", "CL_TYPE_XDP", 0, &[Where(text::xdp)]),
-    row("Microsoft Word 2003 XML text", "CL_TYPE_XML_WORD", 0, &[Where(text::word_2003)]),
-    row("Microsoft Excel 2003 XML text", "CL_TYPE_XML_XL", 0, &[Where(text::excel_2003)]),
-    row("HTML text", "CL_TYPE_HTML", 3, &[Where(text::html)]),
-    row("UTF-16 HTML text", "CL_TYPE_HTML_UTF16", 3, &[Where(text::html_utf16)]),
-    row("unknown", "CL_TYPE_HTML", 3, &[Where(text::html_in_data)]),
-    row("SVG image text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::svg)]),
-    row("XML document text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::xml)]),
-    row("shell script text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::shell)]),
-    row("Python script text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::python)]),
-    row("Perl script text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::perl)]),
-    row("PHP script text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::php)]),
-    row("script text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::script)]),
-    row("DOS batch file text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::batch)]),
-    row("ASCII text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::ascii)]),
-    row("UTF-8 text", "CL_TYPE_TEXT_UTF8", 7, &[Where(text::utf8)]),
+    row("XDP text", "CL_TYPE_XDP", 0, &[Text(text::xdp)]),
+    row("Microsoft Word 2003 XML text", "CL_TYPE_XML_WORD", 0, &[Text(text::word_2003)]),
+    row("Microsoft Excel 2003 XML text", "CL_TYPE_XML_XL", 0, &[Text(text::excel_2003)]),
+    row("HTML text", "CL_TYPE_HTML", 3, &[Text(text::html)]),
+    row("UTF-16 HTML text", "CL_TYPE_HTML_UTF16", 3, &[Text(text::html_utf16)]),
+    row("unknown", "CL_TYPE_HTML", 3, &[Text(text::html_in_data)]),
+    row("SVG image text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::svg)]),
+    row("XML document text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::xml)]),
+    row("shell script text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::shell)]),
+    row("Python script text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::python)]),
+    row("Perl script text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::perl)]),
+    row("PHP script text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::php)]),
+    row("script text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::script)]),
+    row("DOS batch file text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::batch)]),
+    row("ASCII text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::ascii)]),
+    row("UTF-8 text", "CL_TYPE_TEXT_UTF8", 7, &[Text(text::utf8)]),
     row("UTF-16, little-endian text", "CL_TYPE_TEXT_UTF16LE", 7, &[At(0, b"\xff\xfe")]),
     row("UTF-16, big-endian text", "CL_TYPE_TEXT_UTF16BE", 7, &[At(0, b"\xfe\xff")]),
-    row("extended-ASCII text", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::extended)]),
-    row("unknown", "CL_TYPE_TEXT_ASCII", 7, &[Where(text::without_controls)]),
+    row("extended-ASCII text", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::extended)]),
+    row("unknown", "CL_TYPE_TEXT_ASCII", 7, &[Text(text::without_controls)]),
     // It is text as far as what it holds is.
     row("web archive", "", 0, &[Kind("warc")]),
 ];

@@ -431,7 +431,7 @@ fn file_agrees() {
 fn each_kind_of_container_has_a_row() {
     let names = |tell: &Tell| match tell {
         Tell::Kind(name) | Tell::KindWhere(name, _) => Some(*name),
-        Tell::At(..) | Tell::Where(_) => None,
+        Tell::At(..) | Tell::Where(_) | Tell::Text(_) => None,
     };
     let named: Vec<_> = TYPES
         .iter()

@@ -1,6 +1,8 @@
 //! What is text, and which: by its characters, its tags, its header lines or its first line.
 #![forbid(unsafe_code)]
 
+use std::cell::OnceCell;
+
 use crate::object::Probe;
 
 /// Bytes in which a document names itself.
@@ -39,59 +41,97 @@ const TAGS: &[&[u8]] = &[
     b"html", b"head", b"iframe", b"img", b"object", b"script", b"table",
 ];
 
-/// No text has these: all controls but BEL to CR and ESC, and DEL.
-fn is_control(byte: u8) -> bool {
-    matches!(byte, 0..=6 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f)
+/// A content that may be text, and what is found in it, each read once and only if it is asked for.
+pub(super) struct Text<'a> {
+    probe: &'a Probe,
+    head: &'a [u8],
+    plain: OnceCell<bool>,
+    tagged: OnceCell<bool>,
 }
 
-pub(super) fn ascii(probe: &Probe) -> bool {
-    !probe.head.is_empty()
-        && probe
-            .head
+impl<'a> Text<'a> {
+    pub(super) fn new(probe: &'a Probe) -> Self {
+        Self {
+            probe,
+            head: &probe.head,
+            plain: OnceCell::new(),
+            tagged: OnceCell::new(),
+        }
+    }
+
+    /// There is something, and no control in it.
+    fn is_plain(&self) -> bool {
+        *(self.plain).get_or_init(|| !self.head.is_empty() && !has_control(self.head))
+    }
+
+    fn has_tag(&self) -> bool {
+        *self.tagged.get_or_init(|| has_tag(self.head))
+    }
+
+    /// Where a document names itself.
+    fn start(&self) -> &'a [u8] {
+        start(self.head)
+    }
+}
+
+/// No text has these: all controls but BEL to CR and ESC, and DEL. Without a branch, so that many are looked at in one step.
+fn is_control(byte: u8) -> bool {
+    let is_in = |first: u8, last: u8| byte.wrapping_sub(first) <= last - first;
+    (byte < 7) | is_in(0x0e, 0x1a) | is_in(0x1c, 0x1f) | (byte == 0x7f)
+}
+
+fn has_control(text: &[u8]) -> bool {
+    /// A block is looked at as a whole.
+    const BLOCK: usize = 512;
+    let any = |block: &[u8]| {
+        block
             .iter()
-            .all(|byte| byte.is_ascii() && !is_control(*byte))
+            .fold(false, |any, byte| any | is_control(*byte))
+    };
+    text.chunks(BLOCK).any(any)
+}
+
+pub(super) fn ascii(text: &Text<'_>) -> bool {
+    text.is_plain() && text.head.is_ascii()
 }
 
 /// A character may be cut at the end of the head.
-pub(super) fn utf8(probe: &Probe) -> bool {
-    let valid = match std::str::from_utf8(&probe.head) {
+pub(super) fn utf8(text: &Text<'_>) -> bool {
+    let is_valid = || match std::str::from_utf8(text.head) {
         Ok(_) => true,
-        Err(error) => error.error_len().is_none() && (probe.head.len() as u64) < probe.length,
+        Err(error) => error.error_len().is_none() && (text.head.len() as u64) < text.probe.length,
     };
-    valid && without_controls(probe)
+    text.is_plain() && is_valid()
 }
 
 /// Eight-bit text: a byte above ASCII is an accent here and there, so most are below.
-pub(super) fn extended(probe: &Probe) -> bool {
-    let plain = probe
-        .head
-        .iter()
-        .filter(|byte| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t'));
-    without_controls(probe) && plain.count() * 2 > probe.head.len()
+pub(super) fn extended(text: &Text<'_>) -> bool {
+    let is_usual = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\n' | b'\r' | b'\t');
+    text.is_plain() && text.head.iter().filter(is_usual).count() * 2 > text.head.len()
 }
 
 /// All that clamscan asks of a text.
-pub(super) fn without_controls(probe: &Probe) -> bool {
-    !probe.head.is_empty() && !probe.head.iter().any(|byte| is_control(*byte))
+pub(super) fn without_controls(text: &Text<'_>) -> bool {
+    text.is_plain()
 }
 
-pub(super) fn mail(probe: &Probe) -> bool {
-    MAIL.iter().any(|start| probe.head.starts_with(start))
+pub(super) fn mail(text: &Text<'_>) -> bool {
+    MAIL.iter().any(|start| text.probe.has(0, start))
 }
 
 /// A text with a tag.
-pub(super) fn html(probe: &Probe) -> bool {
-    without_controls(probe) && (has_tag(&probe.head) || has_doctype(&probe.head))
+pub(super) fn html(text: &Text<'_>) -> bool {
+    text.is_plain() && (text.has_tag() || has_doctype(text))
 }
 
 /// Anything else with a tag.
-pub(super) fn html_in_data(probe: &Probe) -> bool {
-    has_tag(&probe.head)
+pub(super) fn html_in_data(text: &Text<'_>) -> bool {
+    text.has_tag()
 }
 
-pub(super) fn html_utf16(probe: &Probe) -> bool {
+pub(super) fn html_utf16(text: &Text<'_>) -> bool {
     let characters = |low: usize| {
-        let rest = probe.head.get(2..).unwrap_or_default();
+        let rest = text.head.get(2..).unwrap_or_default();
         let (pairs, _) = rest.as_chunks::<2>();
         let narrow: Vec<u8> = pairs
             .iter()
@@ -99,7 +139,7 @@ pub(super) fn html_utf16(probe: &Probe) -> bool {
             .collect();
         narrow
     };
-    match probe.head.get(..2) {
+    match text.head.get(..2) {
         Some([0xff, 0xfe]) => has_tag(&characters(0)),
         Some([0xfe, 0xff]) => has_tag(&characters(1)),
         _ => false,
@@ -109,7 +149,14 @@ pub(super) fn html_utf16(probe: &Probe) -> bool {
 fn has_tag(text: &[u8]) -> bool {
     memchr::memchr_iter(b'<', text).any(|at| {
         let rest = text.get(at + 1..).unwrap_or_default();
-        is_link(rest) || TAGS.iter().any(|tag| begins_tag(rest, tag))
+        match rest.first() {
+            Some(b'a' | b'A') => is_link(rest),
+            // What a tag's name begins with.
+            Some(b'h' | b'i' | b'o' | b's' | b't' | b'H' | b'I' | b'O' | b'S' | b'T') => {
+                TAGS.iter().any(|tag| begins_tag(rest, tag))
+            }
+            _ => false,
+        }
     })
 }
 
@@ -134,9 +181,8 @@ fn begins_tag(rest: &[u8], tag: &[u8]) -> bool {
         && (next == b'>' || next == b'/' || next.is_ascii_whitespace())
 }
 
-fn has_doctype(text: &[u8]) -> bool {
-    let text = start(text);
-    let name = text.get(..14);
+fn has_doctype(text: &Text<'_>) -> bool {
+    let name = text.start().get(..14);
     name.is_some_and(|name| name.eq_ignore_ascii_case(b"<!doctype html"))
 }
 
@@ -147,34 +193,34 @@ fn start(head: &[u8]) -> &[u8] {
     head.get(..START).unwrap_or(head)
 }
 
-fn names_itself(probe: &Probe, word: &[u8]) -> bool {
-    xml(probe) && memchr::memmem::find(start(&probe.head), word).is_some()
+fn names_itself(text: &Text<'_>, word: &[u8]) -> bool {
+    xml(text) && memchr::memmem::find(text.start(), word).is_some()
 }
 
-pub(super) fn xml(probe: &Probe) -> bool {
-    without_controls(probe) && start(&probe.head).starts_with(b"<?xml")
+pub(super) fn xml(text: &Text<'_>) -> bool {
+    text.start().starts_with(b"<?xml") && text.is_plain()
 }
 
-pub(super) fn xdp(probe: &Probe) -> bool {
-    names_itself(probe, b"<xdp:xdp")
+pub(super) fn xdp(text: &Text<'_>) -> bool {
+    names_itself(text, b"<xdp:xdp")
 }
 
-pub(super) fn word_2003(probe: &Probe) -> bool {
-    names_itself(probe, b"progid=\"Word.Document\"")
+pub(super) fn word_2003(text: &Text<'_>) -> bool {
+    names_itself(text, b"progid=\"Word.Document\"")
 }
 
-pub(super) fn excel_2003(probe: &Probe) -> bool {
-    names_itself(probe, b"progid=\"Excel.Sheet\"")
+pub(super) fn excel_2003(text: &Text<'_>) -> bool {
+    names_itself(text, b"progid=\"Excel.Sheet\"")
 }
 
-pub(super) fn svg(probe: &Probe) -> bool {
-    let begins = without_controls(probe) && start(&probe.head).starts_with(b"<svg");
-    begins || names_itself(probe, b"<svg")
+pub(super) fn svg(text: &Text<'_>) -> bool {
+    let begins = text.start().starts_with(b"<svg") && text.is_plain();
+    begins || names_itself(text, b"<svg")
 }
 
 /// The program that the first line names, without its folders.
-fn interpreter(probe: &Probe) -> Option<&[u8]> {
-    let line = probe.head.strip_prefix(b"#!")?;
+fn interpreter<'a>(text: &Text<'a>) -> Option<&'a [u8]> {
+    let line = text.head.strip_prefix(b"#!")?;
     let line = line.split(|byte| *byte == b'\n').next()?;
     let mut words = line
         .split(u8::is_ascii_whitespace)
@@ -184,39 +230,76 @@ fn interpreter(probe: &Probe) -> Option<&[u8]> {
     program.rsplit(|byte| *byte == b'/').next()
 }
 
-fn is_run_by(probe: &Probe, names: &[&[u8]]) -> bool {
-    let program = interpreter(probe);
-    without_controls(probe)
-        && program.is_some_and(|program| names.iter().any(|name| program.starts_with(name)))
+fn is_run_by(text: &Text<'_>, names: &[&[u8]]) -> bool {
+    let program = interpreter(text);
+    program.is_some_and(|program| names.iter().any(|name| program.starts_with(name)))
+        && text.is_plain()
 }
 
-pub(super) fn shell(probe: &Probe) -> bool {
+pub(super) fn shell(text: &Text<'_>) -> bool {
     is_run_by(
-        probe,
+        text,
         &[
             b"sh", b"bash", b"dash", b"ksh", b"zsh", b"csh", b"tcsh", b"ash",
         ],
     )
 }
 
-pub(super) fn python(probe: &Probe) -> bool {
-    is_run_by(probe, &[b"python"])
+pub(super) fn python(text: &Text<'_>) -> bool {
+    is_run_by(text, &[b"python"])
 }
 
-pub(super) fn perl(probe: &Probe) -> bool {
-    is_run_by(probe, &[b"perl"])
+pub(super) fn perl(text: &Text<'_>) -> bool {
+    is_run_by(text, &[b"perl"])
 }
 
-pub(super) fn php(probe: &Probe) -> bool {
-    let tag = without_controls(probe) && start(&probe.head).starts_with(b"<?php");
-    tag || is_run_by(probe, &[b"php"])
+pub(super) fn php(text: &Text<'_>) -> bool {
+    let tag = text.start().starts_with(b"<?php") && text.is_plain();
+    tag || is_run_by(text, &[b"php"])
 }
 
-pub(super) fn script(probe: &Probe) -> bool {
-    is_run_by(probe, &[b""])
+pub(super) fn script(text: &Text<'_>) -> bool {
+    is_run_by(text, &[b""])
 }
 
-pub(super) fn batch(probe: &Probe) -> bool {
-    let first = probe.head.get(..9);
-    without_controls(probe) && first.is_some_and(|text| text.eq_ignore_ascii_case(b"@echo off"))
+pub(super) fn batch(text: &Text<'_>) -> bool {
+    let first = text.head.get(..9);
+    first.is_some_and(|first| first.eq_ignore_ascii_case(b"@echo off")) && text.is_plain()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn controls_are_those_that_no_text_has() {
+        for byte in 0..=u8::MAX {
+            let wanted = matches!(byte, 0..=6 | 0x0e..=0x1a | 0x1c..=0x1f | 0x7f);
+            assert_eq!(is_control(byte), wanted, "{byte}");
+            let mut text = vec![b'a'; 1100];
+            text[1050] = byte;
+            assert_eq!(has_control(&text), wanted, "{byte}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_tag_is_told_by_its_first_letter(
+            pieces in proptest::collection::vec(
+                proptest::sample::select(vec![
+                    "<", "a", "A ", "a ", " href=", " HREF=", ">", "/", "html", "HEAD", "iframe", "Img", "object",
+                    "Script", "tABLE", "b", " ", "\n", "é",
+                ]),
+                0..12,
+            ),
+        ) {
+            let text = pieces.concat().into_bytes();
+            let is_tag = |at: usize| {
+                let rest = &text[at + 1..];
+                is_link(rest) || TAGS.iter().any(|tag| begins_tag(rest, tag))
+            };
+            let wanted = memchr::memchr_iter(b'<', &text).any(is_tag);
+            proptest::prop_assert_eq!(has_tag(&text), wanted);
+        }
+    }
 }

@@ -41,6 +41,8 @@ struct State {
     last_number: u64,
     /// Requests that have not ended, but for their last items.
     requests: usize,
+    /// Workers that stand by and look again by themselves, once what runs now may have become long.
+    watching: usize,
     closed: bool,
 }
 
@@ -98,6 +100,7 @@ impl Queue {
             turns: VecDeque::new(),
             last_number: 0,
             requests: 0,
+            watching: 0,
             closed: false,
         };
         Self {
@@ -209,19 +212,24 @@ impl Queue {
                 waited.unwrap_or_else(PoisonError::into_inner)
             } else {
                 // Until what runs now may have become long.
-                let waited = self.relief.wait_timeout(state, LONG);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+                state.watching += 1;
+                let time = state.until_long(now);
+                let waited = self.relief.wait_timeout(state, time);
+                let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                state.watching -= 1;
+                state
             };
         }
     }
 
-    /// Calls a worker that has nothing to do, if there is one.
+    /// Calls a worker that has nothing to do, if there is one. Who stands by is not called with each of many small items, where
+    /// it could take none.
     fn call_one(&self, state: &State) {
-        let placed = state.working.iter().take(state.places);
-        if placed.into_iter().all(Option::is_some) {
-            self.relief.notify_one();
-        } else {
+        let mut placed = state.working.iter().take(state.places);
+        if !placed.all(Option::is_some) {
             self.work.notify_one();
+        } else if state.watching == 0 || state.has_long(Instant::now()) {
+            self.relief.notify_one();
         }
     }
 
@@ -284,6 +292,19 @@ impl State {
                 runs.is_slow = true;
             }
         }
+    }
+
+    /// The time until one more of what runs now may have become long.
+    fn until_long(&self, now: Instant) -> Duration {
+        let working = self.working.iter().flatten();
+        let gone = working.map(|working| now.saturating_duration_since(working.since));
+        let left = gone.filter_map(|gone| LONG.checked_sub(gone).filter(|left| !left.is_zero()));
+        left.min().unwrap_or(LONG)
+    }
+
+    fn has_long(&self, now: Instant) -> bool {
+        let mut working = self.working.iter().flatten();
+        working.any(|working| working.is_long(now))
     }
 
     /// Tells whether this worker may take what this client has.

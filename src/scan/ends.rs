@@ -1,4 +1,4 @@
-//! The two ends of content that goes by once: what recognition needs, kept while a stream is matched.
+//! The two ends of content that goes by once: what recognition needs of a stream that is not kept in memory.
 #![forbid(unsafe_code)]
 
 use crate::object::{HEAD, Probe, TAIL};
@@ -6,30 +6,38 @@ use crate::object::{HEAD, Probe, TAIL};
 /// Keeps the first [`HEAD`] and the last [`TAIL`] bytes of what is pushed.
 #[derive(Debug, Default)]
 pub(super) struct Ends {
-    probe: Probe,
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    length: u64,
 }
 
 impl Ends {
     /// Takes the next bytes.
     pub(super) fn push(&mut self, chunk: &[u8]) {
-        let probe = &mut self.probe;
-        probe.length += chunk.len() as u64;
-        let missing = HEAD.saturating_sub(probe.head.len()).min(chunk.len());
-        probe
-            .head
+        self.length += chunk.len() as u64;
+        let missing = HEAD.saturating_sub(self.head.len()).min(chunk.len());
+        self.head
             .extend_from_slice(chunk.get(..missing).unwrap_or(chunk));
-        probe.tail.extend_from_slice(chunk);
+        let last = chunk.get(chunk.len().saturating_sub(TAIL)..);
+        let last = last.unwrap_or(chunk);
         // Trimmed seldom, so that each byte is moved about once.
-        if probe.tail.len() > 4 * TAIL {
-            probe.tail.drain(..probe.tail.len() - TAIL);
+        if last.len() == TAIL {
+            self.tail.clear();
+        } else if self.tail.len() > 4 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
         }
+        self.tail.extend_from_slice(last);
     }
 
     /// The ends of all that was pushed.
     pub(super) fn finish(mut self) -> Probe {
-        let surplus = self.probe.tail.len().saturating_sub(TAIL);
-        self.probe.tail.drain(..surplus);
-        self.probe
+        let surplus = self.tail.len().saturating_sub(TAIL);
+        self.tail.drain(..surplus);
+        Probe {
+            head: self.head.into(),
+            tail: self.tail.into(),
+            length: self.length,
+        }
     }
 }
 

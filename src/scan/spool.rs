@@ -12,8 +12,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::ends::Ends;
 use crate::event::{Errno, Limit, Reason};
-use crate::object::Object;
+use crate::object::{Object, Probe};
 use crate::stop::Stop;
 
 /// Bytes kept in memory. One such buffer may live at each level of nesting: 32 levels make 128 MiB.
@@ -33,6 +34,8 @@ pub(super) struct Spool<'a> {
     room: u64,
     length: u64,
     state: State,
+    /// The ends of what is not in memory.
+    ends: Ends,
 }
 
 enum State {
@@ -49,24 +52,30 @@ impl<'a> Spool<'a> {
             room,
             length: 0,
             state: State::Memory(Vec::new()),
+            ends: Ends::default(),
         }
     }
 
     /// Takes the next bytes.
     pub(super) fn push(&mut self, chunk: &[u8]) {
         self.length += chunk.len() as u64;
+        if let State::Memory(bytes) = &mut self.state {
+            if bytes.len() + chunk.len() <= IN_MEMORY {
+                bytes.extend_from_slice(chunk);
+                return;
+            }
+            self.ends.push(bytes);
+        }
+        self.ends.push(chunk);
         if let Err(reason) = self.keep(chunk) {
             self.state = State::Lost(reason);
         }
     }
 
+    /// Keeps it where there is room besides memory.
     fn keep(&mut self, chunk: &[u8]) -> Result<(), Reason> {
         match &mut self.state {
             State::Lost(_) => Ok(()),
-            State::Memory(bytes) if bytes.len() + chunk.len() <= IN_MEMORY => {
-                bytes.extend_from_slice(chunk);
-                Ok(())
-            }
             _ if self.length > self.room => Err(Reason::Limit(Limit::Spool)),
             State::File(file) => file.write_all(chunk).map_err(refused),
             State::Memory(bytes) => {
@@ -85,12 +94,19 @@ impl<'a> Spool<'a> {
         }
     }
 
-    /// The content as an object, if it is all there.
-    pub(super) fn finish(self, stop: Stop) -> Kept {
+    /// The content as an object, if it is all there, and its ends.
+    pub(super) fn finish(self, stop: Stop) -> (Kept, Probe) {
         match self.state {
-            State::File(file) => Kept::Object(Object::file(Arc::new(file), self.length, stop)),
-            State::Lost(reason) => Kept::Lost(reason),
-            State::Memory(bytes) => Kept::Object(Object::memory(Bytes::from(bytes), stop)),
+            State::File(file) => {
+                let object = Object::file(Arc::new(file), self.length, stop);
+                (Kept::Object(object), self.ends.finish())
+            }
+            State::Lost(reason) => (Kept::Lost(reason), self.ends.finish()),
+            State::Memory(bytes) => {
+                let bytes = Bytes::from(bytes);
+                let probe = Probe::of(&bytes);
+                (Kept::Object(Object::memory(bytes, stop)), probe)
+            }
         }
     }
 }
@@ -109,6 +125,7 @@ fn refused(error: io::Error) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::object::{HEAD, TAIL};
 
     fn spooled(length: usize, room: u64) -> (u64, Kept) {
         let folder = tempfile::tempdir().unwrap();
@@ -117,7 +134,17 @@ mod tests {
             spool.push(chunk);
         }
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
-        (spool.on_disk(), spool.finish(Stop::never()))
+        let on_disk = spool.on_disk();
+        let (kept, probe) = spool.finish(Stop::never());
+        assert_eq!(probe.length, length as u64);
+        assert_eq!(
+            (&probe.head[..], &probe.tail[..]),
+            (
+                &vec![7; length.min(HEAD)][..],
+                &vec![7; length.min(TAIL)][..]
+            )
+        );
+        (on_disk, kept)
     }
 
     #[test]
@@ -141,7 +168,7 @@ mod tests {
         let mut spool = Spool::new(Path::new("/nonexistent"), u64::MAX);
         spool.push(&vec![0; IN_MEMORY + 1]);
         assert!(matches!(
-            spool.finish(Stop::never()),
+            spool.finish(Stop::never()).0,
             Kept::Lost(Reason::Unreadable(Errno(2)))
         ));
     }

@@ -106,7 +106,7 @@ fn broken(error: io::Error) -> Halt {
 
 /// Tells whether a content begins as one of the types.
 pub(super) fn begins(probe: &Probe) -> bool {
-    let mut head = probe.head.as_slice();
+    let mut head = &*probe.head;
     let Ok(Some(form)) = opening(&mut head) else {
         return false;
     };

@@ -90,7 +90,7 @@ fn entry(bytes: &[u8]) -> Option<Entry> {
     let mut head = 0;
     let mut text = || {
         let rest = bytes.get(head..)?;
-        let end = rest.iter().take(TEXT).position(|byte| *byte == 0)?;
+        let end = memchr::memchr(0, rest.get(..TEXT).unwrap_or(rest))?;
         head += end + 1;
         rest.get(..end)
     };

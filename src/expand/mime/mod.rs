@@ -687,7 +687,7 @@ impl<'a> Parts<'a> {
             let rest = slice.slice(start, u64::MAX);
             // A text about programs has many lines that begin so.
             let few = Probe {
-                head: rest.bytes_at(0, 512)?,
+                head: rest.part(0, 512)?,
                 ..Probe::default()
             };
             let kinds = recognise(&few);

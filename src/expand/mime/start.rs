@@ -132,7 +132,7 @@ fn behind_something(mut lines: Lines<'_>, whole: bool) -> Option<Start> {
         let line = lines.next()?;
         let from = line.start;
         // A catalogue of translations has such a header behind its tables.
-        let zeros = memchr::memchr_iter(0, line.text).count();
+        let zeros = memchr::memchr_iter(0, line.text).take(ZEROS + 1).count();
         if from > LEADING_BYTES || zeros > ZEROS {
             return None;
         }

@@ -91,8 +91,11 @@ impl Expander for Carver {
 
 /// Tells whether something may lie in a content that is told to be nothing else: bytes that are no text.
 pub(super) fn may_hide(probe: &Probe) -> bool {
-    let is_binary = |byte: &u8| *byte < b'\t' || (14..27).contains(byte);
-    probe.tail.iter().any(is_binary) || probe.head.iter().any(is_binary)
+    /// A block is looked at as a whole: many of its bytes in one step.
+    const BLOCK: usize = 512;
+    let is_binary = |byte: u8| (byte < b'\t') | (byte.wrapping_sub(14) < 13);
+    let any = |block: &[u8]| block.iter().fold(false, |any, byte| any | is_binary(*byte));
+    probe.ends().any(|end| end.chunks(BLOCK).any(any))
 }
 
 /// Memory for a look at what nobody may open in the end.

@@ -3,6 +3,8 @@
 
 use std::io;
 
+use bytes::Bytes;
+
 use super::carve::{Ends, Extent, Look};
 use super::pe;
 use crate::bytes::Reader;
@@ -30,8 +32,8 @@ pub(super) fn rest(look: &Look<'_>, at: u64) -> Object {
 /// What the recogniser says of what begins at `at`.
 pub(super) fn is_kind(look: &Look<'_>, at: u64, kind: &str) -> io::Result<bool> {
     let probe = Probe {
-        head: look.object.bytes_at(at, HEAD)?,
-        tail: Vec::new(),
+        head: look.object.part(at, HEAD)?,
+        tail: Bytes::new(),
         length: look.object.length().saturating_sub(at),
     };
     Ok(recognise(&probe).iter().any(|known| known.name == kind))

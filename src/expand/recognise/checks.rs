@@ -1,6 +1,10 @@
 //! What must hold beside a magic number, format by format.
 #![forbid(unsafe_code)]
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::bytes::Reader;
 use crate::expand::ar::old_package as old_deb;
 use crate::expand::number::digits;
@@ -132,14 +136,14 @@ pub(super) fn lzma86(probe: &Probe) -> bool {
     let behind = probe
         .head
         .get(1..)
-        .filter(|head| stream::is_lzma86(&probe.head) && head.len() > 13);
-    behind.is_some_and(|head| {
+        .is_some_and(|head| head.len() > 13 && stream::is_lzma86(&probe.head));
+    behind && {
         let behind = Probe {
-            head: head.to_vec(),
+            head: probe.head.slice(1..),
             ..Probe::default()
         };
         lzma(&behind) && stream::is_lzma(&behind)
-    })
+    }
 }
 
 /// Flags: 9 to 16 bits, reserved ones zero. The first code has 9 bits and is a literal.
@@ -319,9 +323,8 @@ pub(super) fn swf_zlib(probe: &Probe) -> bool {
     let stream = be16(&mut from(probe, 8));
     let begins = stream.is_some_and(|head| head >> 8 & 0x0f == 8 && head % 31 == 0);
     let is_stream = || {
-        let head = probe.head.get(8..).unwrap_or_default().to_vec();
         stream::is_zlib(&Probe {
-            head,
+            head: probe.head.slice(8.min(probe.head.len())..),
             ..Probe::default()
         })
     };
@@ -363,10 +366,7 @@ pub(super) fn dmg(probe: &Probe) -> bool {
 
 /// A file system or a disk with partitions that is not opened, by what its own drivers ask for.
 pub(super) fn disk(probe: &Probe) -> bool {
-    let at = |at: usize, bytes: &[u8]| {
-        let rest = probe.head.get(at..);
-        rest.is_some_and(|rest| rest.starts_with(bytes))
-    };
+    let at = |at: usize, bytes: &[u8]| probe.has(at, bytes);
     let ext = at(1080, b"\x53\xef")
         && within(from(probe, 1048).u32_le(), 0..=6)
         && within(from(probe, 1100).u32_le(), 0..=1);
@@ -613,7 +613,7 @@ pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
 pub(super) fn pdf(probe: &Probe) -> bool {
     let head = probe.head.trim_ascii_start();
     let head = head.get(..1024).unwrap_or(head);
-    let mut headers = memchr::memmem::find_iter(head, b"%PDF-");
+    let mut headers = PDF.find_iter(head);
     headers.any(|at| {
         let version = head.get(at + 5..at + 8);
         matches!(version, Some([major, b'.', minor])
@@ -622,11 +622,14 @@ pub(super) fn pdf(probe: &Probe) -> bool {
         && (has_pdf_ends(probe) || memchr::memmem::find(head, b"endobj").is_some())
 }
 
+static PDF: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"%PDF-"));
+static OBJECT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" obj"));
+
 /// The end of a document is in sight.
 fn has_pdf_ends(probe: &Probe) -> bool {
     let tail = match probe.tail.is_empty() {
-        true => &probe.head,
-        false => &probe.tail,
+        true => &*probe.head,
+        false => &*probe.tail,
     };
     let tail = tail.get(tail.len().saturating_sub(1024)..).unwrap_or(tail);
     [&b"%%EOF"[..], b"startxref", b"trailer"]
@@ -636,7 +639,7 @@ fn has_pdf_ends(probe: &Probe) -> bool {
 
 /// `1 0 obj` at the start of a line, and a dictionary behind it.
 fn has_pdf_object(head: &[u8]) -> bool {
-    memchr::memmem::find_iter(head, b" obj").any(|at| {
+    OBJECT.find_iter(head).any(|at| {
         let (before, after) = head.split_at(at);
         let line = before.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
         let mut numbers = line.unwrap_or(before).split(|byte| *byte == b' ');

@@ -8,27 +8,23 @@ mod checks;
 mod closed;
 mod text;
 
-use super::{apple, cms, installshield, mbox, pgp, sparse, stream, yenc};
+use super::{apple, cms, installshield, pgp, sparse, stream};
 use crate::kind::{self, Kind};
 use crate::object::Probe;
 
 /// The kinds of container that a content may be, the likeliest first. Whether it is one shows when it is opened; a
 /// content can be several, and each of its readers sees another.
 pub fn recognise(probe: &Probe) -> Vec<&'static Kind> {
+    let text = text::Text::new(probe);
     let mut kinds: Vec<&'static Kind> = Vec::new();
-    for row in MAGICS.iter().filter(|row| row.holds(probe)) {
-        let wanted = match row.rank {
-            Rank::Alone => kinds.is_empty(),
-            Rank::BehindText => kinds.iter().all(|kind| FRONTS.contains(&kind.name)),
-            Rank::Behind => !kinds
-                .iter()
-                .any(|kind| kind.built && !OPEN.contains(&kind.name)),
-            Rank::Start => true,
-            Rank::Text => {
-                !kinds.iter().any(|kind| is_mail(kind)) && (kinds.is_empty() || is_text(probe))
-            }
-        };
-        if let Some(kind) = kind::by_name(row.kind.as_bytes()).filter(|_| wanted)
+    for row in MAGICS.iter() {
+        if !probe.has(row.at, row.bytes)
+            || !row.rank.counts(&kinds, probe)
+            || !row.check.holds(probe, &text)
+        {
+            continue;
+        }
+        if let Some(kind) = kind::by_name(row.kind.as_bytes())
             && !kinds.iter().any(|known| known.name == kind.name)
         {
             kinds.push(kind);
@@ -46,8 +42,28 @@ struct Magic {
     at: usize,
     bytes: &'static [u8],
     kind: &'static str,
-    check: Option<fn(&Probe) -> bool>,
+    check: Check,
     rank: Rank,
+}
+
+/// What must hold beside the bytes.
+#[derive(Clone, Copy)]
+enum Check {
+    Nothing,
+    /// This does, of the content.
+    Probe(fn(&Probe) -> bool),
+    /// This does, of what is read once for all rows that are told from text.
+    Text(fn(&text::Text<'_>) -> bool),
+}
+
+impl Check {
+    fn holds(self, probe: &Probe, text: &text::Text<'_>) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Probe(check) => check(probe),
+            Self::Text(check) => check(text),
+        }
+    }
 }
 
 /// When a row counts.
@@ -65,6 +81,23 @@ enum Rank {
     Text,
 }
 
+impl Rank {
+    /// Tells whether a row counts behind these kinds. Asked before what the row's check asks, which costs more.
+    fn counts(self, kinds: &[&Kind], probe: &Probe) -> bool {
+        match self {
+            Self::Alone => kinds.is_empty(),
+            Self::BehindText => kinds.iter().all(|kind| FRONTS.contains(&kind.name)),
+            Self::Behind => !kinds
+                .iter()
+                .any(|kind| kind.built && !OPEN.contains(&kind.name)),
+            Self::Start => true,
+            Self::Text => {
+                !kinds.iter().any(|kind| is_mail(kind)) && (kinds.is_empty() || is_text(probe))
+            }
+        }
+    }
+}
+
 fn is_mail(kind: &Kind) -> bool {
     matches!(kind.name, "mbox" | "mime")
 }
@@ -80,23 +113,13 @@ const FRONTS: [&str; 6] = ["rtf", "pdf", "mime", "mbox", "uu", "yenc"];
 /// Kinds whose readers do not ask what the file ends with, so that it can be something else as well.
 const OPEN: [&str; 6] = ["ole2", "rtf", "swf", "onenote", "pdf", "pgp"];
 
-impl Magic {
-    fn holds(&self, probe: &Probe) -> bool {
-        probe
-            .head
-            .get(self.at..)
-            .is_some_and(|rest| rest.starts_with(self.bytes))
-            && self.check.is_none_or(|check| check(probe))
-    }
-}
-
 /// Strong enough alone.
 const fn magic(at: usize, bytes: &'static [u8], kind: &'static str) -> Magic {
     Magic {
         at,
         bytes,
         kind,
-        check: None,
+        check: Check::Nothing,
         rank: Rank::Start,
     }
 }
@@ -112,7 +135,7 @@ const fn checked(
         at,
         bytes,
         kind,
-        check: Some(check),
+        check: Check::Probe(check),
         rank: Rank::Start,
     }
 }
@@ -120,6 +143,14 @@ const fn checked(
 /// Told by its structure alone.
 const fn structure(kind: &'static str, check: fn(&Probe) -> bool) -> Magic {
     checked(0, b"", kind, check)
+}
+
+/// Told from its text.
+const fn text(kind: &'static str, check: fn(&text::Text<'_>) -> bool) -> Magic {
+    Magic {
+        check: Check::Text(check),
+        ..magic(0, b"", kind)
+    }
 }
 
 const fn ranked(rank: Rank, row: Magic) -> Magic {
@@ -276,16 +307,16 @@ static MAGICS: &[Magic] = &[
     structure("dmg", checks::dmg),
     ranked(Rank::BehindText, structure("disk", checks::disk)),
     ranked(Rank::Alone, structure("pdf", checks::pdf)),
-    structure("mbox", mbox::begins),
-    structure("mime", text::mime),
-    ranked(Rank::Text, structure("Hqx8", text::binhex)),
-    ranked(Rank::Text, structure("uu", text::uuencode)),
-    ranked(Rank::Text, structure("yenc", yenc::begins)),
-    ranked(Rank::Text, structure("mime", text::mime_part)),
+    text("mbox", text::mailbox),
+    text("mime", text::mail),
+    ranked(Rank::Text, text("Hqx8", text::binhex)),
+    ranked(Rank::Text, text("uu", text::uuencode)),
+    ranked(Rank::Text, text("yenc", text::yenc)),
+    ranked(Rank::Text, text("mime", text::part_of_mail)),
     magic(0, b"PYZ\0", "pyinstaller"),
     structure("pyinstaller", checks::pyinstaller),
     // Behind them, for it may be no mail.
-    structure("mime", text::perhaps_mime),
+    text("mime", text::perhaps_mail),
     // Last, for it finds what nothing before it opens.
     checked(0, b"MZ", "program", checks::dos_program),
     checked(0, b"\x7fELF", "program", checks::elf),

@@ -110,7 +110,7 @@ pub(in crate::expand) fn is_likely(probe: &Probe) -> bool {
     const MEMORY: u64 = 1 << 20;
     // A size that is not known is eight bytes that are nothing else: such a stream may be damaged.
     let is_open = probe.head.get(5..13) == Some(&[0xff; 8]);
-    let input = Input::new(Box::new(probe.head.as_slice()));
+    let input = Input::new(Box::new(&*probe.head));
     let Ok(mut decoder) = open(input, MEMORY) else {
         return false;
     };

@@ -1,8 +1,6 @@
 //! One 512-byte header block: POSIX ustar, its older and its GNU form.
 #![forbid(unsafe_code)]
 
-use crate::expand::number::digits;
-
 /// Everything in a tar archive lies in blocks of this size.
 pub(in crate::expand) const BLOCK: usize = 512;
 
@@ -139,12 +137,11 @@ fn octal(field: &[u8]) -> Option<u64> {
     let text = text.split(blank).next().unwrap_or_default();
     let text = text.strip_prefix(b"+").unwrap_or(text);
     let text = text.strip_prefix(b"0o").unwrap_or(text);
-    let text: Vec<u8> = text.iter().copied().filter(|byte| *byte != b'_').collect();
-    if text.is_empty() {
-        Some(0)
-    } else {
-        digits(&text, 8)
-    }
+    let mut digits = text.iter().filter(|byte| **byte != b'_');
+    digits.try_fold(0_u64, |value, byte| {
+        let digit = char::from(*byte).to_digit(8)?;
+        value.checked_mul(8)?.checked_add(digit.into())
+    })
 }
 
 /// The bytes up to the first zero.

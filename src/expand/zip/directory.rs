@@ -5,6 +5,9 @@
 #![forbid(unsafe_code)]
 
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use super::crypt::{AES_FIELD, AES_METHOD, Aes};
 use crate::bytes::Reader;
@@ -55,9 +58,14 @@ struct End {
 /// End records that are looked at, from the last on. A comment can hold many; no reader tries more than one or two.
 const ENDS: usize = 16;
 
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
+
 /// The end records in the last bytes of a content, the last one first.
 fn ends(tail: &[u8], length: u64) -> impl Iterator<Item = End> {
     let tail_at = length.saturating_sub(tail.len() as u64);
+    // Forwards it is seen sooner that there is none, as in most contents.
+    let any = FINDER.find(tail).is_some();
+    let tail = if any { tail } else { &[] };
     let found = memchr::memmem::rfind_iter(tail, END);
     found
         .filter_map(move |at| End::parse(tail.get(at..)?, tail_at + at as u64))

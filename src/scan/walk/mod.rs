@@ -9,6 +9,7 @@
 
 mod members;
 mod said;
+mod source;
 mod views;
 
 use std::collections::BTreeSet;
@@ -18,10 +19,6 @@ use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use data_encoding::HEXLOWER;
-use sha1::{Digest, Sha1};
-
-use super::ends::Ends;
 use super::spool::{Kept, Spool};
 use super::{Job, Outcome};
 use crate::budget::Budget;
@@ -32,10 +29,11 @@ use crate::executable::{self, Layout};
 use crate::expand::{self, Container, Effort, Expander, Halt, Member, Passwords};
 use crate::filetype::{self, FileType};
 use crate::kind::{self, Kind};
-use crate::object::{CHUNK, Object, Probe};
+use crate::object::{Object, Probe};
 use crate::path::ObjectPath;
-use crate::stop::{Stop, Stopped};
+use crate::stop::Stop;
 use members::Members;
+use source::{Paid, Source, opened};
 
 /// A longer detail is cut to this many bytes: it may quote what hostile content says.
 const DETAIL: usize = 1024;
@@ -62,8 +60,6 @@ pub(super) struct Walk<'a> {
     effort: Rc<Effort>,
     /// Findings that were not reported because of a list of known good digests.
     allowed: u64,
-    /// What is read into; kept, because small objects are many.
-    buffer: Vec<u8>,
 }
 
 /// How an object stood in its container.
@@ -130,15 +126,6 @@ fn fits(expander: &dyn Expander, word: &[u8]) -> bool {
     expander.kind() != "7z" || str::from_utf8(word).is_ok()
 }
 
-/// When the bytes of an object are paid for.
-#[derive(Clone, Copy)]
-enum Paid {
-    /// With each step, for nobody knows how many come.
-    AsItComes,
-    /// They were counted when the object came out of its container, or they are the item's own.
-    Before,
-}
-
 /// An object that was matched: what held on it.
 struct Matched {
     matches: Matches,
@@ -165,7 +152,6 @@ impl<'a> Walk<'a> {
             outcome: Outcome::default(),
             effort: Rc::default(),
             allowed: 0,
-            buffer: Vec::new(),
         }
     }
 
@@ -196,7 +182,7 @@ impl<'a> Walk<'a> {
             return self.stream(spot, &mut (&file), &mut inside);
         }
         let file = Arc::new(file);
-        let object = Object::file(Arc::clone(&file), before.len(), self.stop.clone());
+        let object = opened(&file, before.len(), &self.stop);
         self.object(spot, &object, &mut inside)?;
         match file.metadata() {
             Ok(after) if changed(&before, &after) => self.note(
@@ -218,9 +204,10 @@ impl<'a> Walk<'a> {
             Ok(probe) => probe,
             Err(error) => return self.failed(&spot.path, &error),
         };
-        let (plan, carver) = self.plan(spot, &probe)?;
+        let kinds = expand::recognise(&probe);
+        let (plan, carver) = self.plan(spot, &probe, &kinds)?;
         let announced = self.announce_early(spot, &plan)?;
-        let file_type = filetype::recognise(&probe);
+        let file_type = filetype::told(&probe, &kinds);
         let layout = self.layout(spot, object)?;
         let extent = Extent {
             length: Some(object.length()),
@@ -228,7 +215,8 @@ impl<'a> Walk<'a> {
         };
         let mut matcher = Matcher::new(self.database, extent, self.stop.clone());
         let mut reader = object.raw_reader();
-        let read = self.read_through(spot, &mut reader, Paid::Before, |chunk| matcher.feed(chunk));
+        let source = Source::of(object, &mut reader);
+        let read = self.read_through(spot, source, Paid::Before, |chunk| matcher.feed(chunk));
         self.outcome.objects += 1;
         let subject = Subject {
             form: crate::view::Form::Content,
@@ -267,18 +255,17 @@ impl<'a> Walk<'a> {
         let tmpdir = self.job.tmpdir.clone();
         let room = self.job.limits.spool.saturating_sub(self.on_disk);
         let mut spool = Spool::new(&tmpdir, room);
-        let mut ends = Ends::default();
         let mut matcher = Matcher::new(self.database, Extent::default(), self.stop.clone());
-        let read = self.read_through(spot, reader, Paid::AsItComes, |chunk| {
+        let source = Source::Reader(reader);
+        let read = self.read_through(spot, source, Paid::AsItComes, |chunk| {
             spool.push(chunk);
-            ends.push(chunk);
             matcher.feed(chunk)
         });
         self.outcome.objects += 1;
         let on_disk = spool.on_disk();
         self.on_disk += on_disk;
-        let kept = spool.finish(self.stop.clone());
-        let done = self.streamed(spot, &ends.finish(), read, &kept, matcher, found);
+        let (kept, probe) = spool.finish(self.stop.clone());
+        let done = self.streamed(spot, &probe, read, &kept, matcher, found);
         self.on_disk -= on_disk;
         done
     }
@@ -297,7 +284,8 @@ impl<'a> Walk<'a> {
             Kept::Object(object) => Ok(object),
             Kept::Lost(reason) => Err(reason),
         };
-        let file_type = filetype::recognise(probe);
+        let kinds = expand::recognise(probe);
+        let file_type = filetype::told(probe, &kinds);
         let layout = match (&read, object) {
             (Ok(()), Ok(object)) => self.layout(spot, object)?,
             _ => None,
@@ -321,7 +309,7 @@ impl<'a> Walk<'a> {
             self.report(spot, matches, &Names::new(), found)?;
             return Err(halt);
         }
-        let (plan, carver) = self.plan(spot, probe)?;
+        let (plan, carver) = self.plan(spot, probe, &kinds)?;
         self.describe(spot, file_type, probe.length, &plan)?;
         let announced = self.announce_early(spot, &plan)?;
         let matched = Matched {
@@ -362,62 +350,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Reads to the end, and says so if that is not possible.
-    fn read_through(
-        &mut self,
-        spot: &Spot,
-        reader: &mut dyn Read,
-        paid: Paid,
-        mut take: impl FnMut(&[u8]) -> Result<(), Stopped>,
-    ) -> Result<(), Halt> {
-        let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(CHUNK, 0);
-        let end = loop {
-            if let Err(stopped) = self.stop.check() {
-                break self.stopped(&spot.path, stopped).map(|()| false);
-            }
-            let chunk = match reader.read(&mut buffer) {
-                Ok(0) => break Ok(true),
-                Ok(count) => buffer.get(..count).unwrap_or(&[]),
-                // Never again after an error: there are decoders that abort the process then.
-                Err(error) => break self.damaged(&spot.path, &error).map(|()| false),
-            };
-            #[cfg(feature = "test-faults")]
-            super::fault::strike(chunk);
-            let taken = take(chunk);
-            if let Some(sha1) = &mut sha1 {
-                sha1.update(chunk);
-            }
-            let count = chunk.len() as u64;
-            self.outcome.bytes += count;
-            let payment = match paid {
-                Paid::AsItComes => self.budget.bytes(count),
-                Paid::Before => Ok(()),
-            };
-            if let Err(limit) = payment {
-                break self.over(&spot.path, limit).map(|()| false);
-            }
-            if let Err(stopped) = taken {
-                break self.stopped(&spot.path, stopped).map(|()| false);
-            }
-        };
-        self.buffer = buffer;
-        if end? && let Some(sha1) = sha1 {
-            self.outcome.sha1 = Some(HEXLOWER.encode(&sha1.finalize()));
-        }
-        Ok(())
-    }
-
     /// Decides how an object is opened, and says why it is not, where it is recognised and left closed. What is not recognised may
     /// be looked through.
     fn plan(
         &mut self,
         spot: &Spot,
         probe: &Probe,
+        kinds: &[&'static Kind],
     ) -> Result<(Plan, Option<&'static dyn Expander>), Halt> {
         let mut plan = Plan::new();
-        let kinds = expand::recognise(probe);
         let is_leaf = kinds.is_empty();
         for kind in kinds {
             if kind.encrypted && spot.is_token(probe.length) {
