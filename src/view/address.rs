@@ -62,6 +62,11 @@ impl Addresses {
         }
     }
 
+    /// The bytes that it has seen.
+    pub(super) fn position(&self) -> u64 {
+        self.position
+    }
+
     pub(super) fn push(&mut self, bytes: &[u8], found: &mut dyn FnMut(Blob)) {
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -118,10 +123,14 @@ impl Addresses {
     fn seek(&mut self, bytes: &[u8]) -> usize {
         for at in memchr::memchr_iter(b':', bytes) {
             let before = bytes.get(at.saturating_sub(4)..at).unwrap_or_default();
-            let missing = 4_usize.saturating_sub(before.len());
-            let carried = self.last.get(4_usize.saturating_sub(missing)..);
-            let word = [carried.unwrap_or_default(), before].concat();
-            if word.eq_ignore_ascii_case(b"data") {
+            let is_word = match before.len() {
+                4 => before.eq_ignore_ascii_case(b"data"),
+                own => {
+                    let carried = self.last.get(own..).unwrap_or_default();
+                    [carried, before].concat().eq_ignore_ascii_case(b"data")
+                }
+            };
+            if is_word {
                 self.state = State::Type(Vec::new());
                 return at.saturating_add(1);
             }

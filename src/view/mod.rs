@@ -13,10 +13,16 @@ pub mod base64;
 pub mod charset;
 mod entity;
 pub mod html;
+mod joint;
+#[cfg(test)]
+mod naive;
 pub mod normal;
+mod outlook;
 mod run;
 pub mod script;
+mod second;
 mod sextets;
+mod words;
 mod wrapped;
 
 /// How the bytes that are matched were made from the object.

@@ -1,6 +1,8 @@
 //! Digits of base64 as the bytes that they stand for.
 #![forbid(unsafe_code)]
 
+use super::run::value;
+
 /// Digits that come one by one.
 #[derive(Debug, Default)]
 pub(super) struct Sextets {
@@ -22,6 +24,33 @@ impl Sextets {
                 false => self.cut = true,
             }
         }
+    }
+
+    /// Takes characters of the alphabet that follow each other.
+    pub(super) fn add_all(&mut self, letters: &[u8], limit: usize) {
+        let six = |letter: &u8| value(*letter).unwrap_or(0);
+        let open = self.count.wrapping_neg() % 4;
+        let (first, rest) = letters.split_at_checked(open).unwrap_or((letters, &[]));
+        first.iter().for_each(|letter| self.add(six(letter), limit));
+        let (fours, last) = rest.as_chunks::<4>();
+        let room = limit.saturating_sub(self.bytes.len()).div_ceil(3);
+        let kept = fours.get(..room).unwrap_or(fours);
+        self.cut |= kept.len() < fours.len();
+        self.count = self.count.saturating_add(rest.len() - last.len());
+        self.bytes.extend(kept.iter().flat_map(|four| {
+            let bits = four
+                .iter()
+                .fold(0, |bits, letter| bits << 6 | u32::from(six(letter)));
+            let [_, three @ ..] = bits.to_be_bytes();
+            three
+        }));
+        last.iter().for_each(|letter| self.add(six(letter), limit));
+    }
+
+    /// Begins again.
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        (self.bits, self.count, self.cut) = (0, 0, false);
     }
 
     /// How many digits there were.

@@ -6,8 +6,9 @@
 #![forbid(unsafe_code)]
 
 use super::address::{SIGN, character};
-use super::base64::{Blob, may_escape};
-use super::run::{JOINT, LINE, NAMED_RUN, PIECE, RUN, joins_texts, may_join, value};
+use super::base64::Blob;
+use super::joint::Joint;
+use super::run::{JOINT, LINE, NAMED_RUN, PIECE, RUN, value};
 use super::sextets::Sextets;
 
 /// Characters of the alphabet in an escape: `u002B`.
@@ -40,7 +41,7 @@ pub(super) struct Wrapped {
     /// An escaped line break is behind the last character.
     at_break: bool,
     sign: Vec<u8>,
-    joint: Vec<u8>,
+    joint: Joint,
     /// There was something that the plain reading does not take.
     used: bool,
     ended: bool,
@@ -48,11 +49,18 @@ pub(super) struct Wrapped {
     held: Option<Blob>,
 }
 
+/// What an escape may begin with.
+pub(super) fn may_escape(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'%' | b'&')
+}
+
 /// What a sign comes to.
-enum Sign {
+pub(super) enum Sign {
     /// It may go on.
     Open,
+    /// This character was escaped.
     Byte(u8),
+    /// It is none.
     None,
 }
 
@@ -82,19 +90,16 @@ impl Wrapped {
             plain: false,
             at_break: false,
             sign: sign.into_iter().collect(),
-            joint: Vec::new(),
+            joint: Joint::default(),
             used: false,
             ended: false,
             held: None,
         }
     }
 
-    pub(super) fn at(&self) -> u64 {
-        self.at
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended
+    /// Behind its last byte, once it has ended.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.ended.then_some(self.next)
     }
 
     /// Tells whether the plain reading of what begins at `at` has the bytes that this one has there, but for a few that it makes of
@@ -114,6 +119,11 @@ impl Wrapped {
         }
     }
 
+    /// Something comes of it, once it has ended.
+    pub(super) fn has_any(&self) -> bool {
+        self.held.is_some() || self.used && self.counts()
+    }
+
     /// Keeps the plain reading of the run until this one has ended; gives it back where this one is about another.
     pub(super) fn hold(&mut self, blob: Option<Blob>) -> Option<Blob> {
         if self.escaped {
@@ -126,17 +136,24 @@ impl Wrapped {
     /// Takes what is new of these bytes, which begin at `position`; at most `limit` are decoded.
     pub(super) fn feed(&mut self, bytes: &[u8], position: u64, limit: usize) {
         let known = usize::try_from(self.next.saturating_sub(position)).unwrap_or(usize::MAX);
-        for byte in bytes.get(known..).unwrap_or_default() {
-            if self.ended {
-                return;
+        let mut rest = bytes.get(known..).unwrap_or_default();
+        while let Some((byte, behind)) = rest.split_first().filter(|_| !self.ended) {
+            if self.sign.is_empty() && self.joint.is_empty() && value(*byte).is_some() {
+                let is_letter = |byte: &&u8| value(**byte).is_some();
+                let count = rest.iter().take_while(is_letter).count();
+                let (letters, behind) = rest.split_at_checked(count).unwrap_or((rest, &[]));
+                self.letters(letters, limit);
+                rest = behind;
+                continue;
             }
             self.next = self.next.saturating_add(1);
             self.take(*byte, limit);
+            rest = behind;
         }
     }
 
     /// The text has ended.
-    pub(super) fn end(&mut self, limit: usize) {
+    pub(super) fn finish(&mut self, limit: usize) {
         for byte in std::mem::take(&mut self.sign) {
             self.plain(byte, limit);
         }
@@ -160,6 +177,19 @@ impl Wrapped {
                 .is_none_or(|own| is_list || own.bytes.len() < held.bytes.len())
         });
         held.into_iter().chain(own)
+    }
+
+    /// Takes characters of the alphabet that stand in the text behind another, or behind a sign.
+    fn letters(&mut self, letters: &[u8], limit: usize) {
+        if self.next != self.last {
+            self.piece = (self.next, self.sextets.count());
+        }
+        self.at_break = false;
+        self.hexadecimal = self.hexadecimal && letters.iter().all(u8::is_ascii_hexdigit);
+        self.line = self.line.saturating_add(letters.len());
+        self.next = self.next.saturating_add(letters.len() as u64);
+        self.last = self.next;
+        self.sextets.add_all(letters, limit);
     }
 
     /// Takes a byte as it stands in the text.
@@ -225,33 +255,31 @@ impl Wrapped {
 
     /// Tells whether the run goes on with this character behind its joint.
     fn goes_on(&mut self, byte: u8) -> bool {
-        let joint = self.joint.as_slice();
-        let own = joint.iter().rposition(|byte| matches!(byte, b'\n' | b'\r'));
-        let own = own.and_then(|last| joint.get(last.saturating_add(1)..));
-        let goes_on = match (joint.trim_ascii(), own) {
-            _ if joint.is_empty() => return true,
-            (b"", None) => self.at_break,
-            (b"", Some(_)) => {
-                // What looks like one more line may be what each begins with.
-                let prefix = self.prefix.as_deref().unwrap_or_default();
-                let is_prefix = !self.plain && prefix.trim_ascii_start().first() == Some(&byte);
-                self.plain |= !is_prefix && self.line >= LINE;
-                self.plain
+        if self.joint.is_empty() {
+            return true;
+        }
+        let line = self.joint.line();
+        let goes_on = if self.joint.is_blank() {
+            match line {
+                None => self.at_break,
+                Some(_) => {
+                    // What looks like one more line may be what each begins with.
+                    let prefix = self.prefix.as_deref().unwrap_or_default();
+                    let is_prefix = !self.plain && prefix.trim_ascii_start().first() == Some(&byte);
+                    self.plain |= !is_prefix && self.line >= LINE;
+                    self.plain
+                }
             }
-            (b"\\" | b"^" | b"`", Some(_)) => {
-                self.used = true;
-                true
-            }
-            (_, Some(own)) if self.is_next(own) => {
-                self.width = Some(self.line);
-                self.prefixes = self.prefixes.saturating_add(1);
-                self.used = true;
-                true
-            }
-            _ => {
-                let texts = joint.iter().all(|byte| may_join(*byte)) && joins_texts(joint);
-                texts && self.sextets.count() >= PIECE
-            }
+        } else if self.joint.is_continued() {
+            self.used = true;
+            true
+        } else if line.is_some_and(|line| self.is_next(line)) {
+            self.width = Some(self.line);
+            self.prefixes = self.prefixes.saturating_add(1);
+            self.used = true;
+            true
+        } else {
+            self.joint.joins_texts() && self.sextets.count() >= PIECE
         };
         if goes_on {
             self.line = 0;
@@ -267,29 +295,32 @@ impl Wrapped {
         if self.line < PIECE || self.width.is_some_and(|width| width != self.line) {
             return false;
         }
-        match prefix.last() {
-            Some(quote @ (b'"' | b'\'')) => {
-                let adds = |byte: &u8| matches!(byte, b'+' | b'&' | b'.' | b'<');
-                let same = own == prefix || own.iter().any(adds);
-                own.last() == Some(quote)
-                    && same
-                    && !word(own).is_empty()
-                    && word(own) == word(prefix)
-            }
-            _ => own == prefix && !own.trim_ascii().is_empty(),
+        is_next(prefix, own)
+    }
+}
+
+/// Tells whether a line that begins with `own` may be the next after one that begins with `prefix`.
+pub(super) fn is_next(prefix: &[u8], own: &[u8]) -> bool {
+    match prefix.last() {
+        Some(quote @ (b'"' | b'\'')) => {
+            let adds = |byte: &u8| matches!(byte, b'+' | b'&' | b'.' | b'<');
+            let same = own == prefix || own.iter().any(adds);
+            own.last() == Some(quote) && same && !word(own).is_empty() && word(own) == word(prefix)
         }
+        _ => own == prefix && !own.trim_ascii().is_empty(),
     }
 }
 
 /// The word that a line begins with.
-fn word(line: &[u8]) -> &[u8] {
+pub(super) fn word(line: &[u8]) -> &[u8] {
     let line = line.trim_ascii_start();
     let is_letter = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(**byte, b'_' | b'$');
     let length = line.iter().take_while(is_letter).count();
     line.get(..length).unwrap_or_default()
 }
 
-fn undo(sign: &[u8]) -> Sign {
+/// What these bytes, the first of which may begin an escape, stand for.
+pub(super) fn undo(sign: &[u8]) -> Sign {
     let number = |digits: &[u8], count: usize| {
         if digits.len() > count || !digits.iter().all(u8::is_ascii_hexdigit) {
             return Sign::None;

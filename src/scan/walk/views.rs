@@ -154,7 +154,10 @@ impl<'a> Walk<'a> {
             inside,
             any: false,
         };
-        let done = self.read_views(&mut viewed, charset);
+        let mut buffer = std::mem::take(&mut self.buffer);
+        buffer.resize(CHUNK, 0);
+        let done = self.read_views(&mut viewed, charset, &mut buffer);
+        self.buffer = buffer;
         let views = Views { any: viewed.any };
         matched.matches.add(viewed.matches, self.job.each_view);
         done.map(|()| views)
@@ -164,6 +167,7 @@ impl<'a> Walk<'a> {
         &mut self,
         viewed: &mut Viewed<'_>,
         charset: Option<Charset>,
+        buffer: &mut [u8],
     ) -> Result<(), Halt> {
         let is_html = viewed.file_type.target == HTML;
         // What is text by its content though not by its type is text. ClamAV's normal form is made of nothing else.
@@ -183,13 +187,12 @@ impl<'a> Walk<'a> {
         let mut cut = false;
         let mut encoded = Encoded::new();
         let mut reader = viewed.object.raw_reader();
-        let mut buffer = vec![0; CHUNK];
         let (mut decoded, mut normalised) = (String::new(), Vec::new());
         loop {
             if let Err(stopped) = self.stop.check() {
                 return self.stopped(&viewed.spot.path, stopped);
             }
-            let chunk = match reader.read(&mut buffer) {
+            let chunk = match reader.read(buffer) {
                 Ok(count) => buffer.get(..count).unwrap_or_default(),
                 Err(error) => return self.damaged(&viewed.spot.path, &error),
             };

@@ -7,25 +7,41 @@ pub struct Text {
     blank: bool,
 }
 
+/// What each byte becomes; zero if it is left out.
+const NORMAL: [u8; 256] = {
+    let mut normal = [0; 256];
+    let mut rest = normal.as_mut_slice();
+    let mut byte: u8 = 0;
+    while let Some((first, behind)) = rest.split_first_mut() {
+        *first = match byte {
+            b'\t'..=b'\r' | b' ' => b' ',
+            b'!'..=0x7f => byte.to_ascii_lowercase(),
+            _ => 0,
+        };
+        byte = byte.wrapping_add(1);
+        rest = behind;
+    }
+    normal
+};
+
 impl Text {
     /// Adds the normal form of the next bytes to `out`.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) {
+        let mut end = out.len();
+        out.resize(end.saturating_add(bytes.len()), 0);
+        // Every byte is written, and the next one over it if it does not count: nobody can guess where the blanks are.
         for byte in bytes {
-            match byte {
-                b'\t'..=b'\r' | b' ' => {
-                    if !self.blank {
-                        out.push(b' ');
-                    }
-                    self.blank = true;
-                }
-                b'!'..=0x7f => {
-                    out.push(byte.to_ascii_lowercase());
-                    self.blank = false;
-                }
-                // Left out, and blanks on both sides of it are in one row.
-                _ => {}
+            let normal = NORMAL.get(usize::from(*byte)).copied().unwrap_or(0);
+            let is_blank = normal == b' ';
+            // What is left out stands between blanks of one row.
+            let is_out = (normal == 0) | (is_blank & self.blank);
+            self.blank = is_blank | ((normal == 0) & self.blank);
+            if let Some(place) = out.get_mut(end) {
+                *place = normal;
             }
+            end = end.saturating_add(usize::from(!is_out));
         }
+        out.truncate(end);
     }
 }
 

@@ -1,12 +1,15 @@
-//! Long runs of base64 in text, and what they decode to: programs in scripts, `data:` addresses, encoded commands.
-//!
-//! A run may go over lines, each of which ends with nothing but a line break, and may be cut by what joins texts in scripts
-//! (`" + "`, `" & _`). Short lines count where several have the same length. Paths and digests look like base64 too: short runs, and those of hexadecimal digits alone, are left.
+//! [`super::base64`] byte by byte, as plainly as it can be said, for tests: what this finds in a text that comes as one piece is what
+//! is to be found in it.
 #![forbid(unsafe_code)]
 
+mod run;
+mod tests;
+mod wrapped;
+
 use super::address::Addresses;
-use super::run::{JOINT, NAMED_RUN, NARROW, PIECE, Run, may_join, value};
-use super::wrapped::Wrapped;
+use super::base64::Blob;
+use run::{JOINT, NAMED_RUN, NARROW, PIECE, Run, may_join, value};
+use wrapped::Wrapped;
 
 /// The fewest characters in front of one that is escaped: `/9j\/`.
 const ESCAPED: usize = 3;
@@ -20,22 +23,9 @@ const BEFORE: usize = 24;
 /// Runs that are read as programs may have wrapped them, side by side: where one ends is known a while behind it.
 const WRAPPED: usize = 4;
 
-/// One run, decoded.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Blob {
-    /// Where it begins.
-    pub at: u64,
-    /// What it decodes to.
-    pub bytes: Vec<u8>,
-    /// It goes on behind the limit.
-    pub cut: bool,
-    /// It begins its line, behind nothing but what marks a quote or a comment.
-    pub begins_line: bool,
-}
-
-/// Finds runs in a text that comes piece by piece.
+/// Finds runs in a text.
 #[derive(Debug)]
-pub struct Finder {
+pub(super) struct Finder {
     /// The most bytes that are decoded of one run.
     limit: usize,
     position: u64,
@@ -51,7 +41,7 @@ pub struct Finder {
 
 impl Finder {
     /// Looks for runs, of each of which at most `limit` bytes are decoded.
-    pub fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self {
             limit,
             position: 0,
@@ -63,14 +53,17 @@ impl Finder {
         }
     }
 
-    /// Takes the next bytes, and gives each run that has ended.
-    pub fn push(&mut self, bytes: &[u8], found: &mut dyn FnMut(Blob)) {
-        self.addresses.push(bytes, found);
+    /// Takes the text, and gives each run that has ended.
+    pub(super) fn push(&mut self, bytes: &[u8], found: &mut dyn FnMut(Blob)) {
         let mut at: usize = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             let taken = match self.run.is_some() {
                 true => self.go_on(rest, found),
-                false => self.seek(bytes, at),
+                false => {
+                    let taken = self.seek(bytes, at);
+                    self.addresses.push(&rest[..taken], found);
+                    taken
+                }
             };
             let position = self.position.saturating_add(at as u64);
             self.feed(rest.get(..taken).unwrap_or(rest), position, found);
@@ -83,7 +76,7 @@ impl Finder {
     }
 
     /// The text has ended.
-    pub fn finish(mut self, found: &mut dyn FnMut(Blob)) {
+    pub(super) fn finish(mut self, found: &mut dyn FnMut(Blob)) {
         self.end_run(None, found);
         self.feed(&[], self.position, found);
         let limit = self.limit;
@@ -190,10 +183,12 @@ impl Finder {
             } else if is_joint && run.joint.len() < JOINT {
                 run.joint.push(*byte);
             } else {
+                self.addresses.push(&bytes[..at], found);
                 self.end_run(Some(*byte), found);
                 return at;
             }
         }
+        self.addresses.push(bytes, found);
         bytes.len()
     }
 
@@ -233,7 +228,7 @@ fn last(bytes: &[u8], count: usize) -> &[u8] {
 }
 
 /// What an escape may begin with.
-pub(super) fn may_escape(byte: u8) -> bool {
+fn may_escape(byte: u8) -> bool {
     matches!(byte, b'\\' | b'%' | b'&')
 }
 
@@ -246,121 +241,4 @@ fn is_named(before: &[u8]) -> bool {
         || has(b"atob(")
         || before.ends_with(b"-enc ")
         || before.ends_with(b"encodedcommand ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use data_encoding::{BASE64, BASE64_NOPAD, BASE64URL};
-
-    fn found(text: &[u8], step: usize, limit: usize) -> Vec<Blob> {
-        let mut blobs = Vec::new();
-        let mut finder = Finder::new(limit);
-        for piece in text.chunks(step) {
-            finder.push(piece, &mut |blob| blobs.push(blob));
-        }
-        finder.finish(&mut |blob| blobs.push(blob));
-        blobs
-    }
-
-    fn secret(length: usize) -> Vec<u8> {
-        (0..length).map(|at| (at * 37 % 251) as u8).collect()
-    }
-
-    #[test]
-    fn runs_are_decoded_wherever_they_are_cut() {
-        for length in [48, 49, 50, 51, 300] {
-            let secret = secret(length);
-            let one = BASE64.encode(&secret);
-            let lines: Vec<&str> = (one.as_bytes().chunks(40))
-                .map(|line| std::str::from_utf8(line).unwrap())
-                .collect();
-            let texts = [
-                format!("x = \"{one}\";"),
-                format!("x = '{}'", BASE64_NOPAD.encode(&secret)),
-                format!("x = '{}'", BASE64URL.encode(&secret)),
-                format!("(\n  {}\n)", lines.join("\r\n  ")),
-                format!("a=\"{}\";", lines.join("\" + \"")),
-                format!("a=\"{}\"", lines.join("\" & _\r\n    \"")),
-            ];
-            for text in texts {
-                for step in [1, 7, 10_000] {
-                    let blobs = found(text.as_bytes(), step, usize::MAX);
-                    assert_eq!(blobs.len(), 1, "{text}");
-                    assert_eq!(blobs[0].bytes, secret, "{text}");
-                    assert!(
-                        text[blobs[0].at as usize..].starts_with(&one[..8]),
-                        "{text}"
-                    );
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn short_runs_count_where_they_are_named() {
-        let rows = [
-            ("<img src=\"data:image/png;base64,aGVsbG8gd29ybGQ=\">", 1),
-            ("atob('aGVsbG8gd29ybGQ=')", 1),
-            ("[Convert]::FromBase64String(\"aGVsbG8gd29ybGQ=\")", 1),
-            ("powershell -enc aGVsbG8gd29ybGQ=", 1),
-            ("x = 'aGVsbG8gd29ybGQ='", 0),
-            (
-                "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855e3b0c44298fc",
-                0,
-            ),
-        ];
-        for (text, count) in rows {
-            for step in [1, 1000] {
-                assert_eq!(
-                    found(text.as_bytes(), step, usize::MAX).len(),
-                    count,
-                    "{text}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn short_lines_of_one_length_are_a_run() {
-        let secret = secret(301);
-        let one = BASE64.encode(&secret);
-        for width in [4, 8, 10, 11, 31] {
-            let lines: Vec<&str> = (one.as_bytes().chunks(width))
-                .map(|line| std::str::from_utf8(line).unwrap())
-                .collect();
-            for before in [
-                "",
-                "x:\n",
-                "Contents\n",
-                "Contents12\n",
-                "SomeLongerLine12345\n",
-                "X2\n",
-            ] {
-                for end in ["\n", "\r\n  "] {
-                    let text = format!("{before}{}\nend of it\n", lines.join(end));
-                    for step in [1, 7, 10_000] {
-                        let blobs = found(text.as_bytes(), step, usize::MAX);
-                        let held = blobs.iter().any(|blob| {
-                            let start = blob.bytes.get(..297).unwrap_or_default();
-                            secret.starts_with(start) && !start.is_empty()
-                        });
-                        // A line of the same length is part of it.
-                        let same = before.trim_end().len() == width;
-                        assert!(held || same, "{width} {step} {text}");
-                    }
-                }
-            }
-        }
-        let words = "elephant\nantelope\nhedgehog\nmongoose\nreindeer\n".repeat(20);
-        assert_eq!(found(words.as_bytes(), 1000, usize::MAX), []);
-    }
-
-    #[test]
-    fn what_is_longer_than_the_limit_says_so() {
-        let text = BASE64.encode(&secret(3000));
-        let blobs = found(text.as_bytes(), 100, 999);
-        assert_eq!(blobs[0].bytes, secret(3000)[..999]);
-        assert!(blobs[0].cut);
-    }
 }
