@@ -40,7 +40,7 @@ impl<'r> Source<'r> {
     }
 
     /// Up to [`CHUNK`] more bytes, read into `buffer` where they are in no memory yet; none at the end.
-    fn next<'b>(&'b mut self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
+    pub(super) fn next<'b>(&'b mut self, buffer: &'b mut Vec<u8>) -> io::Result<&'b [u8]> {
         match self {
             Self::Memory(bytes, at) => {
                 let rest = bytes.get(*at..).unwrap_or_default();

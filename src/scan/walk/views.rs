@@ -4,12 +4,12 @@
 //! [`WHOLE`] bytes, and that is a gap where there is more. What is made is bounded by what is read, so that nothing has to be paid.
 #![forbid(unsafe_code)]
 
-use std::io::Read;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::members::Members;
+use super::source::Source;
 use super::{Matched, Names, Spot, Stood, Walk};
 use crate::engine::search::Extent;
 use crate::engine::{Matcher, Matches, Subject};
@@ -17,7 +17,7 @@ use crate::event::{Exclusion, Limit, Reason, View};
 use crate::expand::{self, Children, Content, Halt};
 use crate::filetype::{self, FileType};
 use crate::kind;
-use crate::object::{CHUNK, Object, Probe};
+use crate::object::{Object, Probe};
 use crate::view::base64::{Blob, Finder};
 use crate::view::charset::{self, Charset};
 use crate::view::html::{self, Level};
@@ -154,10 +154,7 @@ impl<'a> Walk<'a> {
             inside,
             any: false,
         };
-        let mut buffer = std::mem::take(&mut self.buffer);
-        buffer.resize(CHUNK, 0);
-        let done = self.read_views(&mut viewed, charset, &mut buffer);
-        self.buffer = buffer;
+        let done = self.read_views(&mut viewed, charset);
         let views = Views { any: viewed.any };
         matched.matches.add(viewed.matches, self.job.each_view);
         done.map(|()| views)
@@ -167,7 +164,6 @@ impl<'a> Walk<'a> {
         &mut self,
         viewed: &mut Viewed<'_>,
         charset: Option<Charset>,
-        buffer: &mut [u8],
     ) -> Result<(), Halt> {
         let is_html = viewed.file_type.target == HTML;
         // What is text by its content though not by its type is text. ClamAV's normal form is made of nothing else.
@@ -187,13 +183,15 @@ impl<'a> Walk<'a> {
         let mut cut = false;
         let mut encoded = Encoded::new();
         let mut reader = viewed.object.raw_reader();
+        let mut source = Source::of(viewed.object, &mut reader);
+        let mut buffer = Vec::new();
         let (mut decoded, mut normalised) = (String::new(), Vec::new());
         loop {
             if let Err(stopped) = self.stop.check() {
                 return self.stopped(&viewed.spot.path, stopped);
             }
-            let chunk = match reader.read(buffer) {
-                Ok(count) => buffer.get(..count).unwrap_or_default(),
+            let chunk = match source.next(&mut buffer) {
+                Ok(chunk) => chunk,
                 Err(error) => return self.damaged(&viewed.spot.path, &error),
             };
             let last = chunk.is_empty();
