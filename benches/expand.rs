@@ -14,7 +14,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use vfind::event::{NoteKind, Reason};
-use vfind::expand::{Children, Container, Content, Halt, Passwords, expander, recognise};
+use vfind::expand::{
+    Children, Container, ContainerName, Content, Halt, Passwords, expander, recognise,
+};
 use vfind::object::Object;
 use vfind::stop::Stop;
 
@@ -166,7 +168,7 @@ fn unpack_here(packed: &Path) -> u64 {
     let secret = [b"secret".to_vec()];
     let container = Container {
         object: &object,
-        name: b"x",
+        name: &ContainerName::new(b"x"),
         passwords: &Passwords::given(&secret),
         memory: 128 << 20,
     };

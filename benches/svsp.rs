@@ -30,7 +30,7 @@ struct Daemon {
 impl Daemon {
     fn start(isolation: &str) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_vfindd"))
-            .args(["--svsp-port=0", isolation])
+            .args(["--svsp-port=0", "--verdict-cache=0", isolation])
             .stderr(Stdio::piped())
             .spawn()
             .expect("the daemon starts");

@@ -50,6 +50,17 @@ pub struct Item {
     pub path: ObjectPath,
     /// Folders between the named object and this file.
     pub depth: u32,
+    /// Who may write it meanwhile.
+    pub writers: Writers,
+}
+
+/// Who may write a file while it is scanned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// Nobody: it has no name, and nobody else has it open.
+    None,
+    /// Whoever the system lets.
+    Others,
 }
 
 /// Where the way may lead.
@@ -105,11 +116,12 @@ impl Files {
     }
 
     /// Only this open file, which has no path here but a label.
-    pub fn opened(file: File, label: Vec<u8>, options: Arc<Options>) -> Self {
+    pub fn opened(file: File, writers: Writers, label: Vec<u8>, options: Arc<Options>) -> Self {
         let item = Item {
             file,
             path: ObjectPath::root(label),
             depth: 0,
+            writers,
         };
         Self {
             first: Some(First::Opened(item)),
@@ -196,6 +208,7 @@ impl Files {
                 file,
                 path: ObjectPath::root(path),
                 depth,
+                writers: Writers::Others,
             }),
             Ok(Found::Folder(descriptor, stat)) => self.enter(path, depth, descriptor, &stat),
             Ok(Found::Other(kind)) if depth == 0 => Next::Gap(Gap {

@@ -198,7 +198,7 @@ pub fn expander(data: &[u8]) {
     let secret = [b"secret".to_vec()];
     let container = Container {
         object: &object,
-        name: b"fuzz",
+        name: &expand::ContainerName::new(b"fuzz"),
         passwords: &Passwords::given(&secret),
         memory: 64 * MIB,
     };

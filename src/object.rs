@@ -5,9 +5,9 @@
 //! [`Stop`], so that a decoder cannot work on after its time.
 #![forbid(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -183,6 +183,21 @@ impl Object {
             length: self.length,
         })
     }
+}
+
+/// Tells whether a file was written between the two, as far as its times tell.
+pub fn changed(before: &Metadata, after: &Metadata) -> bool {
+    // The change time too: the modification time can be set back by whoever writes.
+    let state = |m: &Metadata| {
+        (
+            m.len(),
+            m.mtime(),
+            m.mtime_nsec(),
+            m.ctime(),
+            m.ctime_nsec(),
+        )
+    };
+    state(before) != state(after)
 }
 
 /// Reads an [`Object`] from a position of its own.

@@ -35,6 +35,15 @@ impl ObjectPath {
         Self { elements }
     }
 
+    /// The path of the same object where the file has another name.
+    pub fn moved(&self, file: &Bytes) -> Self {
+        let mut elements = self.elements.clone();
+        if let Some(first) = elements.first_mut() {
+            first.clone_from(file);
+        }
+        Self { elements }
+    }
+
     /// The names, outermost first; never empty.
     pub fn elements(&self) -> &[Bytes] {
         &self.elements

@@ -58,6 +58,10 @@ impl Daemon {
         if let Manner::Workers(workers) = manner {
             command.arg(format!("--threads={workers}")).args(LIMITS);
         }
+        // Nothing is measured that is not scanned, but where the row asks for that.
+        if has_cache() && !more.iter().any(|option| option.starts_with(CACHE)) {
+            command.arg(format!("{CACHE}=0"));
+        }
         command.args(more);
         Self::start(&mut command, socket, configuration, log)
     }
@@ -168,6 +172,16 @@ pub(crate) fn program(name: &str) -> PathBuf {
     let built = Path::new(env!("CARGO_BIN_EXE_vfindd")).parent().unwrap();
     let folder = std::env::var_os("VFIND_PROGRAMS");
     folder.map_or(built.to_owned(), PathBuf::from).join(name)
+}
+
+/// The option of our cache of verdicts.
+const CACHE: &str = "--verdict-cache";
+
+/// Older versions have none.
+pub(crate) fn has_cache() -> bool {
+    let help = Command::new(program("vfindd")).arg("--help").output();
+    let help = String::from_utf8(help.expect("it runs").stdout).unwrap();
+    help.contains(CACHE)
 }
 
 /// The set, with its compiled form kept for the next daemon that has the same.

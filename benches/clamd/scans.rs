@@ -6,13 +6,9 @@ use std::process::Command;
 
 use crate::Bench;
 use crate::corpus::{bytes, files};
-use crate::daemon::{Daemon, Manner, program};
+use crate::daemon::{Daemon, Manner, has_cache};
 use crate::pass::{Pass, by_clamdscan, by_vfind, compare};
 use crate::row::{Row, Wanted, median};
-
-/// The option of our cache of verdicts, which older versions do not know, and the bytes that it may have if it asks for them.
-const CACHE: &str = "--verdict-cache";
-const CACHE_SIZE: &str = "=1G";
 
 pub(crate) fn one_big(bench: &Bench) -> Vec<Row> {
     let folder = bench.corpus.part("onebig");
@@ -123,15 +119,11 @@ fn pack(bench: &Bench, program: &str, options: &[&str]) -> PathBuf {
 }
 
 pub(crate) fn cache(bench: &Bench) -> Vec<Row> {
-    let help = Command::new(program("vfindd")).arg("--help").output();
-    let help = String::from_utf8(help.expect("it runs").stdout).unwrap();
-    if !help.contains(CACHE) {
+    if !has_cache() {
         println!("left out: this version has no cache of verdicts");
         return Vec::new();
     }
-    let takes_size = help.contains(&format!("{CACHE} <"));
-    let option = CACHE.to_owned() + if takes_size { CACHE_SIZE } else { "" };
-    let kept = Daemon::ours(bench, "S100k", Manner::Workers(2), &[&option]);
+    let kept = Daemon::ours(bench, "S100k", Manner::Workers(2), &["--verdict-cache=1G"]);
     let none = Daemon::ours(bench, "S100k", Manner::Workers(2), &[]);
     let what = bench.corpus.part("archives");
     // What is measured is what comes after the first time.

@@ -317,6 +317,7 @@ impl CommonFlags {
                     follow_links: self.follow_symlinks,
                     ..Reach::default()
                 }),
+                verdict_cache: 0,
             },
             print_pid: self.pid,
             pidfile: self.pidfile,

@@ -12,7 +12,7 @@ use clap::Parser;
 use super::arguments::{self, Given};
 use super::clamd::{ClamdFlags, SocketFile};
 use super::common::{CommonConfig, CommonFlags};
-use super::limits::Seconds;
+use super::limits::{Seconds, Size};
 use super::refused::Program;
 use super::{clamd_conf, file, print, usage};
 use crate::access::{Access, Range};
@@ -60,6 +60,10 @@ pub struct DaemonFlags {
     /// Look at content in threads of the daemon, or in processes of their own that a crash or the deadline ends
     #[arg(long, value_enum, default_value_t = IsolationFlag::Thread)]
     isolation: IsolationFlag,
+
+    /// Memory for answers about contents that come again; 0 keeps none
+    #[arg(long, value_name = "SIZE", default_value_t = VERDICT_CACHE)]
+    verdict_cache: Size,
 
     /// Work as this user: NAME or NAME:GROUP, from when the addresses are bound
     #[arg(long, value_name = "NAME[:GROUP]")]
@@ -125,6 +129,9 @@ pub struct DaemonFlags {
     #[command(flatten)]
     common: CommonFlags,
 }
+
+/// A hundred thousand answers about plain files, and less than most sets of signatures.
+const VERDICT_CACHE: Size = Size(64 << 20);
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum IsolationFlag {
@@ -271,6 +278,7 @@ impl DaemonFlags {
             roots: roots.map_err(|problem| format!("--scan-root: {problem}"))?,
             ..Reach::clone(&common.terms.reach)
         });
+        common.terms.verdict_cache = self.verdict_cache.0;
         common.signatures.compiling = Compiling::Apart;
         Ok(DaemonConfig {
             listen,

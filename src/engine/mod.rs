@@ -150,6 +150,17 @@ impl Database {
         self.flags & LAYOUT != 0
     }
 
+    /// Tells whether some signature may ask what a file is called.
+    pub fn needs_names(&self) -> bool {
+        #[cfg(feature = "yara")]
+        return self
+            .yara
+            .as_ref()
+            .is_some_and(late::yara::Rules::needs_names);
+        #[cfg(not(feature = "yara"))]
+        false
+    }
+
     /// Tells whether some signature asks what a container says of its members.
     pub fn needs_members(&self) -> bool {
         !self.members.is_empty()

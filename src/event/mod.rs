@@ -29,6 +29,19 @@ pub enum Event {
     Note(Note),
 }
 
+impl Event {
+    /// The path of what it is about.
+    pub fn path_mut(&mut self) -> &mut ObjectPath {
+        match self {
+            Self::Scanning(path) => path,
+            Self::Described(description) => &mut description.path,
+            Self::Finding(finding) => &mut finding.path,
+            Self::Gap(gap) => &mut gap.path,
+            Self::Note(note) => &mut note.path,
+        }
+    }
+}
+
 /// Listens to a scan.
 pub trait Sink {
     /// Takes one event; `Break` ends the scan of this item at its next step.

@@ -11,7 +11,8 @@ use crc32fast::Hasher;
 use super::inflate::Inflate;
 use super::stream::{self, Ends, Extent, member_name};
 use super::{
-    Children, Container, Content, Expander, Halt, behind, cut_short, damaged, is_damage, surplus,
+    Children, Container, ContainerName, Content, Expander, Halt, behind, cut_short, damaged,
+    is_damage, surplus,
 };
 use crate::event::Reason;
 use crate::object::{CHUNK, Object, ObjectReader};
@@ -60,7 +61,7 @@ impl Expander for Gzip {
 fn content(
     object: &Object,
     is_first: bool,
-    name: &[u8],
+    name: &ContainerName<'_>,
     children: &mut dyn Children,
 ) -> Result<Option<u64>, Halt> {
     match method(&object.bytes_at(0, 4)?) {

@@ -4,6 +4,7 @@
 //! sees a limit, a signature or a verdict. What it cannot decode it says with a gap, and goes on.
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::io::{self, Read};
 
 mod activemime;
@@ -181,11 +182,39 @@ pub struct Container<'a> {
     /// Its content.
     pub object: &'a Object,
     /// Its own name, for formats whose member has none.
-    pub name: &'a [u8],
+    pub name: &'a ContainerName<'a>,
     /// What is tried on members that are encrypted.
     pub passwords: &'a Passwords<'a>,
     /// The most bytes of memory that a decoder may take. What needs more is the gap `limit/memory`.
     pub memory: u64,
+}
+
+/// The name of a container, which remembers whether it was asked for: only then may anything that is said of the members hang on it.
+#[derive(Debug)]
+pub struct ContainerName<'a> {
+    text: &'a [u8],
+    asked: Cell<bool>,
+}
+
+impl<'a> ContainerName<'a> {
+    /// A name that nobody has asked for.
+    pub fn new(text: &'a [u8]) -> Self {
+        Self {
+            text,
+            asked: Cell::new(false),
+        }
+    }
+
+    /// The name.
+    pub fn get(&self) -> &'a [u8] {
+        self.asked.set(true);
+        self.text
+    }
+
+    /// Tells whether anybody has asked for it.
+    pub fn was_asked(&self) -> bool {
+        self.asked.get()
+    }
 }
 
 /// Every expander of this build. Which one is tried is decided by [`recognise`], so the order does not matter.

@@ -115,7 +115,7 @@ pub(super) fn expand_with(
     let passwords: Vec<Vec<u8>> = passwords.iter().map(|p| p.as_bytes().to_vec()).collect();
     let container = Container {
         object: &object(bytes),
-        name,
+        name: &super::ContainerName::new(name),
         passwords: &Passwords::given(&passwords),
         memory: MEMORY,
     };

@@ -23,7 +23,7 @@ use crate::event::{Event, Exclusion, Gap, Reason};
 use crate::path::ObjectPath;
 use crate::pidfile::{self, PidFile};
 use crate::policy::{Action, Listener, Policy};
-use crate::pool::{Client, Pool};
+use crate::pool::{Client, Pool, Writers};
 use crate::request::{Options, Request, Source, Wanted};
 use crate::verdict::{Exit, JobId, Report, Summary};
 
@@ -187,7 +187,8 @@ impl<W: Write> Scan<W> {
                 match content::spool(input, &self.tmpdir, self.content_room) {
                     Ok(file) => {
                         let request = self.request(Source::Stream(b"-".to_vec()));
-                        self.client.submit_content(self.jobs, request, file);
+                        self.client
+                            .submit_content(self.jobs, request, file, Writers::None);
                     }
                     Err(reason) => return self.left_out(ObjectPath::root("-"), reason),
                 }

@@ -6,6 +6,7 @@
 //! if that file takes long.
 #![forbid(unsafe_code)]
 
+mod cache;
 mod mailbox;
 mod message;
 mod priority;
@@ -27,12 +28,15 @@ use tracing::error;
 
 use crate::database::Live;
 use crate::files::{Files, Reach};
+
+pub use crate::files::Writers;
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::scan::Setup;
 use crate::stop::Cancel;
 use crate::verdict::{JobId, Report};
 
+use cache::Cache;
 use mailbox::Mailbox;
 use queue::Queue;
 use request::Running;
@@ -56,6 +60,8 @@ pub struct Terms {
     pub isolation: Isolation,
     /// Where the paths of requests may lead.
     pub reach: Arc<Reach>,
+    /// Bytes of answers that are kept for contents that come again; 0 keeps none.
+    pub verdict_cache: u64,
 }
 
 /// The workers and the queue that they share. Dropping it ends them after the items that they have begun.
@@ -96,10 +102,12 @@ impl Pool {
         let reach = Arc::clone(&terms.reach);
         let terms = Arc::new(terms);
         let (replace, slowed) = channel();
+        let cache = (terms.verdict_cache > 0).then(|| Arc::new(Cache::new(terms.verdict_cache)));
         let new = |number| {
+            let cache = cache.clone();
             let (queue, live) = (Arc::clone(&queue), Arc::clone(&live));
             let (terms, busy) = (Arc::clone(&terms), Arc::clone(&busy));
-            Worker::new(number, queue, live, terms, busy, replace.clone())
+            Worker::new(number, queue, live, terms, cache, busy, replace.clone())
         };
         let workers: Vec<Worker> = (0..workers(threads)).map(new).collect();
         drop(replace);
@@ -121,6 +129,10 @@ impl Pool {
         // Processes that wait for an item would hold the old signatures for as long.
         let source = Arc::downgrade(&live);
         live.when_swapped(move || {
+            // Nobody asks for them any more.
+            if let Some(cache) = &cache {
+                cache.clear();
+            }
             let Some(live) = source.upgrade() else { return };
             let current = live.current();
             for idle in idle.iter().filter_map(Weak::upgrade) {
@@ -199,9 +211,10 @@ impl Client {
     }
 
     /// Queues a request for content that is there. Its last report is [`Report::Ended`].
-    pub fn submit_content(&self, job: JobId, request: Request, content: File) {
+    pub fn submit_content(&self, job: JobId, request: Request, content: File, writers: Writers) {
         let (label, options) = (request.source.name().to_vec(), Arc::clone(&request.options));
-        self.queue_files(job, request, Files::opened(content, label, options));
+        let files = Files::opened(content, writers, label, options);
+        self.queue_files(job, request, files);
     }
 
     fn queue_files(&self, job: JobId, request: Request, files: Files) {

@@ -11,6 +11,7 @@ use std::thread::JoinHandle;
 use rustix::thread::gettid;
 use tracing::error;
 
+use super::cache::{Around, Cache};
 use super::priority::Runner;
 use super::process::{Process, Trouble};
 use super::queue::{Queue, Turn};
@@ -18,7 +19,7 @@ use super::request::{ItemSink, Shared};
 use super::{Isolation, Terms};
 use crate::beside::STACK;
 use crate::database::{Generation, Live};
-use crate::event::{Event, Gap, Reason};
+use crate::event::{Event, Gap, Reason, Sink};
 use crate::files::{Item, Next};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
@@ -65,6 +66,7 @@ pub(super) struct Worker {
     live: Arc<Live>,
     terms: Arc<Terms>,
     idle: Arc<Idle>,
+    cache: Option<Arc<Cache>>,
     /// Workers that scan, for people to see.
     busy: Arc<AtomicUsize>,
     /// Where it goes to be given a new thread.
@@ -78,6 +80,7 @@ impl Worker {
         queue: Arc<Queue>,
         live: Arc<Live>,
         terms: Arc<Terms>,
+        cache: Option<Arc<Cache>>,
         busy: Arc<AtomicUsize>,
         replace: Sender<Self>,
     ) -> Self {
@@ -86,6 +89,7 @@ impl Worker {
             queue,
             live,
             terms,
+            cache,
             busy,
             replace,
             idle: Arc::default(),
@@ -161,14 +165,37 @@ impl Worker {
             epoch.clone(),
         );
         job.sha1 = shared.wants_sha1(item.depth);
-        let outcome = match self.terms.isolation {
-            Isolation::Thread => {
-                self.queue.runs(self.number, Runner::Thread(gettid()));
-                in_thread(item, &job, &generation, shared)
+        if self.terms.isolation == Isolation::Thread {
+            self.queue.runs(self.number, Runner::Thread(gettid()));
+        }
+        let mut sink = ItemSink::new(shared);
+        let outcome = match self.cache.clone() {
+            Some(cache) => {
+                let around = Around {
+                    needs_names: generation.database.needs_names(),
+                    is_believed: self.terms.isolation == Isolation::Thread,
+                    cancel: shared.cancel(),
+                };
+                cache.answer_or(item, job, &around, &mut sink, |item, job, sink| {
+                    self.scan(item, job, &generation, (shared, sink))
+                })
             }
-            Isolation::Process => self.in_process(item, &job, &generation, shared),
+            None => self.scan(item, &job, &generation, (shared, &mut sink)),
         };
         shared.end(outcome, epoch);
+    }
+
+    fn scan(
+        &mut self,
+        item: Item,
+        job: &Job,
+        generation: &Arc<Generation>,
+        (shared, sink): (&Shared, &mut dyn Sink),
+    ) -> Outcome {
+        match self.terms.isolation {
+            Isolation::Thread => in_thread(item, job, generation, (shared, sink)),
+            Isolation::Process => self.in_process(item, job, generation, (shared, sink)),
+        }
     }
 
     fn in_process(
@@ -176,7 +203,7 @@ impl Worker {
         item: Item,
         job: &Job,
         generation: &Arc<Generation>,
-        shared: &Shared,
+        (shared, sink): (&Shared, &mut dyn Sink),
     ) -> Outcome {
         let current = self.idle.take(generation);
         let process = match current.map_or_else(|| Process::start(generation), Ok) {
@@ -187,14 +214,7 @@ impl Worker {
             }
         };
         self.queue.runs(self.number, process.runner());
-        let mut sink = ItemSink::new(shared);
-        match process.scan(
-            item.file,
-            job,
-            &generation.database,
-            shared.cancel(),
-            &mut sink,
-        ) {
+        match process.scan(item.file, job, &generation.database, shared.cancel(), sink) {
             Ok((process, outcome)) => {
                 self.idle.keep(process);
                 // If the signatures were replaced meanwhile, nobody else looked at it.
@@ -220,16 +240,14 @@ impl Worker {
     }
 }
 
-fn in_thread(item: Item, job: &Job, generation: &Generation, shared: &Shared) -> Outcome {
-    let mut sink = ItemSink::new(shared);
+fn in_thread(
+    item: Item,
+    job: &Job,
+    generation: &Generation,
+    (shared, sink): (&Shared, &mut dyn Sink),
+) -> Outcome {
     let scan = AssertUnwindSafe(|| {
-        scan::scan(
-            item.file,
-            job,
-            &generation.database,
-            shared.cancel(),
-            &mut sink,
-        )
+        scan::scan(item.file, job, &generation.database, shared.cancel(), sink)
     });
     // The last net: a panic on content is a bug, but it is one item's gap and not the daemon's end.
     catch_unwind(scan).unwrap_or_else(|_| {

@@ -44,6 +44,8 @@ pub struct Job {
     pub each_view: bool,
     /// The SHA-1 of the file is wanted.
     pub sha1: bool,
+    /// What the answer hangs on is wanted.
+    pub content: bool,
     /// What the item may cost.
     pub limits: Limits,
     /// Where temporary files go; they have no name there.
@@ -73,6 +75,7 @@ impl Job {
             describe: false,
             each_view: false,
             sha1: false,
+            content: false,
             limits: setup.limits.clone(),
             tmpdir: setup.tmpdir.clone(),
             passwords: setup.passwords.clone(),
@@ -101,6 +104,21 @@ pub struct Outcome {
     pub bytes: u64,
     /// The SHA-1 of the file in hexadecimal, where it was wanted and all of the file was read.
     pub sha1: Option<String>,
+    /// What the answer hangs on besides the job, where that was wanted.
+    pub content: Option<Content>,
+}
+
+/// What the answer about an item hangs on besides its job.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// The SHA-256 of the bytes that were matched, if they were read to their end.
+    pub sha256: Option<[u8; 32]>,
+    /// How many these were.
+    pub length: u64,
+    /// They were read once, and all that looked at them looked at that copy.
+    pub is_copy: bool,
+    /// The names of members may come from the name of the item.
+    pub has_name: bool,
 }
 
 /// Scans one open file. It is read from its first byte, whatever its position is.

@@ -21,7 +21,7 @@ use super::passed;
 use super::stream::Stream;
 use crate::event::Gap;
 use crate::gateway::{Protocol, Step};
-use crate::pool::Client;
+use crate::pool::{Client, Writers};
 use crate::verdict::{JobId, Report, Summary};
 
 /// Replies unsent, in bytes, above which nothing more is taken from the peer or the pool.
@@ -122,7 +122,9 @@ impl Session {
                     }
                 }
                 () = self.client.arrived(), if self.unsent() < OUT => {}
-                (job, content) = self.incoming.arrived() => self.content(job, content),
+                (job, content) = self.incoming.arrived() => {
+                    self.content(job, content, Writers::None);
+                }
                 () = sleep_until(heard + self.idle), if awaited => {
                     if let Some((job, gap)) = self.incoming.stalled() {
                         self.fail(job, gap);
@@ -212,13 +214,14 @@ impl Session {
                 }
                 Step::Complete(job) => {
                     if let Some(content) = self.incoming.complete(job) {
-                        self.content(job, content);
+                        self.content(job, content, Writers::None);
                     }
                 }
                 Step::Forget(job) => self.incoming.forget(job),
                 Step::Passed(job, request) => {
                     let content = passed::file(self.passed.take(), &request);
-                    self.content(job, content.map(|file| (request, file)));
+                    let content = content.map(|file| (request, file));
+                    self.content(job, content, Writers::Others);
                 }
                 Step::Ask => {
                     let status = self.shared.status();
@@ -235,9 +238,9 @@ impl Session {
     }
 
     /// Has content scanned that is there, or says why it is not.
-    fn content(&mut self, job: JobId, content: Result<Ready, Gap>) {
+    fn content(&mut self, job: JobId, content: Result<Ready, Gap>, writers: Writers) {
         match content {
-            Ok((request, file)) => self.client.submit_content(job, request, file),
+            Ok((request, file)) => self.client.submit_content(job, request, file, writers),
             Err(gap) => self.fail(job, gap),
         }
     }

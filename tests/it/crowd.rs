@@ -139,7 +139,7 @@ fn one_with_many_folders_does_not_hold_up_another() {
     for number in 0..2000 {
         std::fs::write(folder.path().join(number.to_string()), vec![0; 100_000]).unwrap();
     }
-    let daemon = Daemon::start(&["--threads=1"]);
+    let daemon = Daemon::start(&["--threads=1", "--verdict-cache=0"]);
     let mut busy = daemon.connect();
     for number in 0..50 {
         busy.send(format!(
@@ -216,7 +216,7 @@ fn a_connection_that_never_ends_grows_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("small");
     std::fs::write(&path, b"small").unwrap();
-    let daemon = Daemon::start(&[]);
+    let daemon = Daemon::start(&["--verdict-cache=0"]);
     let mut talk = daemon.connect();
     let mut writer = talk.stream.try_clone().unwrap();
     let mut resident = Vec::new();

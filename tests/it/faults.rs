@@ -10,7 +10,9 @@ fn start(options: &[&str]) -> Option<Daemon> {
         println!("skipped: VFIND_FAULTY names no daemon");
         return None;
     };
-    Some(Daemon::of(&program, options))
+    // Each file is to be scanned.
+    let options = [options, &["--verdict-cache=0"]].concat();
+    Some(Daemon::of(&program, &options))
 }
 
 fn faulty(daemon: &Daemon, fault: &str) -> String {

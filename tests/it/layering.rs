@@ -74,8 +74,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "beside", "database", "engine", "event", "files", "frame", "path", "policy", "request",
-            "scan", "stop", "verdict",
+            "beside", "database", "engine", "event", "files", "frame", "object", "path", "policy",
+            "request", "scan", "stop", "verdict",
         ],
     ),
     (

@@ -13,6 +13,7 @@
 mod support;
 
 mod allowed;
+mod cache;
 mod clam;
 mod clamd;
 mod clamd_programs;

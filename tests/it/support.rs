@@ -29,13 +29,22 @@ impl Daemon {
         Self::of(env!("CARGO_BIN_EXE_vfindd").as_ref(), options)
     }
 
+    /// As [`Daemon::start`], with this for `RUST_LOG`.
+    pub fn with_log(log: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_vfindd"));
+        Self::by(command.env("RUST_LOG", log), options)
+    }
+
     /// As [`Daemon::start`], of this program.
     pub fn of(program: &OsStr, options: &[&str]) -> Self {
+        Self::by(Command::new(program).env_remove("RUST_LOG"), options)
+    }
+
+    fn by(command: &mut Command, options: &[&str]) -> Self {
         let is_placed = options.iter().any(|option| option.starts_with("--listen="));
-        let mut child = Command::new(program)
+        let mut child = command
             .args((!is_placed).then_some("--svsp-port=0"))
             .args(options)
-            .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -34,6 +34,9 @@ const REASON_LIMIT: usize = 300;
 /// What rules may ask about an object besides its content.
 const VARIABLES: &[&str] = &["filename", "filepath", "extension", "filetype", "owner"];
 
+/// Those of them that come from its name.
+const NAMES: &[&str] = &["filename", "filepath", "extension"];
+
 /// Takes parts and makes one machine of them.
 #[derive(Debug)]
 pub struct Compiler {
@@ -185,6 +188,7 @@ fn complaint(part: &Part, error: &AddRuleError) -> Complaint {
 pub struct Rules {
     scanner: boreal::Scanner,
     counting: Arc<HashSet<(String, String)>>,
+    needs_names: bool,
 }
 
 /// What rules are told of an object.
@@ -217,6 +221,8 @@ impl Rules {
         let texts: Vec<(String, String)> =
             postcard::from_bytes(bytes).map_err(|error| error.to_string())?;
         let mut compiler = Compiler::default();
+        let names = |text: &str| NAMES.iter().any(|variable| text.contains(variable));
+        let needs_names = texts.iter().any(|(_, text)| names(text));
         for (namespace, text) in texts {
             let part = Part {
                 namespace: namespace.into(),
@@ -231,7 +237,13 @@ impl Rules {
         Ok(Self {
             scanner: compiler.rules.finalize(),
             counting: Arc::new(compiler.counting.into_iter().collect()),
+            needs_names,
         })
+    }
+
+    /// Tells whether a rule has one of the words for the name of an object, be it in a text.
+    pub fn needs_names(&self) -> bool {
+        self.needs_names
     }
 
     /// The names of the rules that can be reported.

@@ -340,7 +340,7 @@ fn a_packet_that_is_passed_over_ends_with_the_item() {
     };
     let container = Container {
         object: &Object::memory(bytes.into(), stop),
-        name: b"x",
+        name: &crate::expand::ContainerName::new(b"x"),
         passwords: &Passwords::given(&[]),
         memory: 1 << 20,
     };

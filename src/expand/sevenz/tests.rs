@@ -181,7 +181,7 @@ fn headers_that_are_too_long_are_said() {
     let mut recorder = Recorder::default();
     let container = Container {
         object: &crate::expand::testing::object(&folder.read("out.7z")),
-        name: b"x",
+        name: &crate::expand::ContainerName::new(b"x"),
         passwords: &crate::expand::Passwords::given(&[]),
         memory: 1 << 20,
     };

@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 
 use super::zlib::Adler32;
-use super::{Decoder, Input, Opened, too_large, unsupported};
+use super::{ContainerName, Decoder, Input, Opened, too_large, unsupported};
 use crate::expand::{cut_short, damaged};
 
 pub(super) const MAGIC: &[u8] = b"\x89LZO\0\r\n\x1a\n";
@@ -334,7 +334,7 @@ impl<'a> Decoder<'a> for File<'a> {
         self.input
     }
 
-    fn name(&self, _container: &[u8]) -> Option<Vec<u8>> {
+    fn name(&self, _container: &ContainerName<'_>) -> Option<Vec<u8>> {
         let name = super::base_name(&self.name);
         (!name.is_empty()).then(|| name.to_vec())
     }

@@ -30,7 +30,10 @@ pub(super) use self::lz4::expand as lz4_block;
 pub(super) use self::lzma::{Lzma, is_86 as is_lzma86, is_likely as is_lzma};
 pub(super) use self::lzop::expand as lzo_block;
 pub(super) use self::zlib::is_likely as is_zlib;
-use super::{Children, Container, Content, Expander, Halt, behind, damaged, is_damage, surplus};
+use super::{
+    Children, Container, ContainerName, Content, Expander, Halt, behind, damaged, is_damage,
+    surplus,
+};
 use crate::event::{Limit, Reason};
 use crate::object::{CHUNK, Object};
 
@@ -43,7 +46,7 @@ pub(super) trait Decoder<'a>: Read {
     fn finish(self: Box<Self>) -> Input<'a>;
 
     /// The name that the piece gives its content; `container` is that of the file it lies in.
-    fn name(&self, _container: &[u8]) -> Option<Vec<u8>> {
+    fn name(&self, _container: &ContainerName<'_>) -> Option<Vec<u8>> {
         None
     }
 }
@@ -445,9 +448,9 @@ impl<'a> Pieces<'a> {
         }
     }
 
-    fn name(&self, container: &[u8]) -> Option<Vec<u8>> {
+    fn name(&self, container: &ContainerName<'_>) -> Option<Vec<u8>> {
         match &self.state {
-            State::In(decoder) => decoder.name(base_name(container)),
+            State::In(decoder) => decoder.name(container),
             _ => None,
         }
     }
@@ -630,12 +633,16 @@ fn fill(
 }
 
 /// The name of a member: what its header says, else the container's without its suffix.
-pub(super) fn member_name(stored: &[u8], container: &[u8], suffixes: &[(&str, &str)]) -> Vec<u8> {
+pub(super) fn member_name(
+    stored: &[u8],
+    container: &ContainerName<'_>,
+    suffixes: &[(&str, &str)],
+) -> Vec<u8> {
     let stored = base_name(stored);
     if !stored.is_empty() {
         return stored.to_vec();
     }
-    let container = base_name(container);
+    let container = base_name(container.get());
     for (suffix, instead) in suffixes {
         let at = container.len().saturating_sub(suffix.len());
         if let Some((stem, end)) = container.split_at_checked(at)

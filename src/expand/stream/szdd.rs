@@ -168,11 +168,11 @@ impl<'a> Decoder<'a> for Compressed<'a> {
         }
     }
 
-    fn name(&self, container: &[u8]) -> Option<Vec<u8>> {
+    fn name(&self, container: &super::ContainerName<'_>) -> Option<Vec<u8>> {
         match &self.name {
             Name::Unknown => None,
             Name::Letter(letter) => {
-                let (b'_' | b'$', stem) = container.split_last()? else {
+                let (b'_' | b'$', stem) = super::base_name(container.get()).split_last()? else {
                     return None;
                 };
                 // The tool that made the name is told from the name: DOS has no small letters.

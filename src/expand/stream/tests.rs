@@ -323,7 +323,11 @@ fn names_are_the_containers_without_its_suffix() {
         (&XZ, "a", "data"),
     ];
     for (format, container, wanted) in rows {
-        let name = member_name(b"", container.as_bytes(), format.suffixes);
+        let name = member_name(
+            b"",
+            &ContainerName::new(container.as_bytes()),
+            format.suffixes,
+        );
         assert_eq!(String::from_utf8(name).unwrap(), wanted);
     }
 }

@@ -13,23 +13,22 @@ mod source;
 mod views;
 
 use std::collections::BTreeSet;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::spool::{Kept, Spool};
-use super::{Job, Outcome};
+use super::{Content, Job, Outcome};
 use crate::budget::Budget;
 use crate::engine::search::Extent;
 use crate::engine::{About, Database, Match, Matcher, Matches, Subject};
 use crate::event::{Description, Event, Exclusion, NoteKind, Place, Reason, SignatureName, Sink};
 use crate::executable::{self, Layout};
-use crate::expand::{self, Container, Effort, Expander, Halt, Member, Passwords};
+use crate::expand::{self, Container, ContainerName, Effort, Expander, Halt, Member, Passwords};
 use crate::filetype::{self, FileType};
 use crate::kind::{self, Kind};
-use crate::object::{Object, Probe};
+use crate::object::{Object, Probe, changed};
 use crate::path::ObjectPath;
 use crate::stop::Stop;
 use members::Members;
@@ -149,7 +148,10 @@ impl<'a> Walk<'a> {
             sink,
             budget: Budget::new(job.limits.clone(), 0),
             on_disk: 0,
-            outcome: Outcome::default(),
+            outcome: Outcome {
+                content: job.content.then(Content::default),
+                ..Outcome::default()
+            },
             effort: Rc::default(),
             allowed: 0,
         }
@@ -183,6 +185,9 @@ impl<'a> Walk<'a> {
         }
         let file = Arc::new(file);
         let object = opened(&file, before.len(), &self.stop);
+        if let Some(content) = &mut self.outcome.content {
+            content.is_copy = object.in_memory().is_some();
+        }
         self.object(spot, &object, &mut inside)?;
         match file.metadata() {
             Ok(after) if changed(&before, &after) => self.note(
@@ -487,14 +492,18 @@ impl<'a> Walk<'a> {
             let given = passwords.len();
             passwords.extend(words);
             let effort = Rc::clone(&members.walk.effort);
+            let name = ContainerName::new(spot.path.name());
             let container = Container {
                 object,
-                name: spot.path.name(),
+                name: &name,
                 passwords: &Passwords::new(&passwords, given, &effort),
                 memory: members.walk.job.limits.memory / DECODER,
             };
             let end = expander.expand(&container, &mut members);
             any |= members.any;
+            if let Some(content) = &mut self.outcome.content {
+                content.has_name |= spot.path.is_root() && name.was_asked();
+            }
             nothing &= matches!(end, Err(Halt::Unlike));
             opened = end.or_else(|halt| self.halted(spot, halt));
             next = rest.next();
@@ -574,18 +583,4 @@ impl<'a> Walk<'a> {
             Halt::Unlike => Ok(()),
         }
     }
-}
-
-fn changed(before: &Metadata, after: &Metadata) -> bool {
-    // The change time too: the modification time can be set back by whoever writes.
-    let state = |m: &Metadata| {
-        (
-            m.len(),
-            m.mtime(),
-            m.mtime_nsec(),
-            m.ctime(),
-            m.ctime_nsec(),
-        )
-    };
-    state(before) != state(after)
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use sha1::{Digest, Sha1};
+use sha2::Sha256;
 
 use super::{Spot, Walk};
 use crate::expand::Halt;
@@ -86,6 +87,9 @@ impl Walk<'_> {
         mut take: impl FnMut(&[u8]) -> Result<(), Stopped>,
     ) -> Result<(), Halt> {
         let mut sha1 = (self.job.sha1 && spot.path.is_root()).then(Sha1::new);
+        let of_content = self.outcome.content.is_some() && spot.path.is_root();
+        let mut sha256 = of_content.then(Sha256::new);
+        let mut length = 0;
         let mut buffer = BUFFER.take();
         let end = loop {
             if let Err(stopped) = self.stop.check() {
@@ -103,7 +107,11 @@ impl Walk<'_> {
             if let Some(sha1) = &mut sha1 {
                 sha1.update(chunk);
             }
+            if let Some(sha256) = &mut sha256 {
+                sha256.update(chunk);
+            }
             let count = chunk.len() as u64;
+            length += count;
             self.outcome.bytes += count;
             let payment = match paid {
                 Paid::AsItComes => self.budget.bytes(count),
@@ -117,8 +125,13 @@ impl Walk<'_> {
             }
         };
         BUFFER.set(buffer);
-        if end? && let Some(sha1) = sha1 {
+        let is_whole = end?;
+        if is_whole && let Some(sha1) = sha1 {
             self.outcome.sha1 = Some(HEXLOWER.encode(&sha1.finalize()));
+        }
+        if is_whole && let (Some(sha256), Some(content)) = (sha256, &mut self.outcome.content) {
+            content.sha256 = Some(sha256.finalize().into());
+            content.length = length;
         }
         Ok(())
     }

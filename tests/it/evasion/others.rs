@@ -58,7 +58,12 @@ fn others_are_answered_while_bombs_are_opened() {
         let isolated = format!("--isolation={isolation}");
         let daemon = Daemon::of(
             &program,
-            &["--listen=svsp:127.0.0.1:0", "--threads=2", &isolated],
+            &[
+                "--listen=svsp:127.0.0.1:0",
+                "--threads=2",
+                "--verdict-cache=0",
+                &isolated,
+            ],
         );
         let quiet = if full { QUIET } else { QUIET / 10 };
         let alone = || {
