@@ -297,7 +297,7 @@ fn every_line_of_the_paper_is_tested_where_it_says() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|end| end == "rs") {
                 sources += &std::fs::read_to_string(path).unwrap();
             }
         }

@@ -207,11 +207,11 @@ fn folder_text(folder: &Path) -> String {
         if head.contains(&format!("#[cfg(test)]\nmod {stem};")) || stem == "mod" {
             continue;
         }
-        text += &if path.is_dir() {
-            folder_text(&path)
-        } else {
-            production(&std::fs::read_to_string(&path).unwrap())
-        };
+        if path.is_dir() {
+            text += &folder_text(&path);
+        } else if path.extension().is_some_and(|end| end == "rs") {
+            text += &production(&std::fs::read_to_string(&path).unwrap());
+        }
     }
     text
 }

@@ -357,7 +357,7 @@ mod tests {
             b.gap(2, Some(7));
             b.bytes(b"%\x81$\x82!x%&%$%/", false);
         });
-        assert_eq!(found, [(b"%\x81$\x82!x%&".to_vec(), 4, 5)]);
+        assert_eq!(found, [(b"\x82!x%&%$%".to_vec(), 7, 5)]);
     }
 
     #[test]

@@ -388,9 +388,15 @@ impl<'a> Parts<'a> {
             to: self.object.length(),
             ..part.clone()
         };
+        // The line break in front of a delimiter may be the empty line that ends the header of an empty part.
+        let last = self.object.bytes_at(part.to.saturating_sub(1), 1)?;
+        let is_empty = part.to == part.from || matches!(last.as_slice(), b"\r" | b"\n");
+        let to = match is_empty {
+            true => part.to.saturating_add(LINE_BREAK),
+            false => part.to,
+        };
         for reading in &header.readings {
-            // The line break in front of a delimiter may be the empty line that ends the header of an empty part.
-            let is_cut = reading.body > part.to.saturating_add(LINE_BREAK);
+            let is_cut = reading.body > to;
             if !is_cut || !header.whole || reading.types().is_empty() {
                 continue;
             }

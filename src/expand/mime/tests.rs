@@ -54,7 +54,7 @@ type Row = (
 #[test]
 #[allow(clippy::too_many_lines)] // A table, mostly.
 fn every_reading_of_a_doubtful_mail_is_given() {
-    let rows: [Row; 27] = [
+    let rows: [Row; 28] = [
         (
             "Content-Type: multipart/mixed; boundary=a\nContent-Type: multipart/mixed; boundary=b\n\n--a\n\none\n--b\n\ntwo\n--a--\n--b--\n",
             &[("part 1", "one\n--b\n\ntwo"), ("part 1", "two\n--a--")],
@@ -120,6 +120,11 @@ fn every_reading_of_a_doubtful_mail_is_given() {
             "Content-Type: multipart/mixed; boundary=wrong\n\n--right\n\none\n--right--\n",
             &[("part 1", "one")],
             &[],
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: text/x\nContent-Transfer-Encoding: quoted-printable\n--a--\n!\n=41=42\n\n--a--\n",
+            &[("part 1", "--a--\n"), ("part 1", "--a--\n!\nAB\n\n--a--\n")],
+            &["mime-header-end"],
         ),
         (
             "Content-Type: multipart/mixed; boundary=a\n\n--a\n\none\n--abc\n\ntwo\n--a--\n",

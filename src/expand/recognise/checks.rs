@@ -583,6 +583,11 @@ fn partition_table(probe: &Probe) -> bool {
 }
 
 /// An archive behind something else, as self-extracting programs have it.
+/// What else than a member an archive begins with; libarchive reads on to the first one.
+pub(super) fn zip_goes_on(probe: &Probe) -> bool {
+    memchr::memmem::find(&probe.head, b"PK\x03\x04").is_some()
+}
+
 pub(super) fn zip_at_the_end(probe: &Probe) -> bool {
     zip::may_end(&probe.tail, probe.length)
 }

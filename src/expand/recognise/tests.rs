@@ -118,12 +118,15 @@ fn binary_cpio(little: bool) -> Vec<u8> {
 fn every_row_of_the_table_is_met() {
     let mail = b">From a@b Thu\r\nReceived: x\r\n y\r\nMIME-version: 1.0\r\n\r\ntext";
     let folded = b"Subject: x\nContent-Type:\n Multipart/mixed; boundary=x\n\n";
-    let samples: Vec<(&str, Vec<u8>)> = vec![
+    let samples: Vec<(&str, Vec<u8>)> =
+        vec![
         ("gz", b"\x1f\x8b\x08\0rest".to_vec()),
         ("zip", zip_of("a")),
         ("zip", [&b"PK00"[..], &zip_of("a")].concat()),
         ("zip", [&b"#!/bin/sh\nexit\n"[..], &zip_of("a")].concat()),
         ("zip", [&b"PK\x05\x06"[..], &[0; 18]].concat()),
+        ("zip", [&b"PK\x07\x08------------"[..], &zip_of("a")].concat()),
+        ("zip", [&b"PK\x01\x02"[..], &zip_of("a")].concat()),
         ("xz", b"\xfd7zXZ\0\0\x04".to_vec()),
         ("bz2", b"BZh9\x31\x41\x59\x26\x53\x59".to_vec()),
         ("bz2", b"BZh1\x17\x72\x45\x38\x50\x90".to_vec()),

@@ -19,10 +19,13 @@ use self::opendocument::Watch;
 use self::unlisted::Listed;
 use super::{Children, Container, Expander, Halt, Member, behind_padding, trailing};
 use crate::event::{NoteKind, Reason};
-use crate::object::Object;
+use crate::object::{HEAD, Object};
 
 /// In front of the first header when an archive was meant for several disks (§8.5.3, §8.5.4).
 const SPANNING: [&[u8]; 2] = [b"PK\x07\x08", b"PK00"];
+
+/// Headers that libarchive reads past to the first member.
+const PASSED: [&[u8]; 4] = [b"PK\x07\x08", b"PK00", b"PK\x01\x02", b"PK\x06\x06"];
 
 /// Entries of a further directory that are asked whether they lead to a member.
 const ASKED: usize = 1000;
@@ -47,7 +50,7 @@ impl Expander for Zip {
 
 fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Halt> {
     let object = container.object;
-    let first = first_header(&object.bytes_at(0, 8)?);
+    let first = first_header(object)?;
     match (Directory::find(object)?, first) {
         // With members in front, a directory of none hides them.
         (Found::Directories(found, split), first)
@@ -69,7 +72,8 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
         }
         (_, Some(at)) => {
             let is_cut = streamed::walk(container, at, children)?;
-            if at > 0 || is_cut {
+            let spans = SPANNING.map(|marker| marker.len() as u64).contains(&at);
+            if spans || is_cut {
                 // Without the mark, a part is like an archive that is cut.
                 let reason = Reason::Unsupported("zip-split".to_owned());
                 children.gap(None, reason, "the first of several parts".to_owned())?;
@@ -80,15 +84,17 @@ fn open(container: &Container<'_>, children: &mut dyn Children) -> Result<(), Ha
     }
 }
 
-/// Where the first local header is, when the content begins with one.
-fn first_header(head: &[u8]) -> Option<u64> {
+/// Where the first local header is, when the content begins with one, or with what may stand before it.
+fn first_header(object: &Object) -> std::io::Result<Option<u64>> {
+    let head = object.bytes_at(0, LOCAL.len())?;
     if head.starts_with(LOCAL) {
-        return Some(0);
+        return Ok(Some(0));
     }
-    let marked = SPANNING
-        .iter()
-        .find_map(|marker| head.strip_prefix(*marker))?;
-    marked.starts_with(LOCAL).then_some(4)
+    if !PASSED.contains(&head.as_slice()) {
+        return Ok(None);
+    }
+    let head = object.part(0, HEAD)?;
+    Ok(memchr::memmem::find(&head, LOCAL).map(|at| at as u64))
 }
 
 /// Gives the members as the central directories list them, and those that none lists.
@@ -116,7 +122,7 @@ fn central(
     directories.first().map_or(Ok(()), |directory| {
         let count = u64::try_from(directory.trailing).unwrap_or_default();
         let from = object.length().saturating_sub(count);
-        match first_header(&object.bytes_at(0, 8)?) {
+        match first_header(object)? {
             Some(_) => trailing(object, from, children),
             // It lies in something else, to which the rest belongs.
             None => behind_padding(object, from, children),
