@@ -123,7 +123,7 @@ impl Builder {
         out.flush()
     }
 
-    /// Each entry where its bucket has room for it, some buckets at once: to sort them all would take longer than everything else.
+    /// Each entry where its bucket has room for it, some buckets at once: nothing is sorted, and little is in memory.
     fn write_entries<W: Write>(
         &self,
         mut next: Vec<u32>,

@@ -99,19 +99,19 @@ impl Answer {
         self.events.len().saturating_add(ENTRY)
     }
 
-    /// Says it about the item of this path.
-    fn replay(&self, path: &ObjectPath, sink: &mut dyn Sink) -> Outcome {
+    /// The events about the item of this path; none at all if one of them is not what was kept, for the rest would be
+    /// taken for everything.
+    fn said(&self, path: &ObjectPath) -> Option<Vec<Event>> {
         let root = file_name(path);
-        let mut rest = &*self.events;
-        while let Ok((mut event, after)) = postcard::take_from_bytes::<Event>(rest) {
+        let (mut said, mut rest) = (Vec::new(), &*self.events);
+        while !rest.is_empty() {
+            let (mut event, after) = postcard::take_from_bytes::<Event>(rest).ok()?;
             let path = event.path_mut();
             *path = path.moved(&root);
+            said.push(event);
             rest = after;
-            if sink.event(event) == ControlFlow::Break(()) {
-                break;
-            }
         }
-        self.outcome.clone()
+        Some(said)
     }
 }
 
@@ -149,9 +149,16 @@ impl Cache {
         if !around.is_believed || self.knows(asked.before.len()) {
             let time = job.limits.deadline / LOOK;
             asked.read(&item.file, &Stop::after(time, around.cancel.clone()));
-            if let Some(answer) = self.answer(&asked) {
+            if let Some(answer) = self.answer(&asked)
+                && let Some(said) = answer.said(&item.path)
+            {
                 debug!(path = %item.path, "answered from the cache");
-                return answer.replay(&item.path, sink);
+                for event in said {
+                    if sink.event(event).is_break() {
+                        break;
+                    }
+                }
+                return answer.outcome.clone();
             }
         }
         let is_open = asked.writers == Writers::Others;

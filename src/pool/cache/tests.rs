@@ -344,6 +344,24 @@ fn a_file_that_others_may_write_is_believed_about_itself_alone() {
 }
 
 #[test]
+fn an_answer_that_is_damaged_is_none() {
+    let bench = Bench::new(1 << 20);
+    let (first, _) = bench.ask(b"text with the marker", "/name", |_| ());
+    let mut kept = bench.cache.lock();
+    for answer in kept.young.answers.values_mut() {
+        let cut = answer.events.len() - 1;
+        *answer = Arc::new(Answer {
+            events: answer.events[..cut].into(),
+            outcome: answer.outcome.clone(),
+        });
+    }
+    drop(kept);
+    let (second, scanned) = bench.ask(b"text with the marker", "/name", |_| ());
+    assert!(scanned);
+    assert_eq!(first, second);
+}
+
+#[test]
 fn it_takes_no_more_room_than_it_has() {
     let room = 64 * 1024;
     let bench = Bench::new(room);
