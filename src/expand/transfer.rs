@@ -233,6 +233,10 @@ pub(super) struct Quoted<R> {
     ahead: Vec<u8>,
     /// Bytes that are decoded, the next one last.
     decoded: Vec<u8>,
+    /// Of CR CR LF behind `=`, only the first belongs to the end of the line.
+    narrow: bool,
+    /// There was such an end, so that readers differ.
+    pub(super) seen_doubled: bool,
 }
 
 /// White space behind `=` that may stand before the end of its line.
@@ -244,7 +248,15 @@ impl<R: BufRead> Quoted<R> {
             input: input.bytes(),
             ahead: Vec::new(),
             decoded: Vec::new(),
+            narrow: false,
+            seen_doubled: false,
         }
+    }
+
+    /// CR CR LF behind `=` leaves the end of a line, as some readers have it.
+    pub(super) fn with_narrow_breaks(mut self) -> Self {
+        self.narrow = true;
+        self
     }
 
     fn byte(&mut self) -> io::Result<Option<u8>> {
@@ -316,7 +328,9 @@ impl<R: BufRead> Quoted<R> {
                     let mut next = self.byte()?;
                     if next == Some(b'\r') {
                         next = self.byte()?;
-                        if next != Some(b'\n') {
+                        let is_doubled = next == Some(b'\n');
+                        self.seen_doubled |= is_doubled;
+                        if !is_doubled || self.narrow {
                             self.ahead.extend(next);
                             next = Some(b'\r');
                         }
@@ -441,5 +455,9 @@ mod tests {
             Quoted::new(input).read_to_end(&mut out).unwrap();
             assert_eq!(out, wanted, "{:?}", text.escape_ascii().to_string());
         }
+        let mut narrow = Quoted::new(&b"a=\r\r\nb=\r\nc"[..]).with_narrow_breaks();
+        let mut out = Vec::new();
+        narrow.read_to_end(&mut out).unwrap();
+        assert_eq!((&*out, narrow.seen_doubled), (&b"a\r\nbc"[..], true));
     }
 }

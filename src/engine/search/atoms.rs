@@ -37,6 +37,9 @@ pub(super) struct Atom {
 const LEARNED: u32 = 16 * 1024;
 const SAMPLE: u32 = 16;
 
+/// So many may have a window in common: it costs little, and as many are counted where other windows have the same hash.
+const FEW: u8 = 4;
+
 /// How often literals were seen, by their hash.
 #[derive(Debug, Default)]
 pub(super) struct Usual {
@@ -57,14 +60,19 @@ impl Usual {
     /// The atoms of a segment, each of its matches has one of them: at least one.
     pub(super) fn atoms(&mut self, segment: &Segment) -> Vec<Atom> {
         let best = best(segment.parts(), self);
-        if self.segments < LEARNED || self.segments.is_multiple_of(SAMPLE) {
+        let learned = self.segments < LEARNED || self.segments.is_multiple_of(SAMPLE);
+        self.segments = self.segments.wrapping_add(1);
+        if learned {
             self.learn(segment.parts());
         }
-        self.segments = self.segments.wrapping_add(1);
         let Some(best) = best else {
             return each((0..=u8::MAX).collect(), (0, 0));
         };
-        for atom in best.atoms.iter().filter(|atom| atom.width >= WIDTH) {
+        for atom in best
+            .atoms
+            .iter()
+            .filter(|atom| learned && atom.width >= WIDTH)
+        {
             let bytes = atom.bytes.get(..atom.width).unwrap_or_default();
             self.count_all(bytes);
         }
@@ -98,11 +106,12 @@ impl Usual {
         }
     }
 
-    /// One more than the window at this place was seen.
+    /// How often the window at this place was seen, beyond what is harmless.
     fn times(&self, bytes: &[u8], at: usize) -> u64 {
         let window = bytes.get(at..).and_then(<[u8]>::first_chunk::<WIDTH>);
         let key = window.map_or(0, |window| u64::from_le_bytes(*window) | CASE);
-        u64::from(self.counts.get(slot(key)).copied().unwrap_or(0)) + 1
+        let count = self.counts.get(slot(key)).copied().unwrap_or(0);
+        u64::from(count.saturating_sub(FEW)) + 1
     }
 }
 
@@ -248,21 +257,17 @@ fn long(bytes: &[u8], usual: &mut Usual) -> (usize, (u64, usize)) {
     room.rows.clear();
     let rows = room.windows.array_windows::<WINDOWS>();
     room.rows.extend(rows.map(|row| row.iter().sum::<u64>()));
-    let far = rarest(&mut room.rows, RARE, |at| {
-        let windows = room.windows.get(at..at + WINDOWS).unwrap_or_default();
-        let windows = windows.iter().zip(at..);
-        let each = windows.map(|(share, at)| share.saturating_mul(usual.times(bytes, at)));
-        each.fold(0, u64::saturating_add)
+    let near = |at: usize| {
+        let share = room.windows.get(at).copied().unwrap_or(ALWAYS);
+        share.saturating_mul(usual.times(bytes, at))
+    };
+    let far = rarest(&room.rows, RARE, |at| {
+        (at..at + WINDOWS).map(near).fold(0, u64::saturating_add)
     });
     let found = match far {
         Some(far) => (far::LENGTH, far),
         None => {
-            let shares = room.windows.clone();
-            let near = rarest(&mut room.windows, u64::MAX, |at| {
-                let share = shares.get(at).copied().unwrap_or(ALWAYS);
-                share.saturating_mul(usual.times(bytes, at))
-            });
-            let (often, at) = near.unwrap_or((ALWAYS, 0));
+            let (often, at) = rarest(&room.windows, u64::MAX, near).unwrap_or((ALWAYS, 0));
             (WIDTH, (often.saturating_mul(NEAR), at))
         }
     };
@@ -270,24 +275,29 @@ fn long(bytes: &[u8], usual: &mut Usual) -> (usize, (u64, usize)) {
     found
 }
 
-/// The smallest of the values, none above `most`, when `whole` says what each is in truth: never less than it seems. From the smallest up,
-/// for each look at the counts costs a miss of the cache, and most literals were never seen.
-fn rarest(seeming: &mut [u64], most: u64, whole: impl Fn(usize) -> u64) -> Option<(u64, usize)> {
-    let mut best: Option<(u64, usize)> = None;
-    for _ in 0..LOOKS {
-        let (seems, at) = seeming.iter().copied().zip(0..).min()?;
-        if seems > best.map_or(most, |(often, _)| often) {
-            break;
+/// The smallest of the values, none above `most`, when `whole` says what each is in truth: never less than it seems. That is asked of the
+/// one that seems smallest, and then of those that may be smaller yet: each look at the counts costs misses of the cache, and most
+/// literals were never seen.
+fn rarest(seeming: &[u64], most: u64, whole: impl Fn(usize) -> u64) -> Option<(u64, usize)> {
+    let least = seeming.iter().copied().min()?;
+    let first = seeming.iter().position(|seems| *seems == least)?;
+    if least > most {
+        return None;
+    }
+    let mut best = Some((whole(first), first)).filter(|(often, _)| *often <= most);
+    let mut looks = 1;
+    for (seems, at) in seeming.iter().copied().zip(0..) {
+        let bound = best.map_or(most.saturating_add(1), |(often, _)| often);
+        if seems >= bound || at == first {
+            continue;
         }
         let often = whole(at);
-        if often == seems {
-            return Some((often, at));
-        }
-        if often <= most && best.is_none_or(|(before, _)| often < before) {
+        if often < bound {
             best = Some((often, at));
         }
-        if let Some(value) = seeming.get_mut(at) {
-            *value = u64::MAX;
+        looks += 1;
+        if looks == LOOKS {
+            break;
         }
     }
     best

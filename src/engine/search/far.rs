@@ -74,7 +74,7 @@ impl Builder {
         self.atoms.is_empty()
     }
 
-    /// The hashes of all windows, with the number of each.
+    /// The hashes of all windows, with the number of each; `for_each` of them is much faster than `for`.
     fn windows(&self) -> impl Iterator<Item = (u64, usize)> {
         let all = self.atoms.iter();
         let all = all.flat_map(|(bytes, _)| bytes.array_windows::<WINDOW>());
@@ -97,11 +97,11 @@ impl Builder {
         let hashes = self.windows().map(|(hash, _)| hash);
         out.write_all(filter::words(bits, hashes).as_bytes())?;
         let mut firsts = vec![0_u32; (1 << buckets) + 1];
-        for (hash, _) in self.windows() {
+        self.windows().for_each(|(hash, _)| {
             if let Some(count) = firsts.get_mut(upper(hash, buckets) + 1) {
                 *count += 1;
             }
-        }
+        });
         let mut sum = 0;
         for first in &mut firsts {
             sum += *first;
@@ -144,12 +144,10 @@ impl Builder {
                 window: U32::ZERO,
             };
             let mut entries = vec![nothing; (end - base) as usize];
-            for (hash, window) in self.windows() {
+            self.windows().for_each(|(hash, window)| {
                 let bucket = upper(hash, buckets);
-                if !(from..to).contains(&bucket) {
-                    continue;
-                }
-                if let Some(place) = next.get_mut(bucket)
+                if (from..to).contains(&bucket)
+                    && let Some(place) = next.get_mut(bucket)
                     && let Some(entry) = entries.get_mut((*place - base) as usize)
                 {
                     *place += 1;
@@ -158,7 +156,7 @@ impl Builder {
                         window: u32::try_from(window).unwrap_or(u32::MAX).into(),
                     };
                 }
-            }
+            });
             out.write_all(entries.as_bytes())?;
         }
         Ok(())

@@ -46,12 +46,12 @@ pub(super) fn bits(keys: usize) -> u32 {
 pub(super) fn words(bits: u32, hashes: impl Iterator<Item = u64>) -> Vec<U64> {
     let last = (1_usize << (bits - 6)) - 1;
     let mut filter = vec![U64::ZERO; last + 1];
-    for hash in hashes {
+    hashes.for_each(|hash| {
         let (word, bits) = place(hash, last);
         if let Some(word) = filter.get_mut(word) {
             *word |= bits.into_iter().fold(0, |all, bit| all | 1 << bit);
         }
-    }
+    });
     filter
 }
 

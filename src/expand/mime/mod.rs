@@ -611,10 +611,7 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Encoding::Base64 => self.base64(&name, &slice)?,
-                Encoding::Quoted => {
-                    let mut stream = Quoted::new(slice.reader());
-                    self.children.child(&name, Content::Stream(&mut stream))?;
-                }
+                Encoding::Quoted => self.quoted(&name, &slice)?,
                 Encoding::Uu => self.uu(&name, &slice)?,
             }
             if reading.is_utf7() {
@@ -624,6 +621,17 @@ impl<'a> Parts<'a> {
                 let mut text = Utf7::new(decoded);
                 self.children.child(&name, Content::Stream(&mut text))?;
             }
+        }
+        Ok(())
+    }
+
+    fn quoted(&mut self, name: &[u8], slice: &Object) -> Result<(), Halt> {
+        let mut stream = Quoted::new(slice.reader());
+        self.children.child(name, Content::Stream(&mut stream))?;
+        if stream.seen_doubled && !self.only_text {
+            self.note("mime-quoted", "an end of line that is doubled")?;
+            let mut stream = Quoted::new(slice.reader()).with_narrow_breaks();
+            self.children.child(name, Content::Stream(&mut stream))?;
         }
         Ok(())
     }

@@ -613,18 +613,26 @@ pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
     is_program && ends()
 }
 
-/// Readers take a header anywhere in the first 1,024 bytes, also behind any blanks, and some of them any header, or none: they look for objects. With
-/// a version behind it, or an object and an end, it is not just a text about PDF.
+/// Readers take a header anywhere in the first 1,024 bytes, also behind any blanks, and some of them any header, or none, or one anywhere: they look
+/// for objects. With a version behind it, or an object and an end, it is not just a text about PDF.
 pub(super) fn pdf(probe: &Probe) -> bool {
     let head = probe.head.trim_ascii_start();
     let head = head.get(..1024).unwrap_or(head);
-    let mut headers = PDF.find_iter(head);
-    headers.any(|at| {
+    has_pdf_version(head)
+        || has_pdf_object(&probe.head)
+            && (has_pdf_ends(probe)
+                || memchr::memmem::find(head, b"endobj").is_some()
+                || has_pdf_version(&probe.head))
+        || has_pdf_object(&probe.tail) && has_pdf_ends(probe)
+}
+
+/// The header of a document with its version.
+fn has_pdf_version(head: &[u8]) -> bool {
+    PDF.find_iter(head).any(|at| {
         let version = head.get(at + 5..at + 8);
         matches!(version, Some([major, b'.', minor])
             if digits(&[*major, *minor], 10).is_some_and(|version| (10..=20).contains(&version)))
-    }) || has_pdf_object(&probe.head)
-        && (has_pdf_ends(probe) || memchr::memmem::find(head, b"endobj").is_some())
+    })
 }
 
 static PDF: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"%PDF-"));

@@ -118,14 +118,16 @@ fn binary_cpio(little: bool) -> Vec<u8> {
 fn every_row_of_the_table_is_met() {
     let mail = b">From a@b Thu\r\nReceived: x\r\n y\r\nMIME-version: 1.0\r\n\r\ntext";
     let folded = b"Subject: x\nContent-Type:\n Multipart/mixed; boundary=x\n\n";
-    let samples: Vec<(&str, Vec<u8>)> =
-        vec![
+    let samples: Vec<(&str, Vec<u8>)> = vec![
         ("gz", b"\x1f\x8b\x08\0rest".to_vec()),
         ("zip", zip_of("a")),
         ("zip", [&b"PK00"[..], &zip_of("a")].concat()),
         ("zip", [&b"#!/bin/sh\nexit\n"[..], &zip_of("a")].concat()),
         ("zip", [&b"PK\x05\x06"[..], &[0; 18]].concat()),
-        ("zip", [&b"PK\x07\x08------------"[..], &zip_of("a")].concat()),
+        (
+            "zip",
+            [&b"PK\x07\x08------------"[..], &zip_of("a")].concat(),
+        ),
         ("zip", [&b"PK\x01\x02"[..], &zip_of("a")].concat()),
         ("xz", b"\xfd7zXZ\0\0\x04".to_vec()),
         ("bz2", b"BZh9\x31\x41\x59\x26\x53\x59".to_vec()),
@@ -206,6 +208,11 @@ fn every_row_of_the_table_is_met() {
         ("pdf", b"%PDF-x".to_vec()),
         ("pdf", at(900, b"%PDF-1.4\n")),
         ("pdf", [&[b'\n'; 5000][..], b"%PDF-1.4\n"].concat()),
+        ("pdf", at(4096, b"%PDF-1.4\n1 0 obj <</A 1>> endobj\n")),
+        (
+            "pdf",
+            at(100_000, b"1 0 obj\n<</A 1>>\nendobj\ntrailer <<>>\n%%EOF"),
+        ),
         (
             "pdf",
             b"%FDF-1.2\n1 0 obj\n<</A 1>>\nendobj\ntrailer <<>>\n%%EOF".to_vec(),

@@ -63,6 +63,11 @@ impl Header {
         self.field(257, 8) == b"ustar  \0"
     }
 
+    /// Has a map of pieces where GNU tar has that of a sparse file.
+    pub(super) fn has_old_map(&self) -> bool {
+        self.is_gnu() && self.field(386, 1) != [0]
+    }
+
     /// The name, with the prefix that only POSIX has there (GNU keeps other things in it).
     pub(super) fn name(&self) -> Vec<u8> {
         let name = terminated(self.field(0, 100));

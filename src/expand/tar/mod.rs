@@ -278,6 +278,14 @@ impl<'a> Archive<'a> {
         if kind == b'S' {
             return self.old_sparse(&entry);
         }
+        if entry.header.has_old_map() {
+            // Some readers go by the map alone.
+            self.disagreement(&entry.name, "a map of pieces in a file that is not sparse")?;
+            if let Ok((mut sparse, _)) = Sparse::old(&entry.header, &entry.stored, entry.size) {
+                self.children
+                    .child(&entry.name, Content::Stream(&mut sparse))?;
+            }
+        }
         if matches!(kind, b'1'..=b'6') {
             return self.bodiless(&entry);
         }

@@ -791,6 +791,19 @@ fn tables() -> Vec<Case> {
         of("head-5000", "5,000 bytes before it", &|document| {
             document.before = [b'\n'; 5000].to_vec()
         }),
+        of("head-zeros", "4,096 zeros before it", &|document| {
+            document.before = vec![0; 4096]
+        }),
+        of(
+            "head-zeros-end-none",
+            "4,096 zeros before it, and no end",
+            &|document| {
+                (document.before, document.table, document.end) = (vec![0; 4096], false, false)
+            },
+        ),
+        of("head-100000", "100,000 bytes before it", &|document| {
+            document.before = vec![b'x'; 100_000]
+        }),
         of("head-gif", "the head of a picture before it", &|document| {
             document.before = b"GIF89a\x01\0\x01\0\0\0\0;".to_vec()
         }),

@@ -698,6 +698,16 @@ fn sparse() -> Vec<Case> {
             old(b'S', &pieces, 5, &data),
         ),
         case(
+            "sparse-old-plain",
+            "a map of pieces in a file that is not sparse",
+            old(
+                b'0',
+                &[(first.len(), second.len()), (0, first.len())],
+                data.len(),
+                &swapped,
+            ),
+        ),
+        case(
             "sparse-0.1",
             "a sparse file, version 0.1",
             records(

@@ -405,6 +405,11 @@ pub(super) fn quoteds() -> Rows {
             halves("=\r\r\n"),
         ),
         (
+            "soft-cr-cr-lf-uu",
+            "a soft break of CR CR LF before a uuencoded file",
+            format!("see below=\r\r\n{}", uu("virus.com")),
+        ),
+        (
             "soft-digits",
             "a soft break between the digits of an escape",
             plain.replacen("=58", "=5=\r\n8", 1),
