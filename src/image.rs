@@ -20,7 +20,7 @@ use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The version of what is in the sections. Whoever changes a section's form counts it up.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// The first bytes of an image.
 pub const MAGIC: [u8; 8] = *b"VFINDIMG";

@@ -34,8 +34,8 @@ pub(super) struct Atom {
 }
 
 /// The patterns of which all literals are learned; of those behind them one in so many more, so that the counts stay small.
-const LEARNED: u32 = 16 * 1024;
-const SAMPLE: u32 = 16;
+const LEARNED: u32 = 8 * 1024;
+const SAMPLE: u32 = 64;
 
 /// So many may have a window in common: it costs little, and as many are counted where other windows have the same hash.
 const FEW: u8 = 4;
@@ -48,12 +48,62 @@ pub(super) struct Usual {
     room: Room,
 }
 
-/// Memory that is used again for each literal: how seldom its bytes are, four in a row, and how often there is what.
+/// Memory that is used again for each literal: how seldom its bytes are, four in a row, how seldom its windows, and how often its windows or
+/// rows of them.
 #[derive(Debug, Default)]
 struct Room {
-    fours: Vec<u32>,
-    windows: Vec<u64>,
-    rows: Vec<u64>,
+    fours: Vec<u8>,
+    windows: Vec<u8>,
+    often: Vec<u64>,
+}
+
+impl Room {
+    fn weigh(&mut self, bytes: &[u8]) {
+        self.fours.clear();
+        let fours = bytes.array_windows();
+        self.fours.extend(fours.map(|four| frequency::four(*four)));
+        let from = |at| self.fours.get(at..).unwrap_or_default();
+        let (one, other) = (from(0).iter().zip(from(1)), from(2).iter().zip(from(3)));
+        let fives = one.zip(other).zip(from(4));
+        self.windows.clear();
+        // What is rare anywhere in a window makes it rare; the rest tells a little more.
+        self.windows.extend(fives.map(|(((a, b), (c, d)), e)| {
+            let rarest = *a.max(b).max(c.max(d)).max(e);
+            let sum = [a, b, c, d, e]
+                .map(|four| u16::from(*four))
+                .iter()
+                .sum::<u16>();
+            ((5 * u16::from(rarest) + sum) / 10) as u8
+        }));
+    }
+
+    /// How often each window is.
+    fn shares(&mut self) {
+        let shares = self.windows.iter();
+        self.often.clear();
+        self.often
+            .extend(shares.map(|seldom| frequency::share(u32::from(*seldom))));
+    }
+
+    /// How often any of the windows of a row is.
+    fn rows(&mut self) {
+        let share = |seldom: &u8| frequency::share(u32::from(*seldom));
+        let (Some(first), Some(entering)) =
+            (self.windows.get(..WINDOWS), self.windows.get(WINDOWS..))
+        else {
+            return self.often.clear();
+        };
+        let mut sum: u64 = first.iter().map(share).sum();
+        let moves = entering.iter().zip(&self.windows).map(|(enters, leaves)| {
+            sum += share(enters);
+            sum -= share(leaves);
+            sum
+        });
+        let first = first.iter().map(share).sum();
+        self.often.clear();
+        self.often.push(first);
+        self.often.extend(moves);
+    }
 }
 
 impl Usual {
@@ -116,7 +166,7 @@ impl Usual {
 }
 
 /// The logarithm of the number of counts: a few for each literal that is learned of a million patterns.
-const USUAL_BITS: u32 = 22;
+const USUAL_BITS: u32 = 20;
 
 fn slot(key: u64) -> usize {
     (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - USUAL_BITS)) as usize
@@ -244,30 +294,22 @@ fn literal(bytes: &[u8], before: (usize, usize), usual: &mut Usual) -> Option<Ch
 /// The best atom of at least eight bytes: its width, how often it is, and where.
 fn long(bytes: &[u8], usual: &mut Usual) -> (usize, (u64, usize)) {
     let mut room = std::mem::take(&mut usual.room);
-    let fours = bytes.array_windows().map(|four| frequency::four(*four));
-    room.fours.clear();
-    room.fours.extend(fours);
-    room.windows.clear();
-    // What is rare anywhere in a window makes it rare; the rest tells a little more.
-    room.windows
-        .extend(room.fours.array_windows::<5>().map(|fours| {
-            let rarest = fours.iter().copied().max().unwrap_or(0);
-            frequency::share((5 * rarest + fours.iter().sum::<u32>()) / 10)
-        }));
-    room.rows.clear();
-    let rows = room.windows.array_windows::<WINDOWS>();
-    room.rows.extend(rows.map(|row| row.iter().sum::<u64>()));
-    let near = |at: usize| {
-        let share = room.windows.get(at).copied().unwrap_or(ALWAYS);
-        share.saturating_mul(usual.times(bytes, at))
+    room.weigh(bytes);
+    room.rows();
+    let near = |windows: &[u8], at: usize| {
+        let seldom = windows.get(at).copied().unwrap_or(0);
+        frequency::share(seldom.into()).saturating_mul(usual.times(bytes, at))
     };
-    let far = rarest(&room.rows, RARE, |at| {
-        (at..at + WINDOWS).map(near).fold(0, u64::saturating_add)
+    let far = rarest(&room.often, RARE, |at| {
+        let each = (at..at + WINDOWS).map(|at| near(&room.windows, at));
+        each.fold(0, u64::saturating_add)
     });
     let found = match far {
         Some(far) => (far::LENGTH, far),
         None => {
-            let (often, at) = rarest(&room.windows, u64::MAX, near).unwrap_or((ALWAYS, 0));
+            room.shares();
+            let own = |at| near(&room.windows, at);
+            let (often, at) = rarest(&room.often, u64::MAX, own).unwrap_or((ALWAYS, 0));
             (WIDTH, (often.saturating_mul(NEAR), at))
         }
     };
@@ -309,7 +351,7 @@ const LOOKS: usize = 32;
 /// How often so few bytes are there. A byte that only repeats the one before says little: runs of zeros are everywhere.
 fn often(bytes: &[u8]) -> u64 {
     if let Some(four) = bytes.first_chunk() {
-        return frequency::share(frequency::four(*four));
+        return frequency::share(frequency::four(*four).into());
     }
     let mut before = None;
     let seldom = bytes.iter().map(|byte| {

@@ -2,12 +2,15 @@
 //! the content is looked at.
 //!
 //! ```text
-//! bits: u32, buckets: u32, atoms: u32     logarithms of the numbers of bits and of buckets, and the number of atoms
+//! bits: u32, buckets: u32, atoms: u32     logarithms of the numbers of bits and of buckets, and the number of atoms; 64 bytes
+//! entries: check:u32 window:u32           a window is the number of the atom times eight, and its place in that
 //! filter: words of u64                    the hash of each window
 //! the first entry of each bucket, and of what is behind the last: u32
-//! entries: check:u32 window:u32           a window is the number of the atom times eight, and its place in that
 //! atoms: segment:u32 skip:u16 spread:u16
 //! ```
+//!
+//! The words of the filter are where no word lies in two lines of the cache: a section begins at a multiple of 64 bytes, and the entries
+//! of an atom are as many.
 #![forbid(unsafe_code)]
 
 use std::io::{self, Seek, Write};
@@ -33,8 +36,11 @@ pub(super) const WINDOWS: usize = 8;
 /// Windows of a bucket, as a logarithm.
 const BUCKET: u32 = 2;
 
-/// Bytes of entries that are made at once, for they are not made in their order.
-const PART: usize = 8 << 20;
+/// Windows that are put in order at once, at 16 bytes each.
+const PART: usize = 1 << 20;
+
+/// The most bins of a part, as a logarithm: what one of them goes into stays in the cache.
+const BINS: u32 = 6;
 
 #[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -42,9 +48,10 @@ struct Header {
     bits: U32,
     buckets: U32,
     atoms: U32,
+    rest: [u8; 52],
 }
 
-#[derive(Debug, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[derive(Debug, Default, Clone, Copy, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Entry {
     check: U32,
@@ -74,8 +81,8 @@ impl Builder {
         self.atoms.is_empty()
     }
 
-    /// The hashes of all windows, with the number of each; `for_each` of them is much faster than `for`.
-    fn windows(&self) -> impl Iterator<Item = (u64, usize)> {
+    /// The hashes of all windows, with the number of each; there are no more than that holds.
+    fn windows(&self) -> impl Iterator<Item = (u64, u32)> {
         let all = self.atoms.iter();
         let all = all.flat_map(|(bytes, _)| bytes.array_windows::<WINDOW>());
         all.map(|window| hash(key(window))).zip(0..)
@@ -92,25 +99,15 @@ impl Builder {
             bits: bits.into(),
             buckets: buckets.into(),
             atoms: atoms.into(),
+            rest: [0; 52],
         };
         out.write_all(header.as_bytes())?;
-        let hashes = self.windows().map(|(hash, _)| hash);
-        out.write_all(filter::words(bits, hashes).as_bytes())?;
-        let mut firsts = vec![0_u32; (1 << buckets) + 1];
-        self.windows().for_each(|(hash, _)| {
-            if let Some(count) = firsts.get_mut(upper(hash, buckets) + 1) {
-                *count += 1;
-            }
-        });
-        let mut sum = 0;
-        for first in &mut firsts {
-            sum += *first;
-            *first = sum;
-        }
-        let words: Vec<U32> = firsts.iter().map(|first| U32::new(*first)).collect();
-        out.write_all(words.as_bytes())?;
-        drop(words);
-        self.write_entries(firsts, buckets, out)?;
+        let mut filter = filter::Builder::new(bits);
+        let firsts = self.write_entries(buckets, &mut filter, out)?;
+        out.write_all(filter.as_bytes())?;
+        drop(filter);
+        out.write_all(firsts.as_bytes())?;
+        drop(firsts);
         let mut out = io::BufWriter::with_capacity(1 << 16, out);
         for (_, hit) in &self.atoms {
             let place = Place {
@@ -123,43 +120,66 @@ impl Builder {
         out.flush()
     }
 
-    /// Each entry where its bucket has room for it, some buckets at once: nothing is sorted, and little is in memory.
+    /// Writes the entries in the order of their buckets, and gives where each of these begins. The windows are put into bins by their
+    /// upper bits, a part of them at once: nothing is sorted, little is in memory, and what is written anywhere is near.
     fn write_entries<W: Write>(
         &self,
-        mut next: Vec<u32>,
         buckets: u32,
+        filter: &mut filter::Builder,
         out: &mut W,
-    ) -> io::Result<()> {
+    ) -> io::Result<Vec<U32>> {
         let count = self.atoms.len() * WINDOWS;
-        let parts = (count * size_of::<Entry>())
-            .div_ceil(PART)
-            .next_power_of_two();
-        let step = ((1_usize << buckets) / parts).max(1);
-        for from in (0..1_usize << buckets).step_by(step) {
-            let to = from + step;
-            let base = next.get(from).copied().unwrap_or(0);
-            let end = next.get(to).copied().unwrap_or(base);
-            let nothing = Entry {
-                check: U32::ZERO,
-                window: U32::ZERO,
-            };
-            let mut entries = vec![nothing; (end - base) as usize];
+        let parts = count.div_ceil(PART).next_power_of_two().ilog2();
+        let parts = parts.min(buckets);
+        let split = (parts + BINS).min(buckets);
+        let mut bins = vec![Vec::new(); 1 << (split - parts)];
+        let mut firsts = Vec::with_capacity((1 << buckets) + 1);
+        let mut next = Vec::new();
+        let mut entries = Vec::new();
+        let mut written = 0_u32;
+        for part in 0..1_usize << parts {
+            let first = part << (split - parts);
             self.windows().for_each(|(hash, window)| {
-                let bucket = upper(hash, buckets);
-                if (from..to).contains(&bucket)
-                    && let Some(place) = next.get_mut(bucket)
-                    && let Some(entry) = entries.get_mut((*place - base) as usize)
-                {
-                    *place += 1;
-                    *entry = Entry {
-                        check: check(hash).into(),
-                        window: u32::try_from(window).unwrap_or(u32::MAX).into(),
-                    };
+                let bin = upper(hash, split).wrapping_sub(first);
+                if let Some(bin) = bins.get_mut(bin) {
+                    bin.push((hash, window));
                 }
             });
-            out.write_all(entries.as_bytes())?;
+            for (bin, number) in bins.iter_mut().zip(first..) {
+                let first = number << (buckets - split);
+                let bucket = |hash| upper(hash, buckets) - first;
+                next.clear();
+                next.resize(1 << (buckets - split), 0_u32);
+                for (hash, _) in &*bin {
+                    filter.add(*hash);
+                    if let Some(count) = next.get_mut(bucket(*hash)) {
+                        *count += 1;
+                    }
+                }
+                let mut sum = 0;
+                for next in &mut next {
+                    firsts.push(U32::new(written + sum));
+                    sum += std::mem::replace(next, sum);
+                }
+                entries.clear();
+                entries.resize(bin.len(), Entry::default());
+                for (hash, window) in bin.drain(..) {
+                    if let Some(place) = next.get_mut(bucket(hash))
+                        && let Some(entry) = entries.get_mut(*place as usize)
+                    {
+                        *place += 1;
+                        *entry = Entry {
+                            check: check(hash).into(),
+                            window: window.into(),
+                        };
+                    }
+                }
+                written += sum;
+                out.write_all(entries.as_bytes())?;
+            }
         }
-        Ok(())
+        firsts.push(U32::new(written));
+        Ok(firsts)
     }
 }
 
@@ -180,17 +200,17 @@ impl Far {
         if !(1..=28).contains(&buckets) {
             return None;
         }
-        let filter = size_of::<Header>();
-        let firsts = filter + Filter::length(header.bits.get())?;
-        let entries = firsts + ((1 << buckets) + 1) * size_of::<U32>();
-        let places = atoms.checked_mul(WINDOWS * size_of::<Entry>())?;
-        let places = entries.checked_add(places)?;
+        let entries = size_of::<Header>();
+        let filter = atoms.checked_mul(WINDOWS * size_of::<Entry>())?;
+        let filter = entries.checked_add(filter)?;
+        let firsts = filter.checked_add(Filter::length(header.bits.get())?)?;
+        let places = firsts.checked_add(((1 << buckets) + 1) * size_of::<U32>())?;
         let end = places.checked_add(atoms * size_of::<Place>())?;
         (end == section.len()).then(|| Self {
             buckets,
             filter: Filter::open(section.slice(filter..firsts)),
-            firsts: section.slice(firsts..entries),
-            entries: section.slice(entries..places),
+            firsts: section.slice(firsts..places),
+            entries: section.slice(entries..filter),
             places: section.slice(places..),
         })
     }

@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use bytes::Bytes;
-use zerocopy::FromBytes;
 use zerocopy::little_endian::U64;
+use zerocopy::{FromBytes, IntoBytes};
 
 /// Bits of a filter for each of its keys: about one other in a hundred and fifty passes by chance.
 const BITS: usize = 16;
@@ -42,17 +42,30 @@ pub(super) fn bits(keys: usize) -> u32 {
     bits.ilog2().clamp(*SIZES.start(), *SIZES.end())
 }
 
-/// The words of a filter with so many bits.
-pub(super) fn words(bits: u32, hashes: impl Iterator<Item = u64>) -> Vec<U64> {
-    let last = (1_usize << (bits - 6)) - 1;
-    let mut filter = vec![U64::ZERO; last + 1];
-    hashes.for_each(|hash| {
-        let (word, bits) = place(hash, last);
-        if let Some(word) = filter.get_mut(word) {
+/// A filter that is made.
+pub(super) struct Builder {
+    words: Vec<U64>,
+    last: usize,
+}
+
+impl Builder {
+    /// Nothing, in so many bits: the logarithm of their number.
+    pub(super) fn new(bits: u32) -> Self {
+        let last = (1_usize << (bits - 6)) - 1;
+        let words = vec![U64::ZERO; last + 1];
+        Self { words, last }
+    }
+
+    pub(super) fn add(&mut self, hash: u64) {
+        let (word, bits) = place(hash, self.last);
+        if let Some(word) = self.words.get_mut(word) {
             *word |= bits.into_iter().fold(0, |all, bit| all | 1 << bit);
         }
-    });
-    filter
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        self.words.as_bytes()
+    }
 }
 
 /// A filter in an image.

@@ -31,10 +31,25 @@ const EIGHTHS: [u64; 8] = [
     599_512_966_123,
 ];
 
+/// The same for each n that a table looks up fast.
+static SHARES: [u64; 256] = {
+    let mut shares = [0; 256];
+    let mut n = 0;
+    while n < shares.len() {
+        shares[n] = EIGHTHS[n % 8] >> (n / 8);
+        n += 1;
+    }
+    shares
+};
+
 /// How often something is there of which this is how seldom it is: a share of [`ALWAYS`].
+#[inline]
 pub(super) fn share(seldom: u32) -> u64 {
-    let eighth = EIGHTHS.get(seldom as usize % 8).copied();
-    eighth.unwrap_or(ALWAYS) >> (seldom / 8).min(40)
+    let known = SHARES.get(seldom as usize).copied();
+    known.unwrap_or_else(|| {
+        let eighth = EIGHTHS.get(seldom as usize % 8).copied();
+        eighth.unwrap_or(ALWAYS) >> (seldom / 8).min(40)
+    })
 }
 
 /// How seldom this byte is, in lower case.
@@ -43,9 +58,9 @@ pub(super) fn byte(byte: u8) -> u32 {
 }
 
 /// How seldom these four bytes are, whatever their case.
-pub(super) fn four(bytes: [u8; 4]) -> u32 {
-    let seldom = TABLE.get(BYTES + slot(bytes)).copied();
-    seldom.unwrap_or(0).into()
+#[inline]
+pub(super) fn four(bytes: [u8; 4]) -> u8 {
+    TABLE.get(BYTES + slot(bytes)).copied().unwrap_or(0)
 }
 
 fn slot(bytes: [u8; 4]) -> usize {

@@ -4,7 +4,7 @@
 //! width of the others one table:
 //!
 //! ```text
-//! bits: u32, buckets: u32, steps: u32     logarithms of the numbers of bits, of buckets, and of bits of the steps, or 0
+//! bits: u32, buckets: u32, steps: u32     logarithms of the numbers of bits, of buckets, and of bits of the steps, or 0; 64 bytes
 //! filter: words of u64                    each hash that is there
 //! steps: words of u64                     the same for each window of 5 bytes in an atom of 8, if those are not too many
 //! the first entry of each bucket, and of what is behind the last: u32
@@ -106,6 +106,8 @@ struct Header {
     bits: U32,
     buckets: U32,
     steps: U32,
+    /// No word of the filter lies in two lines of the cache.
+    rest: [u8; 52],
 }
 
 /// The hash of the window at the lowest 5 bytes, the rest of which is left out.
@@ -191,17 +193,22 @@ fn write<W: Write + Seek>(
         bits: filter::bits(atoms.len()).into(),
         buckets: buckets.into(),
         steps: steps.into(),
+        rest: [0; 52],
     };
     out.write_all(header.as_bytes())?;
-    let hashes = atoms.iter().map(Keyed::hash);
-    out.write_all(filter::words(header.bits.get(), hashes).as_bytes())?;
+    let mut filter = filter::Builder::new(header.bits.get());
+    for atom in &atoms {
+        filter.add(atom.hash());
+    }
+    out.write_all(filter.as_bytes())?;
     if steps > 0 {
-        let windows = |atom: &Keyed| {
-            let key = atom.key;
-            (0..STEP).map(move |place| window(key >> (8 * place)))
-        };
-        let windows = atoms.iter().flat_map(windows);
-        out.write_all(filter::words(steps, windows).as_bytes())?;
+        let mut filter = filter::Builder::new(steps);
+        for atom in &atoms {
+            for place in 0..STEP {
+                filter.add(window(atom.key >> (8 * place)));
+            }
+        }
+        out.write_all(filter.as_bytes())?;
     }
     let mut out = io::BufWriter::with_capacity(1 << 16, out);
     let mut at = 0;

@@ -210,7 +210,11 @@ impl<'a> Parts<'a> {
             self.frames.push(frame);
             match segment {
                 Segment::Part if wanted => self.part(&part)?,
-                Segment::Preamble | Segment::Epilogue if wanted => self.around(&part)?,
+                Segment::Preamble | Segment::Epilogue if wanted => {
+                    if !self.around(&part)? {
+                        self.odd_part(&part)?;
+                    }
+                }
                 _ => {}
             }
         }
@@ -317,14 +321,28 @@ impl<'a> Parts<'a> {
             .note(NoteKind::Ambiguous(what.to_owned()), detail.to_owned())
     }
 
-    /// Preamble and epilogue are for nobody to see, unless they are something.
-    fn around(&mut self, part: &Part) -> Result<(), Halt> {
+    /// Preamble and epilogue are for nobody to see, unless they are something; tells whether this one is.
+    fn around(&mut self, part: &Part) -> Result<bool, Halt> {
         let slice = self.object.slice(part.from, part.to - part.from);
         if self.only_text || !is_worth_a_look(self.object, &slice)? {
-            return Ok(());
+            return Ok(false);
         }
         self.children
-            .child(part.number.as_bytes(), Content::Object(slice))
+            .child(part.number.as_bytes(), Content::Object(slice))?;
+        Ok(true)
+    }
+
+    /// To some readers the last delimiter is one as the others, and the end of the header is one: a part comes behind it.
+    fn odd_part(&mut self, part: &Part) -> Result<(), Halt> {
+        let header = header::read(&self.object.slice(0, part.to), part.from)?;
+        if self.only_text || !header.readings.iter().any(Reading::describes) {
+            return Ok(());
+        }
+        self.note(
+            "mime-odd-part",
+            "a part before the first or behind the last delimiter",
+        )?;
+        self.part(part)
     }
 
     /// Says that fields of a header were left out.

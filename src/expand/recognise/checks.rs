@@ -618,12 +618,12 @@ pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
 pub(super) fn pdf(probe: &Probe) -> bool {
     let head = probe.head.trim_ascii_start();
     let head = head.get(..1024).unwrap_or(head);
+    let has_end =
+        |text: &[u8]| has_pdf_ends(probe) || memchr::memmem::find(text, b"endobj").is_some();
     has_pdf_version(head)
-        || has_pdf_object(&probe.head)
-            && (has_pdf_ends(probe)
-                || memchr::memmem::find(head, b"endobj").is_some()
-                || has_pdf_version(&probe.head))
-        || has_pdf_object(&probe.tail) && has_pdf_ends(probe)
+        || [&probe.head, &probe.tail]
+            .into_iter()
+            .any(|text| has_pdf_object(text) && has_end(text))
 }
 
 /// The header of a document with its version.

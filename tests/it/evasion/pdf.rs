@@ -801,6 +801,14 @@ fn tables() -> Vec<Case> {
                 (document.before, document.table, document.end) = (vec![0; 4096], false, false)
             },
         ),
+        of(
+            "head-100000-end-none",
+            "100,000 bytes before it, and no end",
+            &|document| {
+                (document.before, document.table, document.end) =
+                    (vec![b'x'; 100_000], false, false)
+            },
+        ),
         of("head-100000", "100,000 bytes before it", &|document| {
             document.before = vec![b'x'; 100_000]
         }),

@@ -455,6 +455,7 @@ pub(super) fn delimiters() -> Rows {
     };
     let end = "--frontier--\r\n";
     let evil = evil();
+    let odd = evil.replace("Content-Transfer", "~ Content-Transfer");
     let (before, rest) = normal.split_once(NAMED).unwrap();
     vec![
         body(
@@ -567,6 +568,16 @@ pub(super) fn delimiters() -> Rows {
             "epilogue",
             "in the epilogue",
             format!("--frontier\r\n\r\ntext\r\n{end}\r\n{evil}"),
+        ),
+        body(
+            "preamble-odd",
+            "in the preamble, with letters before a field's name",
+            format!("{odd}\r\n--frontier\r\n\r\ntext\r\n{end}"),
+        ),
+        body(
+            "epilogue-odd",
+            "in the epilogue, with letters before a field's name",
+            format!("--frontier\r\n\r\ntext\r\n{end}\r\n{odd}"),
         ),
         body(
             "epilogue-uu",
