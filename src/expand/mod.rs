@@ -71,7 +71,7 @@ use crate::event::{NoteKind, Reason};
 use crate::kind::Kind;
 use crate::object::{CHUNK, Object, Probe};
 
-pub use mime::is_mime;
+pub use mime::{is_mail, is_mime};
 pub use passwords::{Effort, Passwords};
 pub use recognise::recognise;
 

@@ -16,8 +16,8 @@ use std::io::{self, BufReader, Cursor, Read};
 
 pub(super) use self::header::field;
 use self::header::{Name, Reading};
-pub use self::start::is_mime;
 pub(super) use self::start::{Sure, is_of_mail, start};
+pub use self::start::{is_mail, is_mime};
 use self::text::PureLines;
 pub(super) use self::text::encoding;
 use self::words::Collector;
@@ -620,7 +620,11 @@ impl<'a> Parts<'a> {
                     self.children.child(&name, Content::Stream(&mut header))?;
                 }
                 Encoding::Identity => {
-                    self.children.child(&name, Content::Object(slice.clone()))?;
+                    // What is all of the object is matched as that, and would be opened for ever.
+                    let is_all = slice.length() == self.object.length();
+                    if self.only_text || !is_all {
+                        self.children.child(&name, Content::Object(slice.clone()))?;
+                    }
                     if types.is_empty() || begins(b"text") {
                         self.deep(&name, &slice)?;
                     }

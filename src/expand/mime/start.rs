@@ -88,6 +88,11 @@ pub(in crate::expand) fn start(head: &[u8], length: u64) -> Option<Start> {
         .or_else(|| find(head, whole))
 }
 
+/// Tells whether it is a mail, and not another text with a part of one in it.
+pub fn is_mail(probe: &Probe) -> bool {
+    start(&probe.head, probe.length).is_some()
+}
+
 /// Tells whether it is a mail that speaks of MIME.
 pub fn is_mime(probe: &Probe) -> bool {
     start(&probe.head, probe.length).is_some_and(|start| start.sure == Sure::Mime)

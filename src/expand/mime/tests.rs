@@ -574,3 +574,11 @@ fn a_delimiter_in_a_header_is_told_from_one_behind_an_empty_part() {
     );
     assert!(cut.children.iter().any(|(_, content)| content == b"text\n"));
 }
+
+#[test]
+fn what_is_all_of_a_text_is_no_member_of_it() {
+    let text =
+        b"See below\nContent-Type: text/plain\nContent-Transfer-Encoding: quoted-printable\n\n=58\n";
+    let got = expand(&Mime, text, b"x");
+    assert_eq!(contents(&got), pairs(&[("body", "X\n")]));
+}

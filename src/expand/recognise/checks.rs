@@ -650,11 +650,13 @@ fn has_pdf_ends(probe: &Probe) -> bool {
         .any(|word| memchr::memmem::find(tail, word).is_some())
 }
 
-/// `1 0 obj` at the start of a line, and a dictionary behind it.
+/// `1 0 obj` at the start of a line or behind zeros, and a dictionary behind it.
 fn has_pdf_object(head: &[u8]) -> bool {
     OBJECT.find_iter(head).any(|at| {
         let (before, after) = head.split_at(at);
-        let line = before.rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
+        let line = before
+            .rsplit(|byte| matches!(byte, 0 | b'\n' | b'\r'))
+            .next();
         let mut numbers = line.unwrap_or(before).split(|byte| *byte == b' ');
         let is_number = |word: Option<&[u8]>| {
             word.is_some_and(|word| !word.is_empty() && word.iter().all(u8::is_ascii_digit))

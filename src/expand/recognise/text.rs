@@ -1,9 +1,12 @@
 //! Containers that are text: mail (RFC 5322, RFC 2045, RFC 4155), BinHex 4 (RFC 1741), uuencode (POSIX) and yEnc.
 //!
-//! Each is told by the start of a line, so that the lines are gone through once for all of them.
+//! Each is told by the start of a line, so that the lines are gone through once for all of them; but a field's name may have letters in front.
 #![forbid(unsafe_code)]
 
 use std::cell::OnceCell;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
 
 use crate::expand::mime::{self, Sure};
 use crate::expand::{binhex, mbox, uu, yenc};
@@ -109,10 +112,31 @@ impl Marks {
                     _ => {}
                 }
             }
+            marks.part = marks.part || names_encoding(text);
         }
         marks
     }
 }
+
+/// Tells whether a field names the encoding of a body whose name has letters in front: readers look for it anywhere in a line.
+fn names_encoding(text: &[u8]) -> bool {
+    /// In front of the word a line has no more than that.
+    const BEFORE: usize = 76;
+    WORDS.iter().any(|word| {
+        word.find_iter(text).any(|at| {
+            let from = at.saturating_sub(BEFORE);
+            let before = text.get(from..at).unwrap_or_default();
+            let line = memchr::memrchr2(b'\n', b'\r', before);
+            let line = line.map_or(from, |end| from + end + 1);
+            let rest = text.get(line..).unwrap_or_default();
+            mime::encoding(lines(rest).next().unwrap_or_default()).is_some()
+        })
+    })
+}
+
+/// Of the name `Content-Transfer-Encoding`, as nearly all write it.
+static WORDS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [&b"ransfer-"[..], b"RANSFER-"].map(Finder::new));
 
 /// A mark begins with one of these: `BCbc` are one but for two bits.
 fn is_start(byte: u8) -> bool {
@@ -199,11 +223,11 @@ mod tests {
             binhex: at_a_line(probe, b":", bare) || at_a_line(probe, b"(", announced),
             uu: at_a_line(probe, b"begin", uu) || at_a_line(probe, b"Begin", uu),
             yenc: at_a_line(probe, b"=ybegin ", yenc),
-            part: at_a_line(probe, b"C", names) || at_a_line(probe, b"c", names),
+            part: probe.ends().any(|text| lines(text).any(names)),
         }
     }
 
-    const PIECES: [&[u8]; 26] = [
+    const PIECES: [&[u8]; 27] = [
         b"...............................................................................................",
         b".............................................\n",
         b"\n",
@@ -230,6 +254,7 @@ mod tests {
         b"=ybegin ",
         b"Content-Transfer-Encoding: base64",
         b"content-transfer-encoding: Quoted-Printable",
+        b"~Content-Transfer-Encoding: base64",
     ];
 
     #[test]

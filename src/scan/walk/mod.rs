@@ -458,7 +458,11 @@ impl<'a> Walk<'a> {
         let mut inside = Names::new();
         let mut opened = Ok(());
         let mut any = false;
-        let as_mail = (plan.iter()).any(|expander| matches!(expander.kind(), "mime" | "mbox"));
+        let opens = |kind| plan.iter().any(|expander| expander.kind() == kind);
+        let as_mail = match object {
+            Some(object) if opens("mime") => opens("mbox") || expand::is_mail(&object.probe()?),
+            _ => opens("mbox"),
+        };
         let mut rest = plan.into_iter().chain(matched.carver);
         let mut next = rest.next();
         // A magic that led to nothing: what was told to be more than it is may hide something all the same.
@@ -512,7 +516,7 @@ impl<'a> Walk<'a> {
             }
         }
         if let Some(object) = object.filter(|_| opened.is_ok()) {
-            // The parts of a mail are read, each as it is decoded.
+            // The parts of a mail are read, each as it is decoded; of another text with a part in it all is.
             if !(as_mail && any) {
                 match self.views(spot, object, &mut matched, any, &mut inside) {
                     Ok(views) => any |= views.any,

@@ -1,6 +1,7 @@
 //! Parts whose delimiters, or whose multipart, are lost.
 
 use super::{BY_BASE64, BY_QUOTED, HEAD, NAMED, Rows, base64, evil, mail, parts, quoted, row, uu};
+use crate::support::eicar;
 
 pub(super) fn parts_alone() -> Rows {
     let fields = "Content-Type: multipart/mixed; boundary=frontier\r\n";
@@ -49,6 +50,26 @@ pub(super) fn parts_alone() -> Rows {
             "no-mail",
             "in what is no mail",
             format!("Dear reader, see below.\r\n\r\n{}", evil()),
+        ),
+        (
+            "no-mail-base64",
+            "base64 by itself, in a text that has another part",
+            format!(
+                "see below\r\n{}\r\n{NAMED}{BY_QUOTED}\r\n=58=35\r\n",
+                data_encoding::BASE64.encode(&eicar())
+            ),
+        ),
+        (
+            "delimiter-letters",
+            "a delimiter within a line, and letters before a field's name",
+            mail(
+                fields,
+                &parts("frontier", &evil().replace("Content-Tr", "FContent-Tr")).replacen(
+                    "file.\r\n--",
+                    "file. --",
+                    1,
+                ),
+            ),
         ),
         (
             "lines-between",
