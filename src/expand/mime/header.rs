@@ -225,8 +225,8 @@ fn doubtful(line: &[u8]) -> Option<(Field, bool)> {
     Some((field, is_whole))
 }
 
-/// The field that some readers see wherever its name stands in a line, with letters before or behind it; its value is what
-/// stands behind the next colon.
+/// The field that some readers see wherever its name stands in a line, with letters before or behind it; its value is the first encoding
+/// behind it, or what stands behind the next colon.
 fn within(line: &[u8]) -> Option<(Field, bool)> {
     let is_name = |word: &[u8]| word.eq_ignore_ascii_case(ENCODING);
     let at = line.windows(ENCODING.len()).position(is_name)?;
@@ -237,8 +237,11 @@ fn within(line: &[u8]) -> Option<(Field, bool)> {
         return None;
     }
     doubtful(named).or_else(|| {
-        let colon = memchr::memchr(b':', behind)?;
-        doubtful(&[ENCODING, behind.get(colon..)?].concat())
+        let small = behind.to_ascii_lowercase();
+        let known = [&b"base64"[..], b"quoted"].into_iter();
+        let known = known.filter_map(|word| memchr::memmem::find(&small, word));
+        let value = known.min().or_else(|| memchr::memchr(b':', behind))?;
+        doubtful(&[ENCODING, b":", behind.get(value..)?].concat())
     })
 }
 

@@ -120,16 +120,17 @@ impl Marks {
 
 /// Tells whether a field names the encoding of a body whose name has letters in front: readers look for it anywhere in a line.
 fn names_encoding(text: &[u8]) -> bool {
-    /// In front of the word a line has no more than that.
-    const BEFORE: usize = 76;
+    /// The end of the line before is among so many bytes in front of the word: the name of a field is no longer.
+    const BEFORE: usize = 77;
     WORDS.iter().any(|word| {
         word.find_iter(text).any(|at| {
             let from = at.saturating_sub(BEFORE);
             let before = text.get(from..at).unwrap_or_default();
-            let line = memchr::memrchr2(b'\n', b'\r', before);
-            let line = line.map_or(from, |end| from + end + 1);
-            let rest = text.get(line..).unwrap_or_default();
-            mime::encoding(lines(rest).next().unwrap_or_default()).is_some()
+            let end = memchr::memrchr2(b'\n', b'\r', before).map(|end| from + end + 1);
+            let start = end.or((from == 0).then_some(0));
+            let rest = start.and_then(|start| text.get(start..));
+            let line = lines(rest.unwrap_or_default()).next();
+            mime::encoding(line.unwrap_or_default()).is_some()
         })
     })
 }
