@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::{info, warn};
 
 use crate::event::Finding;
-use crate::metrics::{Counter, End};
+use crate::metrics::{Counter, End, Page};
 use crate::verdict::{JobId, Summary, Verdict, describe};
 use allowance::Allowance;
 use repeats::{Repeats, Trace};
@@ -84,7 +84,8 @@ impl Entry<'_> {
 pub struct Journal {
     logged: Logged,
     state: Mutex<State>,
-    dropped: Counter,
+    repeated: Counter,
+    many: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -99,7 +100,8 @@ impl Journal {
         Self {
             logged,
             state: Mutex::default(),
-            dropped: Counter::default(),
+            repeated: Counter::default(),
+            many: Counter::default(),
         }
     }
 
@@ -108,9 +110,17 @@ impl Journal {
         self.logged != Logged::None
     }
 
-    /// Lines that were not written: repetitions, and those that were too many.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.get()
+    /// Says how many lines were not written.
+    pub fn tell(&self, page: &mut Page) {
+        page.counters(
+            "vfind_log_requests_dropped",
+            "Requests that --log-requests=found left out: those that were said already, and those that were too many.",
+            "reason",
+            [
+                ("repeated", self.repeated.get()),
+                ("many", self.many.get()),
+            ],
+        );
     }
 
     /// Takes a request that has ended.
@@ -121,9 +131,11 @@ impl Journal {
             Logged::Found => {
                 let now = Instant::now();
                 let mut state = self.lock();
-                if state.repeats.seen(entry, now) > 0 || !state.allowance.take(now) {
-                    self.dropped.one();
-                    return;
+                if state.repeats.seen(entry, now) > 0 {
+                    return self.repeated.one();
+                }
+                if !state.allowance.take(now) {
+                    return self.many.one();
                 }
                 let missing = state.allowance.missing();
                 drop(state);

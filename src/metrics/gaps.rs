@@ -100,7 +100,7 @@ impl Gaps {
         page.counter_family(
             "vfind_gaps",
             "Parts that were not examined, by reason and by what the policy makes of it.",
-            rows.filter(|(_, count)| *count > 0),
+            rows,
         );
     }
 }

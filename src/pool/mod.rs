@@ -192,11 +192,7 @@ impl Pool {
         ] {
             page.gauge(name, help, value as f64);
         }
-        page.counter(
-            "vfind_log_requests_dropped",
-            "Requests that --log-requests=found left out: repetitions, and those that were too many.",
-            self.journal.dropped(),
-        );
+        self.journal.tell(page);
     }
 
     /// The worker processes that there are.

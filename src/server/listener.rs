@@ -85,6 +85,8 @@ impl Listener {
     /// Accepts until `end` says no more, then waits for the connections to end.
     pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, end: End) {
         let protocol = self.gateway.name;
+        // Counted from now on, also as long as nobody comes.
+        shared.pool.protocol(protocol);
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
