@@ -1,7 +1,6 @@
 //! What a daemon says of its signatures to those who watch it.
 #![forbid(unsafe_code)]
 
-use super::sources::Stamp;
 use super::{Live, Reloaded, unpoisoned};
 use crate::event::Epoch;
 use crate::metrics::{Counter, Page};
@@ -39,8 +38,6 @@ impl Live {
     /// Says which signatures are in use since when, and what became of reloads.
     pub fn tell(&self, page: &mut Page) {
         let current = self.current();
-        let sources = current.report.sources.iter();
-        let newest = sources.filter_map(|source| source.stamp.map(Stamp::modified));
         for (name, help, value) in [
             (
                 "vfind_database_epoch",
@@ -74,8 +71,8 @@ impl Live {
             ),
             (
                 "vfind_database_newest_source_timestamp_seconds",
-                "When the newest file of signatures was last written; 0 if none tells.",
-                newest.max().unwrap_or(0) as f64,
+                "When the newest file of signatures in use was last written; 0 if there is none.",
+                current.newest as f64,
             ),
             (
                 "vfind_database_reload_refused",

@@ -37,7 +37,7 @@ impl Expanders {
     pub(super) fn tell(&self, page: &mut Page) {
         let used = || {
             let rows = KINDS.iter().zip(&self.0);
-            let used = rows.filter(|(_, row)| row.containers.get() > 0);
+            let used = rows.filter(|(_, row)| row.nanoseconds.get() > 0);
             used.map(|(kind, row)| (vec![("kind", kind.name.to_owned())], row))
         };
         page.counter_family(

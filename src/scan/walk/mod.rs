@@ -507,8 +507,8 @@ impl<'a> Walk<'a> {
             };
             let end = expander.expand(&container, &mut members);
             any |= members.any;
-            self.tally
-                .close(&begun, expander.kind(), self.outcome.bytes);
+            let opened_as = (expander.kind(), !matches!(end, Err(Halt::Unlike)));
+            self.tally.close(&begun, opened_as, self.outcome.bytes);
             if let Some(content) = &mut self.outcome.content {
                 content.has_name |= spot.path.is_root() && name.was_asked();
             }

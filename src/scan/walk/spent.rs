@@ -39,8 +39,8 @@ impl Tally {
         }
     }
 
-    /// It is closed: it was of this kind.
-    pub(super) fn close(&mut self, open: &Open, kind: &'static str, bytes: u64) {
+    /// It is closed, after so many bytes: it was of this kind, or only looked like it.
+    pub(super) fn close(&mut self, open: &Open, (kind, was): (&'static str, bool), bytes: u64) {
         let all = Share {
             time: open.since.elapsed(),
             bytes: bytes.saturating_sub(open.bytes),
@@ -51,7 +51,7 @@ impl Tally {
             self.rows.len() - 1
         });
         if let Some((_, spent)) = self.rows.get_mut(at) {
-            spent.containers += 1;
+            spent.containers += u64::from(was);
             spent.time += all.time.saturating_sub(self.inside.time);
             spent.bytes += all.bytes.saturating_sub(self.inside.bytes);
         }
@@ -83,12 +83,12 @@ mod tests {
         for bytes in [110, 150] {
             let inner = tally.open(bytes);
             let innermost = tally.open(bytes + 10);
-            tally.close(&innermost, "gz", bytes + 20);
-            tally.close(&inner, "zip", bytes + 25);
+            tally.close(&innermost, ("gz", true), bytes + 20);
+            tally.close(&inner, ("zip", true), bytes + 25);
         }
-        tally.close(&outer, "tar", 200);
+        tally.close(&outer, ("tar", true), 200);
         let next = tally.open(200);
-        tally.close(&next, "tar", 207);
+        tally.close(&next, ("tar", false), 207);
         let spent = tally.finish();
         let by = |name: &str| {
             let row = spent
@@ -98,6 +98,6 @@ mod tests {
         };
         assert_eq!(by("gz"), (2, 20));
         assert_eq!(by("zip"), (2, 30));
-        assert_eq!(by("tar"), (2, 50 + 7));
+        assert_eq!(by("tar"), (1, 50 + 7));
     }
 }
