@@ -66,7 +66,7 @@ mod tests {
             histogram.observe(Duration::from_micros(microseconds));
         }
         let (sum, buckets) = histogram.read();
-        assert!((sum - 1200.000_202).abs() < 1e-6, "{sum}");
+        assert!((sum - 1_200.000_202).abs() < 1e-6, "{sum}");
         let counted: Vec<_> = buckets.iter().filter(|(_, count)| *count > 0).collect();
         assert_eq!(
             counted,

@@ -45,10 +45,7 @@ fn each_request_has_one_line_and_no_name_breaks_it() {
         .concat();
         vfind::path::quote(&path, &mut asked);
         let asked = String::from_utf8_lossy(&asked).into_owned();
-        assert!(
-            line.contains(&format!(" protocol=svsp peer=127.0.0.1:")),
-            "{line}"
-        );
+        assert!(line.contains(" protocol=svsp peer=127.0.0.1:"), "{line}");
         assert!(
             line.contains(&format!(" asked={asked} verdict=infected findings=1 ")),
             "{line}"
