@@ -50,6 +50,10 @@ pub mod request;
 pub mod roots;
 pub mod verdict;
 
+pub mod metrics;
+
+pub mod journal;
+
 pub mod files;
 
 pub mod signature;
@@ -67,8 +71,9 @@ pub mod gateway;
 pub mod client;
 pub mod server;
 
-pub mod config;
 pub mod log;
+
+pub mod config;
 
 pub mod local;
 

@@ -10,7 +10,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    vfind::log::start(config.common.quiet);
+    if let Err(problem) = vfind::log::start(config.common.quiet, &vfind::log::Format::Text) {
+        eprintln!("vfind: {problem}");
+        return Exit::Error.into();
+    }
     match vfind::local::run(config) {
         Ok(exit) => exit.into(),
         Err(problem) => {

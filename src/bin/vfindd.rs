@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -28,7 +28,10 @@ fn main() -> ExitCode {
         Ok(config) => config,
         Err(code) => return code,
     };
-    vfind::log::start(config.common.quiet);
+    if let Err(problem) = vfind::log::start(config.common.quiet, &config.log_format) {
+        eprintln!("vfindd: {problem}");
+        return Exit::Error.into();
+    }
     if let Some(answer) = errand(&config) {
         return answer.unwrap_or_else(|problem| {
             eprintln!("vfindd: {problem}");
@@ -226,12 +229,15 @@ async fn run(
         clamd: config.clamd,
         commanders: config.commanders,
         orders: order,
+        since: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs()),
     });
     let workers = Arc::clone(&shared);
     // Ended with the listeners.
     let mut updates = JoinSet::new();
     if let Some(control) = control {
-        updates.spawn(control.serve(Arc::clone(&live)));
+        updates.spawn(control.serve(Arc::clone(&shared)));
     }
     if config.watch {
         updates.spawn(server::watch(Arc::clone(&live)));

@@ -11,6 +11,7 @@ use super::limits::{LimitFlags, Size};
 use crate::database::sources::Sources;
 use crate::database::{Compiling, Settings};
 use crate::files::Reach;
+use crate::journal::Logged;
 use crate::kind::{self, Kind, KindSet};
 use crate::policy::{Listener, Policy, Rule};
 use crate::pool::{Isolation, Terms};
@@ -318,6 +319,7 @@ impl CommonFlags {
                     ..Reach::default()
                 }),
                 verdict_cache: 0,
+                logged: Logged::None,
             },
             print_pid: self.pid,
             pidfile: self.pidfile,

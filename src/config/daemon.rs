@@ -19,6 +19,8 @@ use crate::access::{Access, Range};
 use crate::database::Compiling;
 use crate::files::Reach;
 use crate::gateway::{CLAMD, GATEWAYS, Gateway, SVSP, clamd};
+use crate::journal::Logged;
+use crate::log::Format;
 use crate::pool::Isolation;
 use crate::roots::Roots;
 use crate::server::{Commanders, Times, Word};
@@ -64,6 +66,14 @@ pub struct DaemonFlags {
     /// Memory for answers about contents that come again; 0 keeps none
     #[arg(long, value_name = "SIZE", default_value_t = VERDICT_CACHE)]
     verdict_cache: Size,
+
+    /// The form of the log: text or json on standard error, journald, or journald:SOCKET
+    #[arg(long, value_name = "FORMAT", default_value_t = Format::Text)]
+    log_format: Format,
+
+    /// Log each request that has ended, those that are not clean, or none
+    #[arg(long, value_enum, default_value_t = LoggedFlag::Found)]
+    log_requests: LoggedFlag,
 
     /// Work as this user: NAME or NAME:GROUP, from when the addresses are bound
     #[arg(long, value_name = "NAME[:GROUP]")]
@@ -134,6 +144,13 @@ pub struct DaemonFlags {
 const VERDICT_CACHE: Size = Size(64 << 20);
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LoggedFlag {
+    All,
+    Found,
+    None,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum IsolationFlag {
     Process,
     Thread,
@@ -197,6 +214,8 @@ pub struct DaemonConfig {
     pub clamd: clamd::Terms,
     /// Who may order things over a protocol that has words for it.
     pub commanders: Commanders,
+    /// The form of the log.
+    pub log_format: Format,
     /// Changed sources of signatures are loaded by themselves.
     pub watch: bool,
     /// Where the owner of the daemon tells it things.
@@ -279,6 +298,11 @@ impl DaemonFlags {
             ..Reach::clone(&common.terms.reach)
         });
         common.terms.verdict_cache = self.verdict_cache.0;
+        common.terms.logged = match self.log_requests {
+            LoggedFlag::All => Logged::All,
+            LoggedFlag::Found => Logged::Found,
+            LoggedFlag::None => Logged::None,
+        };
         common.signatures.compiling = Compiling::Apart;
         Ok(DaemonConfig {
             listen,
@@ -292,6 +316,7 @@ impl DaemonFlags {
             dial_from: self.svsp_dial_from.0,
             clamd: self.clamd.terms(),
             commanders: self.clamd.commanders(),
+            log_format: self.log_format,
             watch: self.watch,
             control: self.control,
             tell: self.tell,
@@ -507,6 +532,7 @@ mod tests {
                 &["--listen=svsp:127.0.0.1:1", "--vfdclam-port=2"],
                 "cannot be used with",
             ),
+            (&["--log-format=syslog"], "journald:SOCKET"),
             (&["--nonsense"], "--nonsense"),
         ] {
             let error = daemon(arguments).unwrap_err();

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::making::Opened;
 use super::report::Report;
-use super::sources::Listing;
+use super::sources::{Listing, Stamp};
 use crate::engine::Database;
 use crate::event::Epoch;
 
@@ -19,6 +19,8 @@ pub struct Generation {
     pub database: Database,
     /// When it came into use, in seconds since 1970-01-01 UTC.
     pub since: u64,
+    /// When the newest file of signatures was last written, in the same seconds; 0 if there is none.
+    pub(super) newest: i64,
     /// What it was made of.
     pub report: Report,
     /// Nothing but the built-in signatures is there, which users must be told.
@@ -46,6 +48,7 @@ impl Generation {
             since: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_secs()),
+            newest: newest(&report),
             test_signatures_only: report.has_only_builtin(),
             report,
             image: opened.file,
@@ -54,4 +57,16 @@ impl Generation {
             unwanted: opened.meta.unwanted,
         }
     }
+}
+
+/// When the newest file was last written. One that was just written has no stamp, but it is still there.
+fn newest(report: &Report) -> i64 {
+    let sources = report.sources.iter();
+    let stamps = sources.filter_map(|one| {
+        one.stamp.or_else(|| {
+            let metadata = std::fs::metadata(one.source.path()?).ok()?;
+            Some(Stamp::of(&metadata))
+        })
+    });
+    stamps.map(Stamp::modified).max().unwrap_or(0)
 }

@@ -14,6 +14,7 @@ mod generation;
 mod include;
 mod making;
 mod mapped;
+mod metrics;
 mod names;
 mod place;
 mod read;
@@ -42,6 +43,7 @@ pub use generation::Generation;
 use include::Included;
 use making::{Existing, Opened, existing, misfit, open, sealed_from};
 pub use making::{Settings, attach};
+use metrics::Reloads;
 use place::{DataFile, sealed_copy};
 use report::Report;
 use sources::{Listing, Snapshot, Source, Stamp};
@@ -68,6 +70,7 @@ pub struct Live {
     turn: Mutex<()>,
     state: Mutex<State>,
     hooks: Mutex<Vec<Hook>>,
+    reloads: Reloads,
 }
 
 /// Called after each swap.
@@ -137,6 +140,7 @@ impl Live {
                 previous: Err("there was no other database since the start"),
             }),
             hooks: Mutex::default(),
+            reloads: Reloads::default(),
         })
     }
 
@@ -188,6 +192,7 @@ impl Live {
             Err(refused) => Err(refused.to_string()),
         };
         unpoisoned(&self.state).last = Some((Instant::now(), epoch));
+        self.reloads.reload(&result);
         result
     }
 
@@ -223,6 +228,12 @@ impl Live {
     /// # Errors
     /// There is none, or it cannot be used.
     pub fn rollback(&self) -> Result<Epoch, Refused> {
+        let result = self.go_back();
+        self.reloads.rollback(&result);
+        result
+    }
+
+    fn go_back(&self) -> Result<Epoch, Refused> {
         let _alone = unpoisoned(&self.turn);
         let way_back = |file: File| {
             let opened = sealed_from(&file);

@@ -135,6 +135,11 @@ impl Source {
 }
 
 impl Stamp {
+    /// When the file was last written, in seconds since 1970-01-01 UTC.
+    pub(super) fn modified(self) -> i64 {
+        self.modified.0
+    }
+
     /// Of an open file, or of a path.
     pub fn of(metadata: &Metadata) -> Self {
         Self {

@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::config::{Input, ScannerConfig};
 use crate::database::Live;
 use crate::event::{Event, Exclusion, Gap, Reason};
+use crate::journal::Origin;
 use crate::path::ObjectPath;
 use crate::pidfile::{self, PidFile};
 use crate::policy::{Action, Listener, Policy};
@@ -78,7 +79,7 @@ async fn scan(config: ScannerConfig, live: Arc<Live>) -> Result<Exit, String> {
     }
     chevrons.opening(&live).map_err(unwritten)?;
     let mut scan = Scan {
-        client: pool.client(Arc::clone(&policy)),
+        client: pool.client(Arc::clone(&policy), Origin::local("vfind")),
         chevrons,
         policy,
         options: config.options,

@@ -6,6 +6,7 @@
 //! if that file takes long.
 #![forbid(unsafe_code)]
 
+mod account;
 mod cache;
 mod mailbox;
 mod message;
@@ -19,7 +20,6 @@ pub use process::{WORKER_ARGUMENT, worker_main};
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
@@ -27,15 +27,19 @@ use std::thread::JoinHandle;
 use tracing::error;
 
 use crate::database::Live;
+use crate::event::Gap;
 use crate::files::{Files, Reach};
+use crate::journal::{Journal, Logged, Origin};
+use crate::metrics::{Connection, End, Metrics, Page, Protocol};
 
 pub use crate::files::Writers;
 use crate::policy::Policy;
 use crate::request::Request;
 use crate::scan::Setup;
 use crate::stop::Cancel;
-use crate::verdict::{JobId, Report};
+use crate::verdict::{JobId, Report, Summary};
 
+use account::{Account, Known};
 use cache::Cache;
 use mailbox::Mailbox;
 use queue::Queue;
@@ -62,6 +66,8 @@ pub struct Terms {
     pub reach: Arc<Reach>,
     /// Bytes of answers that are kept for contents that come again; 0 keeps none.
     pub verdict_cache: u64,
+    /// The requests that the log says something of.
+    pub logged: Logged,
 }
 
 /// The workers and the queue that they share. Dropping it ends them after the items that they have begun.
@@ -70,9 +76,10 @@ pub struct Pool {
     /// Ends when all workers have.
     caretaker: Option<JoinHandle<()>>,
     places: usize,
-    /// Workers that scan.
-    busy: Arc<AtomicUsize>,
     reach: Arc<Reach>,
+    cache: Option<Arc<Cache>>,
+    metrics: Arc<Metrics>,
+    journal: Arc<Journal>,
 }
 
 /// What a pool has to do at the moment.
@@ -98,16 +105,17 @@ impl Pool {
     /// The system's, when it grants no more threads.
     pub fn start(threads: usize, live: Arc<Live>, terms: Terms) -> io::Result<Self> {
         let queue = Arc::new(Queue::new(threads));
-        let busy: Arc<AtomicUsize> = Arc::default();
         let reach = Arc::clone(&terms.reach);
         let terms = Arc::new(terms);
         let (replace, slowed) = channel();
         let cache = (terms.verdict_cache > 0).then(|| Arc::new(Cache::new(terms.verdict_cache)));
+        let metrics: Arc<Metrics> = Arc::default();
+        let journal = Arc::new(Journal::new(terms.logged));
         let new = |number| {
             let cache = cache.clone();
             let (queue, live) = (Arc::clone(&queue), Arc::clone(&live));
-            let (terms, busy) = (Arc::clone(&terms), Arc::clone(&busy));
-            Worker::new(number, queue, live, terms, cache, busy, replace.clone())
+            let (terms, metrics) = (Arc::clone(&terms), Arc::clone(&metrics));
+            Worker::new(number, queue, live, terms, cache, metrics, replace.clone())
         };
         let workers: Vec<Worker> = (0..workers(threads)).map(new).collect();
         drop(replace);
@@ -119,8 +127,10 @@ impl Pool {
             queue,
             caretaker: None,
             places: threads,
-            busy,
             reach,
+            cache: cache.clone(),
+            metrics,
+            journal,
         };
         let threads = workers.into_iter().map(Worker::start);
         let threads: Vec<_> = threads.collect::<io::Result<_>>()?;
@@ -146,16 +156,59 @@ impl Pool {
     pub fn load(&self) -> Load {
         Load {
             workers: self.places,
-            busy: self.busy.load(Ordering::Relaxed),
+            busy: usize::try_from(self.metrics.busy.get()).unwrap_or(usize::MAX),
             requests: self.queue.requests(),
         }
     }
 
+    /// Where what comes over this protocol is counted.
+    pub fn protocol(&self, name: &'static str) -> Arc<Protocol> {
+        self.metrics.protocol(name)
+    }
+
+    /// Says what was counted, and how it is at the moment.
+    pub fn tell(&self, page: &mut Page) {
+        self.metrics.tell(page);
+        let load = self.load();
+        let (answers, bytes) = self.cache.as_ref().map_or((0, 0), |cache| cache.size());
+        for (name, help, value) in [
+            ("vfind_workers", "Workers that have places.", load.workers),
+            (
+                "vfind_workers_busy",
+                "Workers that scan; more than have places while some take long.",
+                load.busy,
+            ),
+            (
+                "vfind_queue_requests",
+                "Requests that have not ended, but for their last items.",
+                load.requests,
+            ),
+            (
+                "vfind_cache_answers",
+                "Answers in the verdict cache.",
+                answers,
+            ),
+            ("vfind_cache_bytes", "Bytes of the verdict cache.", bytes),
+        ] {
+            page.gauge(name, help, value as f64);
+        }
+        self.journal.tell(page);
+    }
+
+    /// The worker processes that there are.
+    pub fn processes(&self) -> Vec<i32> {
+        self.metrics.processes()
+    }
+
     /// Makes room for a client, whose requests all have this policy.
-    pub fn client(&self, policy: Arc<Policy>) -> Client {
+    pub fn client(&self, policy: Arc<Policy>, origin: Origin) -> Client {
         let mailbox = Arc::new(Mailbox::default());
+        let number = self.queue.enter(Arc::clone(&mailbox));
+        let account = Account::new(&self.metrics, &self.journal, origin, number);
         Client {
-            number: self.queue.enter(Arc::clone(&mailbox)),
+            number,
+            _connection: account.protocol().connected(),
+            account: Arc::new(account),
             queue: Arc::clone(&self.queue),
             mailbox,
             policy,
@@ -192,6 +245,9 @@ fn take_care(mut threads: Vec<JoinHandle<()>>, slowed: &Receiver<Worker>) {
 /// One client of the pool. Dropping it cancels its requests.
 pub struct Client {
     number: u64,
+    account: Arc<Account>,
+    /// Counted as long as this is there.
+    _connection: Connection,
     queue: Arc<Queue>,
     mailbox: Arc<Mailbox>,
     policy: Arc<Policy>,
@@ -225,8 +281,19 @@ impl Client {
             Arc::clone(&self.mailbox),
             Arc::clone(&self.policy),
             self.cancel.clone(),
+            Arc::clone(&self.account),
         );
         self.queue.add(self.number, running);
+    }
+
+    /// Takes note of a request whose content did not come, and gives what it came to.
+    pub fn failed(&self, job: JobId, gap: &Gap) -> Summary {
+        let summary = Summary::failed(gap.clone());
+        let action = self.policy.action(&gap.reason);
+        self.account.metrics.gaps.count(&gap.reason, action);
+        let end = End::Verdict(summary.verdict());
+        self.account.ended(job, end, &summary, Known::default());
+        summary
     }
 
     /// The oldest unread report, if there is one.

@@ -26,6 +26,7 @@ use crate::database::{Generation, attach};
 use crate::engine::Database;
 use crate::event::{Event, Reason, Sink};
 use crate::frame::{receive, receive_with, send, send_with};
+use crate::metrics::Metrics;
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
 use crate::stop::{Cancel, Stop, Stopped};
@@ -51,6 +52,8 @@ pub(super) struct Process {
     socket: UnixStream,
     /// The signatures that it has.
     generation: Weak<Generation>,
+    /// Where it is counted among the processes.
+    metrics: Arc<Metrics>,
 }
 
 /// Why an item got no answer from a worker process. The process is gone in each case.
@@ -65,7 +68,7 @@ pub(super) enum Trouble {
 
 impl Process {
     /// Starts a process that shares the signatures.
-    pub(super) fn start(generation: &Arc<Generation>) -> io::Result<Self> {
+    pub(super) fn start(generation: &Arc<Generation>, metrics: &Arc<Metrics>) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
         let child = Command::new(std::env::current_exe()?)
             .arg(WORKER_ARGUMENT)
@@ -74,10 +77,12 @@ impl Process {
             // Signals from a terminal are the daemon's to answer.
             .process_group(0)
             .spawn()?;
+        metrics.process_began(Pid::from_child(&child).as_raw_pid());
         let mut process = Self {
             child,
             socket: ours,
             generation: Arc::downgrade(generation),
+            metrics: Arc::clone(metrics),
         };
         send_with(&mut process.socket, &ToWorker::Image, &generation.image)?;
         let stop = Stop::after(START, Cancel::default());
@@ -174,6 +179,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        self.metrics
+            .process_ended(Pid::from_child(&self.child).as_raw_pid());
         // Both fail only for a process that is gone already.
         let _ = self.child.kill();
         let _ = self.child.wait();

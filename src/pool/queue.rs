@@ -366,6 +366,7 @@ mod tests {
             mailbox.clone(),
             policy,
             Cancel::default(),
+            Arc::default(),
         )
     }
 

@@ -4,10 +4,13 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use super::account::{Account, Known};
 use super::mailbox::Mailbox;
 use crate::event::{Coverage, Epoch, Event, Finding, Gap, Limit, Reason, Sink};
 use crate::files::{Files, Next};
+use crate::metrics::{End, Metrics};
 use crate::path::ObjectPath;
 use crate::policy::{Action, Policy};
 use crate::request::{Options, Request, Wanted};
@@ -26,6 +29,8 @@ const PASSED: u64 = 500;
 pub(super) struct Running {
     files: Files,
     request: Arc<Shared>,
+    /// No step was taken yet.
+    waits: bool,
 }
 
 /// What all workers on items of the same request share.
@@ -40,6 +45,8 @@ pub(super) struct Shared {
     mailbox: Arc<Mailbox>,
     policy: Arc<Policy>,
     cancel: Cancel,
+    account: Arc<Account>,
+    since: Instant,
     progress: Mutex<Progress>,
 }
 
@@ -49,6 +56,29 @@ struct Progress {
     details: Details,
     /// Items begun and not ended, and one more until the way through the files is at its end.
     open: u64,
+    /// The first finding that was reported, for the log.
+    first: Option<Finding>,
+    digest: Digest,
+}
+
+/// Tells what was scanned from other contents, whatever the order of its items.
+enum Digest {
+    /// Of the items so far: the exclusive or of theirs.
+    Known([u8; 32]),
+    /// Of one item there is none.
+    None,
+}
+
+impl Digest {
+    fn add(&mut self, item: Option<[u8; 32]>) {
+        match (&mut *self, item) {
+            (Self::Known(all), Some(item)) => {
+                let pairs = all.iter_mut().zip(item);
+                pairs.for_each(|(all, byte)| *all ^= byte);
+            }
+            _ => *self = Self::None,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -89,11 +119,13 @@ impl Running {
         mailbox: Arc<Mailbox>,
         policy: Arc<Policy>,
         cancel: Cancel,
+        account: Arc<Account>,
     ) -> Self {
         let path = ObjectPath::root(request.source.name().to_vec());
         let summary = Summary::new(path);
         Self {
             files,
+            waits: true,
             request: Arc::new(Shared {
                 job,
                 details: request.details,
@@ -104,10 +136,14 @@ impl Running {
                 mailbox,
                 policy,
                 cancel,
+                account,
+                since: Instant::now(),
                 progress: Mutex::new(Progress {
                     summary,
                     details: Details::default(),
                     open: 1,
+                    first: None,
+                    digest: Digest::Known([0; 32]),
                 }),
             }),
         }
@@ -115,6 +151,10 @@ impl Running {
 
     /// Takes one step through the files. There is none any more once enough was found.
     pub(super) fn next_step(&mut self) -> Next {
+        if std::mem::take(&mut self.waits) {
+            let shared = &self.request;
+            shared.metrics().waits.observe(shared.since.elapsed());
+        }
         match self.request.is_satisfied() {
             true => Next::End,
             false => self.files.next_step(),
@@ -143,6 +183,11 @@ impl Shared {
         &self.cancel
     }
 
+    /// Where what it does is counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.account.metrics
+    }
+
     /// True if the SHA-1 of this item is wanted: of the named file, not of the files in a named folder.
     pub(super) fn wants_sha1(&self, depth: u32) -> bool {
         self.sha1 && depth == 0
@@ -164,6 +209,9 @@ impl Shared {
         });
         summary.epoch = Some(epoch);
         summary.sha1 = outcome.sha1.or(summary.sha1.take());
+        progress
+            .digest
+            .add(outcome.content.and_then(|content| content.sha256));
         self.close_one(progress);
     }
 
@@ -176,7 +224,23 @@ impl Shared {
         progress.open -= 1;
         if progress.open == 0 {
             let summary = Box::new(progress.summary.clone());
+            let first = progress.first.take();
+            let content = match progress.digest {
+                Digest::Known(digest) => Some(digest),
+                Digest::None => None,
+            };
             drop(progress);
+            // What nobody waits for ends here too, where it has but little left to do.
+            let end = match self.cancel.is_cancelled() {
+                true => End::Cancelled,
+                false => End::Verdict(summary.verdict()),
+            };
+            let known = Known {
+                first: first.as_ref(),
+                content,
+                after: Some(self.since.elapsed()),
+            };
+            self.account.ended(self.job, end, &summary, known);
             self.mailbox.deliver(self.job, Report::Ended(summary));
         }
     }
@@ -241,6 +305,19 @@ impl Shared {
     fn count(&self, event: &Event) -> (Option<Finding>, bool) {
         let mut progress = self.lock();
         let finding = progress.summary.count(event, &self.policy);
+        match event {
+            Event::Finding(finding) => {
+                self.metrics().found.count(&finding.signature);
+                if progress.first.is_none() && self.account.is_kept() {
+                    progress.first = Some(finding.clone());
+                }
+            }
+            Event::Gap(gap) => {
+                let action = self.policy.action(&gap.reason);
+                self.metrics().gaps.count(&gap.reason, action);
+            }
+            Event::Scanning(_) | Event::Described(_) | Event::Note(_) => {}
+        }
         (finding, progress.details.take(event, &self.policy))
     }
 
@@ -260,6 +337,22 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, Progress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let progress = self.progress.get_mut();
+        let progress = progress.unwrap_or_else(PoisonError::into_inner);
+        if progress.open > 0 {
+            // Its client has gone, and its items with it.
+            let known = Known {
+                first: progress.first.as_ref(),
+                after: Some(self.since.elapsed()),
+                ..Known::default()
+            };
+            (self.account).ended(self.job, End::Cancelled, &progress.summary, known);
+        }
     }
 }
 
@@ -327,7 +420,8 @@ mod tests {
             let cancel = Cancel::default();
             let files = Files::new(b"/x".to_vec(), request.options.clone(), Arc::default());
             let policy = Arc::new(policy);
-            let running = Running::new(2, request, files, mailbox.clone(), policy, cancel);
+            let account = Arc::default();
+            let running = Running::new(2, request, files, mailbox.clone(), policy, cancel, account);
             let flow = running.shared().event(Event::Finding(finding("mine")));
             assert_eq!(flow, ControlFlow::Break(()), "{rule}: the item ends");
             running.shared().exhausted();
@@ -370,7 +464,9 @@ mod tests {
             let files = Files::new(path, request.options.clone(), Arc::default());
             let policy = Arc::new(Policy::usual(Listener::Svsp));
             let cancel = Cancel::default();
-            let mut running = Running::new(1, request, files, mailbox.clone(), policy, cancel);
+            let account = Arc::default();
+            let mut running =
+                Running::new(1, request, files, mailbox.clone(), policy, cancel, account);
             let shared = Arc::clone(running.shared());
             for _ in 0..2 {
                 let mut item = ItemSink::new(&shared);

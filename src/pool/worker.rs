@@ -3,10 +3,10 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rustix::thread::gettid;
 use tracing::error;
@@ -21,6 +21,7 @@ use crate::beside::STACK;
 use crate::database::{Generation, Live};
 use crate::event::{Event, Gap, Reason, Sink};
 use crate::files::{Item, Next};
+use crate::metrics::{Metrics, Restart};
 use crate::path::ObjectPath;
 use crate::scan::{self, Job, Outcome};
 
@@ -67,8 +68,7 @@ pub(super) struct Worker {
     terms: Arc<Terms>,
     idle: Arc<Idle>,
     cache: Option<Arc<Cache>>,
-    /// Workers that scan, for people to see.
-    busy: Arc<AtomicUsize>,
+    metrics: Arc<Metrics>,
     /// Where it goes to be given a new thread.
     replace: Sender<Worker>,
 }
@@ -81,7 +81,7 @@ impl Worker {
         live: Arc<Live>,
         terms: Arc<Terms>,
         cache: Option<Arc<Cache>>,
-        busy: Arc<AtomicUsize>,
+        metrics: Arc<Metrics>,
         replace: Sender<Self>,
     ) -> Self {
         Self {
@@ -90,7 +90,7 @@ impl Worker {
             live,
             terms,
             cache,
-            busy,
+            metrics,
             replace,
             idle: Arc::default(),
         }
@@ -122,11 +122,14 @@ impl Worker {
         loop {
             let (client, mut running) = match self.queue.next(self.number) {
                 Turn::Request(client, running) => (client, running),
-                Turn::Slowed if self.terms.isolation == Isolation::Process => {
-                    self.idle.end();
+                Turn::Slowed => {
+                    self.metrics.restarted(Restart::Slowed);
+                    match self.terms.isolation {
+                        Isolation::Process => self.idle.end(),
+                        Isolation::Thread => return Some(self),
+                    }
                     continue;
                 }
-                Turn::Slowed => return Some(self),
                 Turn::End => return None,
             };
             let shared = Arc::clone(running.shared());
@@ -146,15 +149,16 @@ impl Worker {
                     shared.begin();
                     // Back into the queue first: others go on with the rest while this one scans.
                     self.queue.put_back(client, running);
-                    self.busy.fetch_add(1, Ordering::Relaxed);
+                    self.metrics.busy.more();
                     self.item(item, &shared);
-                    self.busy.fetch_sub(1, Ordering::Relaxed);
+                    self.metrics.busy.less();
                 }
             }
         }
     }
 
     fn item(&mut self, item: Item, shared: &Shared) {
+        let begun = Instant::now();
         let generation = self.live.current();
         let epoch = generation.epoch.clone();
         let mut job = Job::new(
@@ -175,6 +179,7 @@ impl Worker {
                     needs_names: generation.database.needs_names(),
                     is_believed: self.terms.isolation == Isolation::Thread,
                     cancel: shared.cancel(),
+                    metrics: &self.metrics.clone(),
                 };
                 cache.answer_or(item, job, &around, &mut sink, |item, job, sink| {
                     self.scan(item, job, &generation, (shared, sink))
@@ -182,7 +187,21 @@ impl Worker {
             }
             None => self.scan(item, &job, &generation, (shared, &mut sink)),
         };
+        self.count(&outcome, begun.elapsed());
         shared.end(outcome, epoch);
+    }
+
+    fn count(&self, outcome: &Outcome, time: Duration) {
+        let metrics = &self.metrics;
+        metrics.items.observe(time);
+        metrics.objects.add(outcome.objects);
+        metrics.bytes.add(outcome.bytes);
+        for spent in &outcome.spent {
+            // No more than there can have been, whatever a worker process says.
+            let (bytes, time) = (spent.bytes.min(outcome.bytes), spent.time.min(time));
+            let kind = usize::from(spent.kind);
+            (metrics.expanders).count(kind, spent.containers.min(outcome.objects), bytes, time);
+        }
     }
 
     fn scan(
@@ -206,7 +225,7 @@ impl Worker {
         (shared, sink): (&Shared, &mut dyn Sink),
     ) -> Outcome {
         let current = self.idle.take(generation);
-        let process = match current.map_or_else(|| Process::start(generation), Ok) {
+        let process = match current.map_or_else(|| Process::start(generation, &self.metrics), Ok) {
             Ok(process) => process,
             Err(error) => {
                 error!(%error, "no worker process can be started");
@@ -221,20 +240,27 @@ impl Worker {
                 self.idle.retire(&self.live.current());
                 outcome
             }
-            Err(Trouble::Cancelled) => Outcome::default(),
-            Err(Trouble::Deadline(true)) => Outcome::default(),
-            Err(Trouble::Deadline(false)) => {
+            Err(trouble) => self.gone(trouble, item.path, job, shared),
+        }
+    }
+
+    /// What is left of an item whose worker process is gone.
+    fn gone(&self, trouble: Trouble, path: ObjectPath, job: &Job, shared: &Shared) -> Outcome {
+        self.metrics.restarted(match &trouble {
+            Trouble::Cancelled => Restart::Cancelled,
+            Trouble::Deadline(_) => Restart::Deadline,
+            Trouble::Ended(_) => Restart::Crashed,
+        });
+        match trouble {
+            Trouble::Cancelled | Trouble::Deadline(true) => Outcome::default(),
+            Trouble::Deadline(false) => {
                 let seconds = job.limits.deadline.as_secs_f64();
-                gap(
-                    shared,
-                    item.path,
-                    Reason::Deadline,
-                    format!("killed after {seconds} s"),
-                )
+                let detail = format!("killed after {seconds} s");
+                gap(shared, path, Reason::Deadline, detail)
             }
-            Err(Trouble::Ended(how)) => {
-                error!(path = %item.path, %how, "a worker process ended on an item");
-                crashed(shared, item.path, how)
+            Trouble::Ended(how) => {
+                error!(%path, %how, "a worker process ended on an item");
+                crashed(shared, path, how)
             }
         }
     }

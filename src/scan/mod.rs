@@ -12,6 +12,7 @@ mod walk;
 
 use std::fs::File;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +107,21 @@ pub struct Outcome {
     pub sha1: Option<String>,
     /// What the answer hangs on besides the job, where that was wanted.
     pub content: Option<Content>,
+    /// What opening containers took, each kind at most once.
+    pub spent: Vec<Spent>,
+}
+
+/// What opening containers of one kind took in one item.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spent {
+    /// Its place in [`KINDS`](crate::kind::KINDS).
+    pub kind: u16,
+    /// How many there were.
+    pub containers: u64,
+    /// Bytes matched that came out of them, but not out of containers inside.
+    pub bytes: u64,
+    /// The time for that, matching included.
+    pub time: Duration,
 }
 
 /// What the answer about an item hangs on besides its job.

@@ -15,7 +15,9 @@ use tokio::net::UnixStream;
 use tokio::task::JoinSet;
 use tracing::{error, info, warn};
 
+use super::Shared;
 use super::local::{LocalSocket, is_owner};
+use super::metrics::metrics;
 use super::reload::{reload, rollback};
 use crate::database::Live;
 
@@ -24,6 +26,8 @@ use crate::database::Live;
 pub enum Word {
     /// The names of its signatures.
     List,
+    /// Say what it has counted, for those who watch it.
+    Metrics,
     /// Load the signatures anew.
     Reload,
     /// Use the signatures from before.
@@ -32,8 +36,9 @@ pub enum Word {
     Status,
 }
 
-const WORDS: [(&str, Word); 4] = [
+const WORDS: [(&str, Word); 5] = [
     ("list", Word::List),
+    ("metrics", Word::Metrics),
     ("reload", Word::Reload),
     ("rollback", Word::Rollback),
     ("status", Word::Status),
@@ -96,7 +101,7 @@ impl Control {
     }
 
     /// Answers for ever.
-    pub async fn serve(self, live: Arc<Live>) {
+    pub async fn serve(self, shared: Arc<Shared>) {
         let listener = match self.0.listener() {
             Ok(listener) => listener,
             Err(error) => {
@@ -109,7 +114,7 @@ impl Control {
             tokio::select! {
                 accepted = listener.accept(), if talks.len() < LISTENED_TO => match accepted {
                     Ok((stream, _)) => {
-                        talks.spawn(talk(stream, Arc::clone(&live)));
+                        talks.spawn(talk(stream, Arc::clone(&shared)));
                     }
                     Err(error) => {
                         warn!(%error, "a connection could not be accepted");
@@ -123,7 +128,8 @@ impl Control {
 }
 
 /// One word and its answer. A peer that is not there any more misses it.
-async fn talk(mut stream: UnixStream, live: Arc<Live>) {
+async fn talk(mut stream: UnixStream, shared: Arc<Shared>) {
+    let live = Arc::clone(&shared.live);
     match is_owner(&stream) {
         Ok((_, true)) => {}
         Ok((user, false)) => {
@@ -137,6 +143,11 @@ async fn talk(mut stream: UnixStream, live: Arc<Live>) {
     };
     let _ = match line.parse() {
         Ok(Word::List) => names(&mut stream, live).await,
+        Ok(Word::Metrics) => {
+            let told = tokio::task::spawn_blocking(move || metrics(&shared)).await;
+            let text = told.unwrap_or_default();
+            write(&mut stream, format!("OK\n{text}").as_bytes()).await
+        }
         Ok(word) => {
             info!(%word, "told at the control socket");
             let answer = answer(word, &live).await;
@@ -159,7 +170,7 @@ async fn answer(word: Word, live: &Arc<Live>) -> String {
     let result = match word {
         Word::Reload => reload(live).await,
         Word::Rollback => rollback(live).await,
-        Word::Status | Word::List => Ok(()),
+        Word::Status | Word::List | Word::Metrics => Ok(()),
     };
     // It asks the file system whether there is a way back.
     let asked = Arc::clone(live);

@@ -21,6 +21,7 @@ use super::rooms::{Room, Rooms};
 use super::upload::Upload;
 use crate::event::{Errno, Gap, Reason};
 use crate::gateway::Channel;
+use crate::metrics::Page;
 use crate::path::ObjectPath;
 use crate::request::Request;
 use crate::verdict::JobId;
@@ -53,6 +54,11 @@ impl Transfers {
             times,
             tmpdir,
         }
+    }
+
+    /// Says how much of the room is in use.
+    pub(super) fn tell(&self, page: &mut Page) {
+        self.rooms.tell(page);
     }
 }
 

@@ -17,6 +17,8 @@ use super::stream::Stream;
 use super::{Commanders, Shared};
 use crate::access::Access;
 use crate::gateway::{Gateway, Hello};
+use crate::journal::Origin;
+use crate::metrics::Refusal;
 use crate::policy::Policy;
 
 /// How long to wait after the system refused a connection, as it does when descriptors run out.
@@ -83,6 +85,8 @@ impl Listener {
     /// Accepts until `end` says no more, then waits for the connections to end.
     pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, end: End) {
         let protocol = self.gateway.name;
+        // Counted from now on, also as long as nobody comes.
+        shared.pool.protocol(protocol);
         let mut sessions = JoinSet::new();
         loop {
             tokio::select! {
@@ -90,6 +94,7 @@ impl Listener {
                 accepted = self.socket.accept() => match accepted {
                     Ok(stream) if !self.admits(&stream) => {
                         debug!(?stream, protocol, "denied");
+                        shared.pool.protocol(protocol).refused(Refusal::Denied);
                         // As below: worth one attempt.
                         let _ = stream.try_write(self.gateway.denied);
                     }
@@ -130,10 +135,18 @@ impl Listener {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
             // A refusal is worth one attempt: whoever does not take it at once is refused without words.
             let _ = stream.try_write(self.gateway.busy);
+            shared
+                .pool
+                .protocol(self.gateway.name)
+                .refused(Refusal::Busy);
             return;
         };
         stream.prepare();
-        let client = shared.pool.client(Arc::clone(&self.policy));
+        let origin = Origin {
+            protocol: self.gateway.name,
+            peer: stream.peer(),
+        };
+        let client = shared.pool.client(Arc::clone(&self.policy), origin);
         let hello = Hello {
             may_command: may_command(&stream, shared.commanders),
             ..shared.hello()

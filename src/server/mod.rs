@@ -6,6 +6,7 @@ mod control;
 mod incoming;
 mod listener;
 mod local;
+mod metrics;
 mod passed;
 mod reload;
 mod rooms;
@@ -29,6 +30,7 @@ pub use control::{Control, Word, tell};
 pub use incoming::{Times, Transfers};
 pub use listener::{Listener, Socket};
 pub use local::LocalSocket;
+pub use metrics::metrics;
 pub use reload::{reload, watch};
 use session::End;
 
@@ -57,6 +59,8 @@ pub struct Shared {
     pub commanders: Commanders,
     /// Takes such orders.
     pub orders: mpsc::Sender<Order>,
+    /// When the daemon began to serve, in seconds since 1970-01-01 UTC.
+    pub since: u64,
 }
 
 /// Those who may have the signatures loaded anew, or the daemon ended, over a protocol that has words for it.

@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::event::{Errno, Limit, Reason};
+use crate::metrics::Page;
 
 /// Bytes in memory of all transfers together; beyond, they are on disk from their first byte.
 const MEMORY: u64 = 128 * 1024 * 1024;
@@ -85,6 +86,43 @@ impl Rooms {
             bytes: 0,
             memory: 0,
         })
+    }
+
+    /// Says how much of the room is in use.
+    pub(super) fn tell(&self, page: &mut Page) {
+        let taken = self.lock();
+        let (all, memory) = (taken.all, taken.memory);
+        let transfers: u32 = taken.peers.values().map(|peer| peer.transfers).sum();
+        drop(taken);
+        for (name, help, value) in [
+            (
+                "vfind_uploads",
+                "Contents that peers send, from their first byte to their verdict.",
+                u64::from(transfers),
+            ),
+            (
+                "vfind_upload_channels",
+                "Data connections.",
+                u64::from(all.channels),
+            ),
+            (
+                "vfind_upload_bytes",
+                "Bytes of the contents that peers send.",
+                all.bytes,
+            ),
+            (
+                "vfind_upload_memory_bytes",
+                "Those of them that are in memory and not on disk.",
+                memory,
+            ),
+            (
+                "vfind_upload_limit_bytes",
+                "Room for them; beyond, contents are refused.",
+                self.bytes,
+            ),
+        ] {
+            page.gauge(name, help, value as f64);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Taken> {

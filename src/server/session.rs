@@ -22,7 +22,7 @@ use super::stream::Stream;
 use crate::event::Gap;
 use crate::gateway::{Protocol, Step};
 use crate::pool::{Client, Writers};
-use crate::verdict::{JobId, Report, Summary};
+use crate::verdict::{JobId, Report};
 
 /// Replies unsent, in bytes, above which nothing more is taken from the peer or the pool.
 const OUT: usize = 64 * 1024;
@@ -247,7 +247,7 @@ impl Session {
 
     /// Ends a request whose content did not come.
     fn fail(&mut self, job: JobId, gap: Gap) {
-        let ended = Report::Ended(Box::new(Summary::failed(gap.clone())));
+        let ended = Report::Ended(Box::new(self.client.failed(job, &gap)));
         for report in [Report::Gap(gap, false), ended] {
             self.protocol.report(job, &report, &mut self.out);
         }

@@ -53,6 +53,14 @@ impl Stream {
         }
     }
 
+    /// The peer's address, if it has one.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Local(_) => None,
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+        }
+    }
+
     /// Waits until one of these is possible.
     ///
     /// # Errors

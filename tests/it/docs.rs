@@ -243,6 +243,8 @@ fn every_option_of_the_programs_is_one_that_they_have() {
     }
     for file in [
         "README.md",
+        "docs/operating/log.md",
+        "docs/operating/metrics.md",
         "docs/operating/updates.md",
         "docs/verdicts.md",
         "docs/signatures/README.md",

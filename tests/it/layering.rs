@@ -33,6 +33,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("request", &["event", "glob", "kind"]),
     ("roots", &[]),
     ("verdict", &["event", "path", "policy"]),
+    ("metrics", &["event", "kind", "policy", "verdict"]),
+    ("journal", &["event", "metrics", "verdict"]),
     ("files", &["event", "path", "request", "roots"]),
     ("signature", &["event", "path"]),
     (
@@ -52,7 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     (
         "database",
-        &["engine", "event", "frame", "image", "signature"],
+        &["engine", "event", "frame", "image", "metrics", "signature"],
     ),
     (
         "scan",
@@ -74,8 +76,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "pool",
         &[
-            "beside", "database", "engine", "event", "files", "frame", "object", "path", "policy",
-            "request", "scan", "stop", "verdict",
+            "beside", "database", "engine", "event", "files", "frame", "journal", "metrics",
+            "object", "path", "policy", "request", "scan", "stop", "verdict",
         ],
     ),
     (
@@ -94,10 +96,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "access", "database", "event", "gateway", "kind", "path", "policy", "pool", "request",
-            "verdict",
+            "access", "database", "event", "gateway", "journal", "kind", "metrics", "path",
+            "policy", "pool", "request", "verdict",
         ],
     ),
+    ("log", &["database", "engine"]),
     (
         "config",
         &[
@@ -107,7 +110,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "database",
             "files",
             "gateway",
+            "journal",
             "kind",
+            "log",
             "policy",
             "pool",
             "roots",
@@ -119,7 +124,6 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("log", &["database", "engine"]),
     (
         "local",
         &[
@@ -129,6 +133,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "engine",
             "event",
             "filetype",
+            "journal",
             "log",
             "path",
             "pidfile",

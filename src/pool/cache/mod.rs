@@ -19,10 +19,11 @@ use tracing::debug;
 
 use crate::event::{Event, Limit, NoteKind, Reason, Sink};
 use crate::files::{Item, Writers};
+use crate::metrics::{Lookup, Metrics};
 use crate::object::{CHUNK, changed};
 use crate::path::ObjectPath;
 use crate::request::Recurse;
-use crate::scan::{Job, Outcome};
+use crate::scan::{Content, Job, Outcome};
 use crate::stop::{Cancel, Stop};
 
 /// A longer file is not looked up: reading it for that takes time that others wait.
@@ -73,6 +74,8 @@ pub(super) struct Around<'a> {
     pub(super) is_believed: bool,
     /// The flag of the request.
     pub(super) cancel: &'a Cancel,
+    /// Where it is counted what came of a question.
+    pub(super) metrics: &'a Metrics,
 }
 
 /// All that an answer hangs on.
@@ -128,6 +131,14 @@ impl Cache {
         }
     }
 
+    /// The answers that are kept, and the bytes that they take.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let kept = self.lock();
+        let both = [&kept.young, &kept.old];
+        let answers = both.iter().map(|one| one.answers.len()).sum();
+        (answers, both.iter().map(|one| one.bytes).sum())
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&self) {
         let old = std::mem::take(&mut *self.lock());
@@ -144,6 +155,7 @@ impl Cache {
         scan: impl FnOnce(Item, &Job, &mut dyn Sink) -> Outcome,
     ) -> Outcome {
         let Some(mut asked) = Asked::new(&item, &mut job, around.needs_names) else {
+            around.metrics.looked_up(Lookup::Skipped);
             return scan(item, &job, sink);
         };
         if !around.is_believed || self.knows(asked.before.len()) {
@@ -153,14 +165,19 @@ impl Cache {
                 && let Some(said) = answer.said(&item.path)
             {
                 debug!(path = %item.path, "answered from the cache");
+                around.metrics.looked_up(Lookup::Hit);
                 for event in said {
                     if sink.event(event).is_break() {
                         break;
                     }
                 }
-                return answer.outcome.clone();
+                return Outcome {
+                    content: asked.content(),
+                    ..answer.outcome.clone()
+                };
             }
         }
+        around.metrics.looked_up(Lookup::Miss);
         let is_open = asked.writers == Writers::Others;
         let file = is_open.then(|| item.file.try_clone());
         let mut said = self.record(sink);
@@ -231,6 +248,7 @@ impl Cache {
             events: events.into_boxed_slice(),
             outcome: Outcome {
                 content: None,
+                spent: Vec::new(),
                 ..outcome.clone()
             },
         });
@@ -312,6 +330,16 @@ impl Asked {
         let is_same = |now: &Metadata| !changed(&self.before, now);
         let sha256 = digest(file, self.before.len(), stop).ok();
         self.sha256 = sha256.filter(|_| file.metadata().is_ok_and(|now| is_same(&now)));
+    }
+
+    /// What it was told by.
+    fn content(&self) -> Option<Content> {
+        let length = self.before.len();
+        self.sha256.map(|sha256| Content {
+            sha256: Some(sha256),
+            length,
+            ..Content::default()
+        })
     }
 
     fn identity(&self) -> Identity {

@@ -52,6 +52,7 @@ impl Bench {
             needs_names: current.database.needs_names(),
             is_believed: !self.is_apart,
             cancel: &self.cancel,
+            metrics: &Metrics::default(),
         };
         let outcome = (self.cache).answer_or(item, job, &around, &mut sink, |item, job, sink| {
             self.scans.set(self.scans.get() + 1);
@@ -59,6 +60,7 @@ impl Bench {
         });
         let outcome = Outcome {
             content: None,
+            spent: Vec::new(),
             ..outcome
         };
         (events, outcome)

@@ -10,6 +10,7 @@
 mod members;
 mod said;
 mod source;
+mod spent;
 mod views;
 
 use std::collections::BTreeSet;
@@ -33,6 +34,7 @@ use crate::path::ObjectPath;
 use crate::stop::Stop;
 use members::Members;
 use source::{Paid, Source, opened};
+use spent::Tally;
 
 /// A longer detail is cut to this many bytes: it may quote what hostile content says.
 const DETAIL: usize = 1024;
@@ -55,6 +57,7 @@ pub(super) struct Walk<'a> {
     budget: Budget,
     on_disk: u64,
     outcome: Outcome,
+    tally: Tally,
     /// The work that words of mails may make as passwords.
     effort: Rc<Effort>,
     /// Findings that were not reported because of a list of known good digests.
@@ -152,6 +155,7 @@ impl<'a> Walk<'a> {
                 content: job.content.then(Content::default),
                 ..Outcome::default()
             },
+            tally: Tally::default(),
             effort: Rc::default(),
             allowed: 0,
         }
@@ -169,6 +173,7 @@ impl<'a> Walk<'a> {
         };
         // A halt has been said already, and nothing comes after the item.
         let _ = self.root(&spot, file);
+        self.outcome.spent = self.tally.finish();
         self.outcome
     }
 
@@ -496,6 +501,7 @@ impl<'a> Walk<'a> {
             let given = passwords.len();
             passwords.extend(words);
             let effort = Rc::clone(&members.walk.effort);
+            let begun = members.walk.tally.open(members.walk.outcome.bytes);
             let name = ContainerName::new(spot.path.name());
             let container = Container {
                 object,
@@ -505,6 +511,8 @@ impl<'a> Walk<'a> {
             };
             let end = expander.expand(&container, &mut members);
             any |= members.any;
+            let opened_as = (expander.kind(), !matches!(end, Err(Halt::Unlike)));
+            self.tally.close(&begun, opened_as, self.outcome.bytes);
             if let Some(content) = &mut self.outcome.content {
                 content.has_name |= spot.path.is_root() && name.was_asked();
             }

@@ -1,19 +1,67 @@
-//! What the programs say about themselves, on standard error.
+//! What the programs say about themselves, on standard error or to the journal of the system.
 #![forbid(unsafe_code)]
 
+mod journald;
+
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use tracing::{error, info, warn};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::prelude::*;
+use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::database::report::Report;
 use crate::database::{Live, Settings};
 use crate::engine::Database;
 
-/// Starts logging to standard error: everything from `info` on, or less as `quiet` says. The environment's `RUST_LOG`
-/// overrides it.
-pub fn start(quiet: u8) {
+/// The form of the log.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One object a line, on standard error.
+    Json,
+    /// For the journal that listens at this socket.
+    Journald(PathBuf),
+    /// Lines for people, on standard error.
+    #[default]
+    Text,
+}
+
+impl FromStr for Format {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.split_once(':')) {
+            ("json", _) => Ok(Self::Json),
+            ("text", _) => Ok(Self::Text),
+            ("journald", _) => Ok(Self::Journald(journald::SOCKET.into())),
+            (_, Some(("journald", socket))) => Ok(Self::Journald(socket.into())),
+            _ => Err(format!(
+                "'{text}' is none of text, json, journald, journald:SOCKET"
+            )),
+        }
+    }
+}
+
+impl std::fmt::Display for Format {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Json => f.write_str("json"),
+            Self::Text => f.write_str("text"),
+            Self::Journald(socket) if socket == Path::new(journald::SOCKET) => {
+                f.write_str("journald")
+            }
+            Self::Journald(socket) => write!(f, "journald:{}", socket.display()),
+        }
+    }
+}
+
+/// Starts logging: everything from `info` on, or less as `quiet` says. The environment's `RUST_LOG` overrides it.
+///
+/// # Errors
+/// For people: no journal listens.
+pub fn start(quiet: u8, format: &Format) -> Result<(), String> {
     let level = match quiet {
         0 => LevelFilter::INFO,
         1 => LevelFilter::WARN,
@@ -22,12 +70,22 @@ pub fn start(quiet: u8) {
     let filter = EnvFilter::builder()
         .with_default_directive(level.into())
         .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    match format {
+        Format::Text => {
+            let lines = lines.with_ansi(std::io::stderr().is_terminal());
+            registry.with(lines).init();
+        }
+        Format::Json => registry.with(lines.json().flatten_event(true)).init(),
+        Format::Journald(socket) => {
+            let journald = journald::Journald::new(socket);
+            let journald = journald
+                .map_err(|error| format!("--log-format={format}: {}: {error}", socket.display()))?;
+            registry.with(journald).init();
+        }
+    }
+    Ok(())
 }
 
 /// Complaints that are said one by one; of more, only the number is said.
