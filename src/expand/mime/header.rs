@@ -240,7 +240,8 @@ fn within(line: &[u8]) -> Option<(Field, bool)> {
         let small = behind.to_ascii_lowercase();
         let known = [&b"base64"[..], b"quoted"].into_iter();
         let known = known.filter_map(|word| memchr::memmem::find(&small, word));
-        let value = known.min().or_else(|| memchr::memchr(b':', behind))?;
+        let value = known.min();
+        let value = value.or_else(|| Some(memchr::memchr(b':', behind)? + 1))?;
         doubtful(&[ENCODING, b":", behind.get(value..)?].concat())
     })
 }
