@@ -67,6 +67,8 @@ pub mod gateway;
 pub mod client;
 pub mod server;
 
+pub mod http;
+
 pub mod config;
 pub mod log;
 

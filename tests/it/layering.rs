@@ -99,6 +99,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "http",
+        &[
+            "access", "event", "gateway", "path", "policy", "pool", "request", "server", "verdict",
+        ],
+    ),
+    (
         "config",
         &[
             "access",
@@ -107,6 +113,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "database",
             "files",
             "gateway",
+            "http",
             "kind",
             "policy",
             "pool",
@@ -144,6 +151,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
+            "access",
             "budget",
             "database",
             "engine",
@@ -151,6 +159,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "expand",
             "filetype",
             "gateway",
+            "http",
             "kind",
             "object",
             "path",
@@ -165,7 +174,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that may know the runtime. All others are plain functions of what they are given.
-const TOKIO: &[&str] = &["client", "local", "pool", "server"];
+const TOKIO: &[&str] = &["client", "http", "local", "pool", "server"];
 
 /// Words that protocols and engines have no use for.
 const PURE: &[&str] = &[
