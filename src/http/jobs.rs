@@ -96,7 +96,10 @@ pub(super) async fn begin(call: Call) -> Answer {
     let webhook = asked.webhook.as_deref().map(|url| {
         let webhooks = http.webhooks.as_ref();
         let allowed = webhooks.and_then(|webhooks| webhooks.call(url));
-        allowed.ok_or_else(|| Problem::request("webhook: not an address that is allowed here"))
+        allowed.ok_or_else(|| {
+            let said = "webhook: not an address that is allowed here";
+            Problem::new(StatusCode::FORBIDDEN, said)
+        })
     });
     let webhook = webhook.transpose()?;
     if receive::boundary(&call.head.headers)?.is_some() {

@@ -219,7 +219,8 @@ fn part(block: &[u8]) -> Result<Part, Flaw> {
         let is_it = name.eq_ignore_ascii_case(b"content-disposition");
         is_it.then(|| value.get(1..).unwrap_or_default())
     });
-    let parameters = disposition.and_then(parameters).ok_or(Flaw::NoName)?;
+    let disposition = disposition.ok_or(Flaw::NoName)?;
+    let parameters = parameters(disposition).unwrap_or_else(|| unclear(disposition));
     let mut part = Part::default();
     let mut is_named = false;
     let mut extended = None;
@@ -238,6 +239,15 @@ fn part(block: &[u8]) -> Result<Part, Flaw> {
         true => Ok(part),
         false => Err(Flaw::NoName),
     }
+}
+
+/// What cannot be told apart is a name as a whole: it is only a label, and the content behind it is clear.
+fn unclear(disposition: &[u8]) -> Parameters {
+    let whole = disposition.trim_ascii().to_vec();
+    let is_file = memmem::find(disposition, b"filename").is_some();
+    let file = is_file.then(|| (b"filename".to_vec(), whole.clone()));
+    let field = (b"name".to_vec(), whole);
+    std::iter::once(field).chain(file).collect()
 }
 
 /// `UTF-8''percent-encoded` (RFC 8187).
@@ -385,10 +395,6 @@ mod tests {
             ("--XXY\r\n", Flaw::Headers),
             ("--XX\r\n\r\nx\r\n--XX--", Flaw::NoName),
             ("--XX\r\nContent-Type: x\r\n\r\n\r\n--XX--", Flaw::NoName),
-            (
-                "--XX\r\nContent-Disposition: form-data; name=\"a\r\n\r\n\r\n--XX--",
-                Flaw::NoName,
-            ),
         ];
         for (text, flaw) in rows {
             if !text.is_empty() {
@@ -420,6 +426,19 @@ mod tests {
             let part = part(header.as_bytes()).unwrap();
             assert_eq!(part.file_name.as_deref(), Some(name), "{text}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_not_clear_hides_no_content() {
+        let unclear = "form-data; name=\"a\\\"";
+        let text = format!("--XX\r\nContent-Disposition: {unclear}\r\n\r\nx\r\n--XX--");
+        let expected = vec![(named(unclear, None), b"x".to_vec())];
+        in_all_pieces(&text, &Ok(expected));
+        let file = part(b"Content-Disposition: form-data; filename=\"a").unwrap();
+        assert_eq!(
+            file.file_name.as_deref(),
+            Some(&b"form-data; filename=\"a"[..])
+        );
     }
 
     #[test]

@@ -125,9 +125,9 @@ fn operation(route: &Route) -> Value {
         Takes::Nothing => None,
         Takes::Content => Some(json!({
             "*/*": {},
-            "multipart/form-data": { "schema": reference("Files") },
+            "multipart/form-data": { "schema": reference("Fields") },
         })),
-        Takes::OneContent => Some(json!({ "*/*": {} })),
+        Takes::OneContent => Some(json!({ "application/octet-stream": {} })),
         Takes::Form => Some(json!({ "multipart/form-data": { "schema": reference("Files") } })),
         Takes::Path => Some(json!({ JSON: { "schema": reference("ScanPath") } })),
     };
@@ -136,7 +136,9 @@ fn operation(route: &Route) -> Value {
             fields.insert("parameters".to_owned(), Value::Array(parameters));
         }
         if let Some(content) = body {
-            let body = json!({ "required": true, "content": content });
+            // A content may be empty.
+            let required = matches!(route.takes, Takes::Form | Takes::Path);
+            let body = json!({ "required": required, "content": content });
             fields.insert("requestBody".to_owned(), body);
         }
         if route.role.is_some() {

@@ -57,6 +57,10 @@ impl Asked {
         };
         match key {
             "deadline" => self.deadline = Some(seconds(text(key, &value)?)?),
+            "exclude" if !matches!(value.first(), Some(b'/' | b'*')) => {
+                let said = "exclude: expected a path or pattern that begins with / or *";
+                return Err(Problem::request(said));
+            }
             "exclude" => set(true, "EXCLUDE", Some(&value))?,
             "expand" if value == b"none" => set(false, "EXPAND", None)?,
             "expand" => {
@@ -182,6 +186,7 @@ mod tests {
             ("original=maybe", "true or false"),
             ("expand=nonsense", "Unknown expander"),
             ("exclude=relative", "exclude: "),
+            ("exclude=a*", "exclude: "),
             ("webhook=http://x/", "unknown parameter"),
         ] {
             let problem = asked(query).unwrap_err();

@@ -118,6 +118,7 @@ const fn wrapper(
 ) -> Route {
     Route {
         summary: "Have files scanned, as another program's clients do",
+        options: false,
         takes: Takes::Form,
         gives: Gives::Json(schema),
         done,

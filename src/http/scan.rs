@@ -3,6 +3,7 @@
 
 use axum::body::Body;
 use axum::http::HeaderMap;
+use data_encoding::BASE64;
 use serde::Deserialize;
 
 use super::form::Form;
@@ -11,7 +12,6 @@ use super::query::{Asked, decoded};
 use super::receive::{self, Incoming};
 use super::run::{Scan, nothing_there};
 use super::{Answer, Call, Http};
-use crate::verdict::Element;
 
 /// Bytes of a body that is only words.
 pub(super) const WORDS: usize = 64 * 1024;
@@ -53,12 +53,12 @@ pub(super) fn name(call: &Call, asked: &Asked) -> Vec<u8> {
     asked.name.clone().or(of_path).unwrap_or_default()
 }
 
-/// What `/v1/scan-path` takes: a path as text, or as bytes in base64.
+/// What `/v1/scan-path` takes: a path as text, or its bytes in base64.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ScanPath {
-    path: Option<String>,
-    base64: Option<String>,
+#[serde(rename_all = "lowercase")]
+enum ScanPath {
+    Path(String),
+    Base64(String),
 }
 
 /// `/v1/scan-path`: what is at a path on this machine, in one of the folders that are allowed.
@@ -75,15 +75,12 @@ async fn wanted_path(http: &Http, headers: HeaderMap, body: Body) -> Result<Vec<
     let text = Incoming::new(http, &headers, body)?.text(WORDS).await?;
     let said: ScanPath = serde_json::from_slice(&text)
         .map_err(|error| Problem::request(format!("expected {{\"path\": \"/…\"}}: {error}")))?;
-    let element = match (said.path, said.base64) {
-        (Some(text), None) => Element { text, base64: None },
-        (None, base64 @ Some(_)) => Element {
-            text: String::new(),
-            base64,
-        },
-        _ => return Err(Problem::request("expected either path or base64")),
+    let path = match said {
+        ScanPath::Path(text) => text.into_bytes(),
+        ScanPath::Base64(text) => BASE64
+            .decode(text.as_bytes())
+            .map_err(|error| Problem::request(format!("base64: {error}")))?,
     };
-    let path = element.bytes();
     if !path.starts_with(b"/") {
         return Err(Problem::request("expected an absolute path"));
     }

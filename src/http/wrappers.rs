@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::form::{JSON, typed};
 use super::multipart::Part;
 use super::problem::Problem;
+use super::query::Asked;
 use super::receive::{self, Incoming};
 use super::run::Scan;
 use super::{Answer, Call};
@@ -128,7 +129,8 @@ fn failure(record: &Record) -> String {
 
 /// Scans the files of a form, by name. Fields that are no files are not content for these programs.
 async fn files(call: Call) -> Result<Vec<(String, Record)>, Problem> {
-    let asked = call.asked(false)?;
+    // Their clients know no options.
+    let asked = Asked::parse("", call.http.shared.hello(), false)?;
     let boundary = receive::boundary(&call.head.headers)?;
     let boundary = boundary.ok_or_else(|| {
         let said = "expected multipart/form-data";

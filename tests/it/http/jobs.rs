@@ -137,7 +137,7 @@ fn an_answer_is_sent_signed_where_that_is_allowed() {
         &hook[..hook.len() - 1],
     ] {
         let target = format!("/v1/jobs?webhook={url}");
-        assert_eq!(web.post(&target, b"x").status, 400, "{url}");
+        assert_eq!(web.post(&target, b"x").status, 403, "{url}");
     }
     let place = begun(&web, &format!("/v1/jobs?webhook={hook}a"), &eicar());
     // The first attempt fails, and the second comes.
