@@ -119,14 +119,17 @@ fn heads_and_connections_are_bounded() {
     );
     let many = vec![("A", "b"); 200];
     assert_eq!(web.raw(&web.head("GET", "/livez", &many)).status, 431);
-    let two = [web.connect(), web.connect()].map(|mut stream| {
+    // Those before may still be counted for a moment.
+    let mut two = Vec::new();
+    while two.len() < 2 {
+        let mut stream = web.connect();
         let request = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
-        stream.write_all(request).unwrap();
+        let _ = stream.write_all(request);
         let mut start = [0; 12];
-        stream.read_exact(&mut start).unwrap();
-        assert_eq!(&start, b"HTTP/1.1 200");
-        stream
-    });
+        if stream.read_exact(&mut start).is_ok() && &start == b"HTTP/1.1 200" {
+            two.push(stream);
+        }
+    }
     until("the third is told", || {
         let mut stream = web.connect();
         let mut answer = Vec::new();
