@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 
+use crate::access::tokens::Tokens;
 use crate::budget::{Limits, MIB};
 use crate::database::Live;
 use crate::database::sources::Sources;
@@ -20,6 +21,7 @@ use crate::event::{Epoch, Event, NoteKind, Reason};
 use crate::expand::{self, Children, Container, Content, EXPANDERS, Halt, Passwords};
 use crate::gateway::svsp::reply::{self, Reply};
 use crate::gateway::{CLAMD, Channel, Gateway, Hello, Order, Protocol, SVSP, Status, Step};
+use crate::http::multipart::{self, Multipart, Piece};
 use crate::kind;
 use crate::object::Object;
 use crate::path::ObjectPath;
@@ -273,6 +275,48 @@ pub fn view(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     for level in [Level::Text, Level::Attributes, Level::Scripts] {
         html::html(&text, level);
+    }
+}
+
+/// What comes over HTTP and is read by ourselves: a form has the same parts however it comes, and a file of tokens knows none that
+/// it does not name.
+pub fn web(data: &[u8]) {
+    let mut lines = data.splitn(2, |byte| *byte == b'\n');
+    let (kind, body) = (lines.next().unwrap_or_default(), lines.next());
+    if let Some(Some(boundary)) = multipart::boundary(kind) {
+        let body = body.unwrap_or_default();
+        let whole = parts(&boundary, body, body.len().max(1));
+        for length in [1, 3, 64] {
+            assert_eq!(parts(&boundary, body, length), whole);
+        }
+    }
+    if let Ok(tokens) = Tokens::parse(&String::from_utf8_lossy(data)) {
+        assert_eq!(tokens.look_up(data), None);
+    }
+}
+
+type Parts = Vec<(multipart::Part, Vec<u8>)>;
+
+fn parts(boundary: &[u8], body: &[u8], length: usize) -> Result<Parts, multipart::Flaw> {
+    let mut form = Multipart::new(boundary);
+    let mut chunks = body.chunks(length);
+    let mut parts = Parts::new();
+    loop {
+        match form.next_piece()? {
+            Piece::More => match chunks.next() {
+                Some(chunk) => form.push(chunk),
+                None => form.end(),
+            },
+            Piece::Begin(part) => parts.push((part, Vec::new())),
+            Piece::Content(bytes) => {
+                assert!(!bytes.is_empty());
+                if let Some((_, content)) = parts.last_mut() {
+                    content.extend_from_slice(&bytes);
+                }
+            }
+            Piece::EndOfPart => assert!(!parts.is_empty()),
+            Piece::End => return Ok(parts),
+        }
     }
 }
 

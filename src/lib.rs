@@ -71,6 +71,8 @@ pub mod gateway;
 pub mod client;
 pub mod server;
 
+pub mod http;
+
 pub mod log;
 
 pub mod config;

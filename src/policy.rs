@@ -22,6 +22,8 @@ pub enum Action {
 pub enum Listener {
     /// Those who speak clamd's protocol.
     Clamd,
+    /// Those who speak HTTP.
+    Http,
     /// The SVSP port.
     Svsp,
     /// The command line scanner `vfind`.
@@ -29,8 +31,9 @@ pub enum Listener {
 }
 
 impl Listener {
-    const ALL: [(Self, &'static str); 3] = [
+    const ALL: [(Self, &'static str); 4] = [
         (Self::Clamd, "clamd"),
+        (Self::Http, "http"),
         (Self::Svsp, "svsp"),
         (Self::Vfind, "vfind"),
     ];
@@ -106,7 +109,9 @@ impl std::str::FromStr for Rule {
                     .iter()
                     .find(|(_, word)| *word == who)
                     .map(|(listener, _)| *listener)
-                    .ok_or_else(|| format!("no listener is called '{who}': clamd, svsp, vfind"))?,
+                    .ok_or_else(|| {
+                        format!("no listener is called '{who}': clamd, http, svsp, vfind")
+                    })?,
             ),
         };
         let (reason, action) = rest

@@ -4,13 +4,12 @@
 use std::io::{self, Write};
 use std::pin::{Pin, pin};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tokio::runtime::Builder;
 use vfind::client::ping::{ping, wait_for};
 use vfind::client::print::Printer;
 use vfind::client::quarantine::{Keeper, Quarantine};
-use vfind::client::{self, Failure, Server};
+use vfind::client::{self, Failure, Server, Settings};
 use vfind::config::{ClientConfig, ClientFlags, TargetConfig};
 use vfind::verdict::Exit;
 
@@ -46,9 +45,8 @@ async fn serve(
     mut interrupted: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<Exit, Failure> {
     let TargetConfig { plan, wait, ping } = config.targets;
-    let patience = plan.settings.timeout;
     if let Some(time) = wait {
-        let waiting = async { Ok(wait_for(&plan.servers, time, patience).await) };
+        let waiting = async { Ok(wait_for(&plan.servers, time, &plan.settings).await) };
         if let Err(why) = unless(&mut interrupted, waiting).await?
             && !ping
         {
@@ -57,7 +55,7 @@ async fn serve(
         }
     }
     if ping {
-        return unless(&mut interrupted, ask_all(&plan.servers, patience)).await;
+        return unless(&mut interrupted, ask_all(&plan.servers, &plan.settings)).await;
     }
     let quarantine = config.quarantine.as_deref().map(Quarantine::open);
     let quarantine = quarantine.transpose().map_err(io::Error::other)?;
@@ -88,10 +86,10 @@ async fn unless<T>(
 }
 
 /// A line for each server: whether it takes requests.
-async fn ask_all(servers: &[Server], patience: Duration) -> Result<Exit, Failure> {
+async fn ask_all(servers: &[Server], settings: &Settings) -> Result<Exit, Failure> {
     let mut exit = Exit::Clean;
     for server in servers {
-        let said = match ping(server, patience).await {
+        let said = match ping(server, settings).await {
             Ok(pong) => {
                 let tests = if pong.test_signatures_only {
                     ", test signatures only"

@@ -1,6 +1,7 @@
 //! The daemon: reads its options, binds its addresses, serves until it is told to end.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -9,13 +10,17 @@ use rustix::process::{Resource, Rlimit, getpid, getrlimit, kill_process, setrlim
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tracing::{debug, info, warn};
-use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Place};
+use tracing::{debug, error, info, warn};
+use vfind::access::tokens::{self, TokenFile};
+use vfind::config::{CommonConfig, DaemonConfig, DaemonFlags, Place, Spoken};
 use vfind::database::{COMPILER_ARGUMENT, Live, Unsettled, compiler_main};
 use vfind::gateway::Order;
+use vfind::http;
 use vfind::pidfile::{self, PidFile};
 use vfind::pool::{Pool, WORKER_ARGUMENT, worker_main};
-use vfind::server::{self, Control, Listener, LocalSocket, Shared, Socket, Transfers, Word, tell};
+use vfind::server::{
+    self, Control, Listener, LocalSocket, Shared, Socket, Speaks, Transfers, Word, tell,
+};
 use vfind::verdict::Exit;
 
 fn main() -> ExitCode {
@@ -61,6 +66,13 @@ fn errand(config: &DaemonConfig) -> Option<Result<ExitCode, String>> {
         settings.sources.databases = config.check_database.clone();
         settings.data_file = None;
         return Some(vfind::log::check_database(settings).map(done));
+    }
+    if let Some(new) = &config.new_token {
+        let added = tokens::add(&new.file, new.role);
+        return Some(added.map(|token| {
+            println!("{token}");
+            done(true)
+        }));
     }
     let mut out = std::io::stdout();
     match (&config.control, config.tell) {
@@ -180,7 +192,7 @@ async fn run(
     live: Arc<Live>,
     signals: Signals,
 ) -> Result<(), String> {
-    let mut listeners = Vec::new();
+    let mut places = Vec::new();
     for (socket, listen) in sockets.into_iter().zip(config.listen) {
         let socket = match socket {
             Bound::Local(socket) => Socket::local(socket),
@@ -188,14 +200,19 @@ async fn run(
         };
         let socket =
             socket.map_err(|error| format!("cannot listen at {}: {error}", listen.place))?;
-        info!(protocol = listen.gateway.name, address = %socket, "listening");
-        listeners.push(Listener {
-            gateway: listen.gateway,
-            socket,
-            policy: Arc::new(config.common.policy(listen.gateway.listener)),
-            access: listen.access,
-        });
+        info!(protocol = listen.spoken.name(), address = %socket, "listening");
+        let policy = Arc::new(config.common.policy(listen.spoken.listener()));
+        places.push((socket, listen.spoken, policy, listen.access));
     }
+    let http_policy = config.common.policy(Spoken::Http.listener());
+    let webhooks = config.http.webhook_key.as_ref().map(|path| {
+        let key = std::fs::read(path).map_err(|error| error.to_string());
+        let webhooks = key.and_then(|key| http::Webhooks::new(config.http.webhooks, &key));
+        webhooks.map_err(|problem| format!("--webhook-key={}: {problem}", path.display()))
+    });
+    let webhooks = webhooks.transpose()?;
+    let tokens = config.http.token_file.clone();
+    let tokens = tokens.map(|path| tokens_of(path, &live)).transpose()?;
     let tmpdir = config.common.terms.setup.tmpdir.clone();
     let transfers = Transfers::new(config.upload_spool, config.times, tmpdir);
     let reach = Arc::clone(&config.common.terms.reach);
@@ -234,6 +251,23 @@ async fn run(
             .map_or(0, |since| since.as_secs()),
     });
     let workers = Arc::clone(&shared);
+    // The same for all places, so that a job is known at each of them.
+    let http_policy = Arc::new(http_policy);
+    let own = Arc::clone(&shared);
+    let http = http::Service::new(own, http_policy, tokens, webhooks, config.http.terms);
+    let http = Arc::new(http);
+    let listeners = places.into_iter().map(|(socket, spoken, policy, access)| {
+        let speaks = match spoken {
+            Spoken::Gateway(gateway) => Speaks::Gateway(gateway, policy),
+            Spoken::Http => Speaks::Streams(Arc::<http::Service>::clone(&http)),
+        };
+        Listener {
+            speaks,
+            socket,
+            access,
+        }
+    });
+    let listeners = listeners.collect();
     // Ended with the listeners.
     let mut updates = JoinSet::new();
     if let Some(control) = control {
@@ -253,6 +287,18 @@ async fn run(
     updates.shutdown().await;
     end(workers);
     settled.await.map_err(|error| error.to_string())?
+}
+
+/// The tokens of a file, which is read again whenever the signatures are.
+fn tokens_of(path: PathBuf, live: &Live) -> Result<Arc<TokenFile>, String> {
+    let tokens = Arc::new(TokenFile::open(path)?);
+    let again = Arc::clone(&tokens);
+    live.when_reloading(move || {
+        if let Err(problem) = again.reload() {
+            error!("the tokens stay as they were: {problem}");
+        }
+    });
+    Ok(tokens)
 }
 
 /// Lets the workers end, but not for long: one that hangs in hostile content never does. Worker processes end with them.

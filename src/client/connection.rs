@@ -24,7 +24,7 @@ use super::session::{Broken, Ended, Event, Refusal, Session};
 use super::settings::Settings;
 use super::upload::upload;
 use super::work::Work;
-use super::{OPENING, in_words};
+use super::{OPENING, in_words, web};
 use crate::stop::Cancel;
 use crate::verdict::Record;
 
@@ -84,7 +84,7 @@ pub(super) struct Ear {
 
 impl Ear {
     /// Waits while the listener is busy. One that is gone hears nothing.
-    async fn tell(&self, told: Told) {
+    pub(super) async fn tell(&self, told: Told) {
         let _ = self.queue.send((self.number, told)).await;
     }
 }
@@ -96,6 +96,9 @@ pub(super) async fn run(
     jobs: mpsc::UnboundedReceiver<Work>,
     ear: Ear,
 ) {
+    if server.is_web() {
+        return web::run(server, settings, jobs, ear).await;
+    }
     let closed = match connect(&server, settings.timeout).await {
         Ok((stream, peer)) => {
             Conversation::new(settings, jobs, ear.clone(), peer)
@@ -111,7 +114,10 @@ pub(super) async fn run(
 }
 
 /// Opens a connection and gives the address at which the server was reached.
-async fn connect(server: &Server, patience: Duration) -> io::Result<(TcpStream, IpAddr)> {
+pub(super) async fn connect(
+    server: &Server,
+    patience: Duration,
+) -> io::Result<(TcpStream, IpAddr)> {
     let stream = timeout(OPENING.min(patience), TcpStream::connect(server.address())).await??;
     // A folder can take hours of silence; without this a host that vanished would be waited for forever.
     use rustix::net::sockopt;

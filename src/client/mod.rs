@@ -24,13 +24,14 @@ pub mod session;
 mod settings;
 mod upload;
 mod walk;
+mod web;
 mod work;
 
 pub use interrupt::interrupted;
 pub use library::Connection;
 pub use run::{Plan, run};
 pub use server::{NoAddress, Server};
-pub use settings::{NoValue, Setting, Settings};
+pub use settings::{NoValue, Setting, Settings, Token};
 pub use walk::{Links, Targets, Way, absolute};
 
 use std::fs::File;

@@ -23,11 +23,12 @@ pub struct Pong {
     pub took: Duration,
 }
 
-/// Connects, sees whether the server takes requests, and takes leave. `patience`: as [`Settings::timeout`].
+/// Connects, sees whether the server takes requests, and takes leave. Of the settings, those count that say
+/// how patient one is, and who asks.
 ///
 /// # Errors
 /// Why it does not, in words.
-pub async fn ping(server: &Server, patience: Duration) -> Result<Pong, String> {
+pub async fn ping(server: &Server, settings: &Settings) -> Result<Pong, String> {
     let started = Instant::now();
     let (queue, mut told) = mpsc::channel(16);
     // Nothing is asked, so the connection ends as soon as it could be.
@@ -37,7 +38,8 @@ pub async fn ping(server: &Server, patience: Duration) -> Result<Pong, String> {
     task.spawn(connection::run(
         server.clone(),
         Settings {
-            timeout: patience,
+            timeout: settings.timeout,
+            token: settings.token.clone(),
             ..Settings::default()
         },
         jobs,
@@ -68,17 +70,17 @@ pub async fn ping(server: &Server, patience: Duration) -> Result<Pong, String> {
     pong
 }
 
-/// Waits until one of the servers takes requests, at most for `time`. `patience`: as for [`ping`].
+/// Waits until one of the servers takes requests, at most for `time`. The settings are those of [`ping`].
 ///
 /// # Errors
 /// None did in this time: each server with the last reason, in words.
 pub async fn wait_for(
     servers: &[Server],
     time: Duration,
-    patience: Duration,
+    settings: &Settings,
 ) -> Result<(), String> {
     let mut whys: Vec<_> = servers.iter().map(|_| NO_ANSWER.to_owned()).collect();
-    if timeout(time, one_of(servers, patience, &mut whys))
+    if timeout(time, one_of(servers, settings, &mut whys))
         .await
         .is_ok()
     {
@@ -94,11 +96,12 @@ pub async fn wait_for(
 /// Why there is no answer from a server that has not given any.
 const NO_ANSWER: &str = "no answer in time";
 
-async fn one_of(servers: &[Server], patience: Duration, whys: &mut [String]) {
+async fn one_of(servers: &[Server], settings: &Settings, whys: &mut [String]) {
     loop {
         let mut pings = JoinSet::new();
         for (number, server) in servers.iter().cloned().enumerate() {
-            pings.spawn(async move { (number, ping(&server, patience).await) });
+            let settings = settings.clone();
+            pings.spawn(async move { (number, ping(&server, &settings).await) });
         }
         while let Some(answer) = pings.join_next().await {
             match answer {

@@ -92,6 +92,11 @@ impl Setting {
         })
     }
 
+    /// Its name and value.
+    pub(super) fn parts(&self) -> (&'static str, &[u8]) {
+        (self.name, &self.value)
+    }
+
     /// Appends the command.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"ENABLE ");
@@ -124,6 +129,32 @@ pub struct Settings {
     pub pause: Duration,
     /// Requests in flight on one connection to a server that takes them side by side, at least 1.
     pub window: usize,
+    /// Tells servers that speak HTTP who asks.
+    pub token: Option<Token>,
+}
+
+/// A secret by which a server knows who asks. It is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(pub(super) String);
+
+impl Token {
+    /// A token, from text that may have blanks and line ends around it.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn new(text: &str) -> Result<Self, NoValue> {
+        let text = text.trim();
+        match !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Self(text.to_owned())),
+            false => Err(NoValue),
+        }
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
 }
 
 impl Default for Settings {
@@ -133,6 +164,7 @@ impl Default for Settings {
             timeout: TIMEOUT,
             pause: PAUSE,
             window: super::session::WINDOW,
+            token: None,
         }
     }
 }

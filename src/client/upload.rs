@@ -22,7 +22,7 @@ const CHUNK: usize = 64 << 10;
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The most that a file may turn out to hold that says it is empty, as those of /proc do: some of them have no end.
-const UNSIZED: u64 = 64 << 20;
+pub(super) const UNSIZED: u64 = 64 << 20;
 
 /// Sends the content, from its start, whatever the position of the descriptor. `size` is what the file had when it was
 /// opened. Gives what is to be said of a file that changed meanwhile. Blocks.

@@ -12,6 +12,7 @@ use clap::Parser;
 use super::arguments::{self, Given};
 use super::clamd::{ClamdFlags, SocketFile};
 use super::common::{CommonConfig, CommonFlags};
+use super::http::{HttpConfig, HttpFlags, NewToken};
 use super::limits::{Seconds, Size};
 use super::refused::Program;
 use super::{clamd_conf, file, print, usage};
@@ -21,6 +22,7 @@ use crate::files::Reach;
 use crate::gateway::{CLAMD, GATEWAYS, Gateway, SVSP, clamd};
 use crate::journal::Logged;
 use crate::log::Format;
+use crate::policy::Listener;
 use crate::pool::Isolation;
 use crate::roots::Roots;
 use crate::server::{Commanders, Times, Word};
@@ -31,12 +33,12 @@ use crate::user::User;
 #[command(
     name = "vfindd",
     version,
-    about = "Scans files for programs that ask over TCP (SVSP, port 8081) or speak clamd's protocol"
+    about = "Scans files for programs that ask over TCP (SVSP, port 8081) or speak HTTP or clamd's protocol"
 )]
 #[command(disable_version_flag = true, max_term_width = 100)]
 pub struct DaemonFlags {
     /// Listen at this address instead: PROTOCOL:ADDRESS:PORT, such as svsp:0.0.0.0:8081; may be repeated
-    #[arg(long, value_name = "PROTOCOL:ADDRESS:PORT", conflicts_with_all = ["svsp_port", "vfdclam_port", "localhost", "ipv4", "ipv6"])]
+    #[arg(long, value_name = "PROTOCOL:ADDRESS:PORT", conflicts_with_all = ["svsp_port", "vfdclam_port", "http_port", "localhost", "ipv4", "ipv6"])]
     listen: Vec<String>,
 
     /// Port for SVSP
@@ -134,6 +136,9 @@ pub struct DaemonFlags {
     import_clamd_conf: Option<PathBuf>,
 
     #[command(flatten)]
+    http: HttpFlags,
+
+    #[command(flatten)]
     clamd: ClamdFlags,
 
     #[command(flatten)]
@@ -159,7 +164,7 @@ enum IsolationFlag {
 /// Addresses that may or may not connect to one listener, or to all.
 #[derive(Debug, Clone)]
 struct AccessRule {
-    listener: Option<&'static Gateway>,
+    listener: Option<Spoken>,
     range: Range,
 }
 
@@ -170,9 +175,9 @@ impl std::str::FromStr for AccessRule {
         // No protocol's name is the beginning of an address: each has a letter that is no hexadecimal digit.
         let named = text
             .split_once(':')
-            .and_then(|(name, rest)| Some((gateway(name)?, rest)));
+            .and_then(|(name, rest)| Some((Spoken::of(name)?, rest)));
         let (listener, range) = match named {
-            Some((gateway, range)) => (Some(gateway), range),
+            Some((spoken, range)) => (Some(spoken), range),
             None => (None, text),
         };
         Ok(Self {
@@ -224,15 +229,55 @@ pub struct DaemonConfig {
     pub tell: Option<Word>,
     /// What to say the signatures of, instead of being a daemon.
     pub check_database: Vec<PathBuf>,
+    /// How HTTP is spoken.
+    pub http: HttpConfig,
+    /// What to do with the file of tokens, instead of being a daemon.
+    pub new_token: Option<NewToken>,
     /// What is shared with `vfind`.
     pub common: CommonConfig,
+}
+
+/// What is spoken at a place.
+#[derive(Debug, Clone, Copy)]
+pub enum Spoken {
+    /// A protocol without IO.
+    Gateway(&'static Gateway),
+    /// HTTP, which has its own way with sockets.
+    Http,
+}
+
+impl Spoken {
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gateway(gateway) => gateway.name,
+            Self::Http => "http",
+        }
+    }
+
+    /// Whose policy holds for its peers.
+    pub fn listener(self) -> Listener {
+        match self {
+            Self::Gateway(gateway) => gateway.listener,
+            Self::Http => Listener::Http,
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        let gateways = GATEWAYS.iter().map(|gateway| Self::Gateway(gateway));
+        gateways.chain([Self::Http])
+    }
+
+    fn of(name: &str) -> Option<Self> {
+        Self::all().find(|spoken| spoken.name() == name)
+    }
 }
 
 /// One place to listen at, and what is spoken there with whom.
 #[derive(Debug)]
 pub struct Listen {
     /// The protocol.
-    pub gateway: &'static Gateway,
+    pub spoken: Spoken,
     /// Where.
     pub place: Place,
     /// Who may connect.
@@ -263,7 +308,7 @@ impl DaemonFlags {
     /// # Errors
     /// The code to exit with.
     pub fn read() -> Result<DaemonConfig, ExitCode> {
-        let tables: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
+        let tables: Vec<_> = Spoken::all().map(Spoken::name).collect();
         let Given { flags, shown } = arguments::read::<Self>(Program::Vfindd, &tables)?;
         if let Some(path) = &flags.import_clamd_conf {
             let text = file::read(path);
@@ -279,13 +324,16 @@ impl DaemonFlags {
     }
 
     fn resolve(self) -> Result<DaemonConfig, String> {
-        let listen = self.places()?.into_iter().map(|(gateway, place)| Listen {
-            gateway,
+        let listen = self.places()?.into_iter().map(|(spoken, place)| Listen {
+            spoken,
             place,
-            access: self.access(gateway),
+            access: self.access(spoken),
         });
         let listen = listen.collect();
         let user = self.user.as_deref().map(User::look_up).transpose();
+        let new_token = self.http.new_token();
+        let mut http = self.http.resolve()?;
+        http.terms.has_roots = !self.scan_root.is_empty();
         let isolation = match self.isolation {
             IsolationFlag::Process => Isolation::Process,
             IsolationFlag::Thread => Isolation::Thread,
@@ -317,6 +365,8 @@ impl DaemonFlags {
             clamd: self.clamd.terms(),
             commanders: self.clamd.commanders(),
             log_format: self.log_format,
+            http,
+            new_token,
             watch: self.watch,
             control: self.control,
             tell: self.tell,
@@ -325,11 +375,11 @@ impl DaemonFlags {
         })
     }
 
-    fn places(&self) -> Result<Vec<(&'static Gateway, Place)>, String> {
+    fn places(&self) -> Result<Vec<(Spoken, Place)>, String> {
         let mut places = Vec::new();
         for text in &self.listen {
-            let (gateway, address) = listen_address(text)?;
-            places.push((gateway, Place::Address(address)));
+            let (spoken, address) = listen_address(text)?;
+            places.push((spoken, Place::Address(address)));
         }
         if places.is_empty() {
             let ip = if self.ipv6 {
@@ -338,8 +388,9 @@ impl DaemonFlags {
                 IpAddr::V4(Ipv4Addr::LOCALHOST)
             };
             let ports = [
-                (&SVSP, Some(self.svsp_port)),
-                (&CLAMD, self.clamd.vfdclam_port),
+                (Spoken::Gateway(&SVSP), Some(self.svsp_port)),
+                (Spoken::Gateway(&CLAMD), self.clamd.vfdclam_port),
+                (Spoken::Http, self.http.http_port),
             ];
             let wanted = ports
                 .into_iter()
@@ -348,13 +399,14 @@ impl DaemonFlags {
                 .extend(wanted.map(|(row, port)| (row, Place::Address(SocketAddr::new(ip, port)))));
         }
         let socket = self.clamd.socket()?;
-        places.extend(socket.map(|socket| (&CLAMD, Place::File(socket))));
+        places.extend(socket.map(|socket| (Spoken::Gateway(&CLAMD), Place::File(socket))));
         Ok(places)
     }
 
-    fn access(&self, gateway: &Gateway) -> Access {
+    fn access(&self, spoken: Spoken) -> Access {
         let mut access = Access::default();
-        let is_for = |rule: &&AccessRule| rule.listener.is_none_or(|one| one.name == gateway.name);
+        let is_for =
+            |rule: &&AccessRule| rule.listener.is_none_or(|one| one.name() == spoken.name());
         for rule in self.allow.iter().filter(is_for) {
             access.allow(rule.range);
         }
@@ -365,35 +417,28 @@ impl DaemonFlags {
     }
 }
 
-fn gateway(name: &str) -> Option<&'static Gateway> {
-    GATEWAYS
-        .iter()
-        .copied()
-        .find(|gateway| gateway.name == name)
-}
-
-fn listen_address(text: &str) -> Result<(&'static Gateway, SocketAddr), String> {
+fn listen_address(text: &str) -> Result<(Spoken, SocketAddr), String> {
     let problem = || {
         format!(
             "--listen={text}: expected PROTOCOL:ADDRESS:PORT with an IP address, such as svsp:127.0.0.1:8081"
         )
     };
     let (protocol, address) = text.split_once(':').ok_or_else(problem)?;
-    let gateway = gateway(protocol).ok_or_else(|| {
-        let names: Vec<_> = GATEWAYS.iter().map(|gateway| gateway.name).collect();
+    let spoken = Spoken::of(protocol).ok_or_else(|| {
+        let names: Vec<_> = Spoken::all().map(Spoken::name).collect();
         format!(
             "--listen={text}: no protocol is called '{protocol}': {}",
             names.join(", ")
         )
     })?;
-    Ok((gateway, address.parse().map_err(|_| problem())?))
+    Ok((spoken, address.parse().map_err(|_| problem())?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::event::Reason;
-    use crate::policy::{Action, Listener};
+    use crate::policy::Action;
 
     fn daemon(arguments: &[&str]) -> Result<DaemonConfig, String> {
         let arguments = [&["vfindd"], arguments].concat();
@@ -407,7 +452,7 @@ mod tests {
         let listen: Vec<_> = config
             .listen
             .iter()
-            .map(|listen| (listen.gateway.name, listen.place.to_string()))
+            .map(|listen| (listen.spoken.name(), listen.place.to_string()))
             .collect();
         assert_eq!(listen, [("svsp", "127.0.0.1:8081".to_owned())]);
         assert!(config.common.signatures.sources.builtin && config.common.threads > 0);
@@ -460,7 +505,7 @@ mod tests {
             let listen = daemon(options).unwrap().listen;
             let places = listen
                 .iter()
-                .map(|one| (one.gateway.name, one.place.to_string()));
+                .map(|one| (one.spoken.name(), one.place.to_string()));
             let expected = expected
                 .iter()
                 .map(|(name, place)| (*name, (*place).to_owned()));

@@ -25,6 +25,7 @@ const NOT_HERE: &[&str] = &[
     "generate",
     "help",
     "import-clamd-conf",
+    "new-token",
     "tell",
     "version",
     "vlist",

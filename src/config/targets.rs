@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use clap::Args;
 use super::input::{Names, StandardInput};
 use super::limits::Seconds;
 use super::patterns;
-use crate::client::{Links, Plan, Server, Setting, Settings, Targets, Way, absolute};
+use crate::client::{Links, Plan, Server, Setting, Settings, Targets, Token, Way, absolute};
 use crate::request::{Exclude, Options, Recurse};
 
 /// What is scanned, and by whom, as written.
@@ -22,10 +23,14 @@ pub(super) struct TargetFlags {
     #[arg(
         help_heading = "Servers",
         long,
-        value_name = "HOST[:PORT]",
+        value_name = "[http://]HOST[:PORT]",
         default_value = "127.0.0.1:8081"
     )]
     server: Vec<Server>,
+
+    /// The file that holds the token for servers that speak HTTP, instead of the one in VFIND_TOKEN
+    #[arg(help_heading = "Servers", long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
 
     /// Send names, not contents: client and servers see the same files, and a server walks folders itself
     #[arg(help_heading = "Servers", long)]
@@ -137,6 +142,7 @@ impl TargetFlags {
         let mut settings = Settings {
             options: self.ignore.into_iter().chain(self.expand).collect(),
             timeout: self.timeout.0,
+            token: token(self.token_file.as_deref())?,
             ..Settings::default()
         };
         settings
@@ -172,6 +178,23 @@ impl TargetFlags {
             ping: self.ping,
         })
     }
+}
+
+/// The token in a file, else that of the environment.
+fn token(file: Option<&Path>) -> Result<Option<Token>, String> {
+    let (text, place) = match file {
+        Some(path) => {
+            let place = format!("--token-file={}", path.display());
+            let text = std::fs::read_to_string(path);
+            (text.map_err(|error| format!("{place}: {error}"))?, place)
+        }
+        None => match std::env::var("VFIND_TOKEN") {
+            Ok(text) if !text.is_empty() => (text, "VFIND_TOKEN".to_owned()),
+            _ => return Ok(None),
+        },
+    };
+    let token = Token::new(&text);
+    token.map(Some).map_err(|_| format!("{place}: no token"))
 }
 
 fn name(path: OsString) -> Vec<u8> {

@@ -71,9 +71,10 @@ pub struct Live {
     state: Mutex<State>,
     hooks: Mutex<Vec<Hook>>,
     reloads: Reloads,
+    reloading: Mutex<Vec<Hook>>,
 }
 
-/// Called after each swap.
+/// Called after each swap, or before each reload.
 type Hook = Box<dyn Fn() + Send + Sync>;
 
 /// What is remembered between reloads.
@@ -141,6 +142,7 @@ impl Live {
             }),
             hooks: Mutex::default(),
             reloads: Reloads::default(),
+            reloading: Mutex::default(),
         })
     }
 
@@ -152,6 +154,11 @@ impl Live {
     /// Has something done after each swap.
     pub fn when_swapped(&self, hook: impl Fn() + Send + Sync + 'static) {
         unpoisoned(&self.hooks).push(Box::new(hook));
+    }
+
+    /// Has something done at the beginning of each reload, whatever comes of it.
+    pub fn when_reloading(&self, hook: impl Fn() + Send + Sync + 'static) {
+        unpoisoned(&self.reloading).push(Box::new(hook));
     }
 
     /// True if a source has changed since the last reload or the start. Asks the file system: not for an async thread.
@@ -181,6 +188,9 @@ impl Live {
     /// Any unreadable file, any complaint, and files that hold nothing any more; nothing has changed then.
     pub fn reload(&self) -> Result<Reloaded, Refused> {
         let _alone = unpoisoned(&self.turn);
+        for hook in unpoisoned(&self.reloading).iter() {
+            hook();
+        }
         let tried = self.snapshot();
         unpoisoned(&self.state).tried = tried;
         let result = self.renew();

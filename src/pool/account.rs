@@ -47,11 +47,6 @@ impl Account {
         }
     }
 
-    /// Where what comes over the client's protocol is counted.
-    pub(super) fn protocol(&self) -> &Arc<Protocol> {
-        &self.protocol
-    }
-
     /// True if the details of requests are wanted.
     pub(super) fn is_kept(&self) -> bool {
         self.journal.is_kept()

@@ -30,7 +30,7 @@ use crate::database::Live;
 use crate::event::Gap;
 use crate::files::{Files, Reach};
 use crate::journal::{Journal, Logged, Origin};
-use crate::metrics::{Connection, End, Metrics, Page, Protocol};
+use crate::metrics::{End, Metrics, Page, Protocol};
 
 pub use crate::files::Writers;
 use crate::policy::Policy;
@@ -207,7 +207,6 @@ impl Pool {
         let account = Account::new(&self.metrics, &self.journal, origin, number);
         Client {
             number,
-            _connection: account.protocol().connected(),
             account: Arc::new(account),
             queue: Arc::clone(&self.queue),
             mailbox,
@@ -246,8 +245,6 @@ fn take_care(mut threads: Vec<JoinHandle<()>>, slowed: &Receiver<Worker>) {
 pub struct Client {
     number: u64,
     account: Arc<Account>,
-    /// Counted as long as this is there.
-    _connection: Connection,
     queue: Arc<Queue>,
     mailbox: Arc<Mailbox>,
     policy: Arc<Policy>,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,24 @@ impl Transfers {
     /// Says how much of the room is in use.
     pub(super) fn tell(&self, page: &mut Page) {
         self.rooms.tell(page);
+    }
+
+    /// Begins content that a peer sends on a connection of its own protocol.
+    ///
+    /// # Errors
+    /// There is no room for one more.
+    pub fn upload(&self, peer: IpAddr) -> Result<Upload, Reason> {
+        Ok(Upload::new(self.rooms.enter(peer, false)?, &self.tmpdir))
+    }
+
+    /// Bytes that content can have at most.
+    pub fn largest(&self) -> u64 {
+        self.rooms.largest()
+    }
+
+    /// How long the next bytes of content are waited for.
+    pub fn idle(&self) -> Duration {
+        self.times.idle
     }
 }
 

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
@@ -26,14 +27,62 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// One bound address and what is spoken there.
 pub struct Listener {
-    /// The protocol.
-    pub gateway: &'static Gateway,
+    /// What is spoken.
+    pub speaks: Speaks,
     /// The bound socket.
     pub socket: Socket,
-    /// What gaps mean to those who connect here.
-    pub policy: Arc<Policy>,
     /// Who may connect here, by address. To a socket of the file system its permissions say that.
     pub access: Access,
+}
+
+/// What is spoken on the connections of a listener.
+pub enum Speaks {
+    /// A protocol without IO, to clients for whom gaps mean this.
+    Gateway(&'static Gateway, Arc<Policy>),
+    /// One that has its own way with sockets.
+    Streams(Arc<dyn Streams>),
+}
+
+/// A protocol that has its own way with sockets.
+pub trait Streams: Send + Sync {
+    /// Its name in the log.
+    fn name(&self) -> &'static str;
+
+    /// What a peer is told when there are too many connections, before it is closed.
+    fn busy(&self) -> &'static [u8];
+
+    /// What a peer is told that may not connect from its address, before it is closed.
+    fn denied(&self) -> &'static [u8];
+
+    /// Serves one connection to its end, or that of the server.
+    fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        end: End,
+    ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+}
+
+impl Speaks {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Gateway(gateway, _) => gateway.name,
+            Self::Streams(protocol) => protocol.name(),
+        }
+    }
+
+    fn busy(&self) -> &'static [u8] {
+        match self {
+            Self::Gateway(gateway, _) => gateway.busy,
+            Self::Streams(protocol) => protocol.busy(),
+        }
+    }
+
+    fn denied(&self) -> &'static [u8] {
+        match self {
+            Self::Gateway(gateway, _) => gateway.denied,
+            Self::Streams(protocol) => protocol.denied(),
+        }
+    }
 }
 
 /// A bound socket that listens.
@@ -84,7 +133,7 @@ impl fmt::Display for Socket {
 impl Listener {
     /// Accepts until `end` says no more, then waits for the connections to end.
     pub(super) async fn run(self, shared: Arc<Shared>, permits: Arc<Semaphore>, end: End) {
-        let protocol = self.gateway.name;
+        let protocol = self.speaks.name();
         // Counted from now on, also as long as nobody comes.
         shared.pool.protocol(protocol);
         let mut sessions = JoinSet::new();
@@ -96,7 +145,7 @@ impl Listener {
                         debug!(?stream, protocol, "denied");
                         shared.pool.protocol(protocol).refused(Refusal::Denied);
                         // As below: worth one attempt.
-                        let _ = stream.try_write(self.gateway.denied);
+                        let _ = stream.try_write(self.speaks.denied());
                     }
                     Ok(stream) => {
                         debug!(?stream, protocol, "connected");
@@ -134,32 +183,43 @@ impl Listener {
     ) {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
             // A refusal is worth one attempt: whoever does not take it at once is refused without words.
-            let _ = stream.try_write(self.gateway.busy);
+            let _ = stream.try_write(self.speaks.busy());
             shared
                 .pool
-                .protocol(self.gateway.name)
+                .protocol(self.speaks.name())
                 .refused(Refusal::Busy);
             return;
         };
         stream.prepare();
-        let origin = Origin {
-            protocol: self.gateway.name,
-            peer: stream.peer(),
-        };
-        let client = shared.pool.client(Arc::clone(&self.policy), origin);
-        let hello = Hello {
-            may_command: may_command(&stream, shared.commanders),
-            ..shared.hello()
-        };
-        let protocol = (self.gateway.open)(hello);
-        let session = Session::new(stream, protocol, client, Arc::clone(shared));
+        let connection = shared.pool.protocol(self.speaks.name()).connected();
         let end = end.clone();
+        let served: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> =
+            match (&self.speaks, stream) {
+                (Speaks::Gateway(gateway, policy), stream) => {
+                    let origin = Origin {
+                        protocol: gateway.name,
+                        peer: stream.peer(),
+                    };
+                    let client = shared.pool.client(Arc::clone(policy), origin);
+                    let hello = Hello {
+                        may_command: may_command(&stream, shared.commanders),
+                        ..shared.hello()
+                    };
+                    let protocol = (gateway.open)(hello);
+                    let session = Session::new(stream, protocol, client, Arc::clone(shared));
+                    Box::pin(async { session?.run(end).await })
+                }
+                (Speaks::Streams(protocol), Stream::Tcp(stream)) => {
+                    Arc::clone(protocol).serve(stream, end)
+                }
+                // Nobody is listened for there.
+                (Speaks::Streams(_), Stream::Local(_)) => return,
+            };
         sessions.spawn(async move {
-            let ended = async { session?.run(end).await };
-            if let Err(error) = ended.await {
+            if let Err(error) = served.await {
                 debug!(%error, "a connection broke");
             }
-            drop(permit);
+            drop((connection, permit));
         });
     }
 }

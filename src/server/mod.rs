@@ -28,11 +28,13 @@ use crate::pool::Pool;
 
 pub use control::{Control, Word, tell};
 pub use incoming::{Times, Transfers};
-pub use listener::{Listener, Socket};
+pub use listener::{Listener, Socket, Speaks, Streams};
 pub use local::LocalSocket;
 pub use metrics::metrics;
 pub use reload::{reload, watch};
-use session::End;
+pub use rooms::Room;
+pub use session::End;
+pub use upload::Upload;
 
 /// How long running requests may take after the daemon was told to end; the rest of the promised ten seconds is for
 /// closing.
@@ -76,7 +78,7 @@ pub enum Commanders {
 
 impl Shared {
     /// What is the same for all connections of this moment.
-    fn hello(&self) -> Hello {
+    pub fn hello(&self) -> Hello {
         Hello {
             test_signatures_only: self.live.current().test_signatures_only,
             dial_from: self.dial_from,

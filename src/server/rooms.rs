@@ -44,7 +44,7 @@ struct Counts {
 
 /// What one transfer has taken. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Room {
+pub struct Room {
     rooms: Arc<Rooms>,
     peer: IpAddr,
     channels: u32,
@@ -60,6 +60,11 @@ impl Rooms {
             bytes_per_peer: bytes / 2,
             taken: Mutex::default(),
         }
+    }
+
+    /// Bytes that one transfer can have at most.
+    pub(super) fn largest(&self) -> u64 {
+        self.bytes_per_peer
     }
 
     /// Begins a transfer, with a data connection of its own or without.

@@ -52,9 +52,11 @@ pub(super) struct Session {
 
 /// How a server ends: first no more input is taken and what runs may finish, then what still runs is told off.
 #[derive(Debug, Clone, Default)]
-pub(super) struct End {
-    pub(super) drain: CancellationToken,
-    pub(super) abandon: CancellationToken,
+pub struct End {
+    /// No more input is taken.
+    pub drain: CancellationToken,
+    /// What still runs is told off.
+    pub abandon: CancellationToken,
 }
 
 /// What the protocol said last.

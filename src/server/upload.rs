@@ -13,7 +13,7 @@ const IN_MEMORY: usize = 1024 * 1024;
 
 /// An upload on its way.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub struct Upload {
     room: Room,
     tmpdir: PathBuf,
     length: u64,
@@ -38,7 +38,7 @@ impl Upload {
     }
 
     /// Bytes so far.
-    pub(super) fn length(&self) -> u64 {
+    pub fn length(&self) -> u64 {
         self.length
     }
 
@@ -46,7 +46,7 @@ impl Upload {
     ///
     /// # Errors
     /// Why there is no room for them. The upload is worth nothing then.
-    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), Reason> {
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), Reason> {
         let more = chunk.len() as u64;
         self.room.grow(more)?;
         self.length += more;
@@ -71,7 +71,7 @@ impl Upload {
     ///
     /// # Errors
     /// Why there is no room for it.
-    pub(super) fn finish(mut self) -> Result<(File, Room), Reason> {
+    pub fn finish(mut self) -> Result<(File, Room), Reason> {
         self.room.hung_up();
         let file = match self.store {
             Store::Disk(file) => file,

@@ -2,7 +2,7 @@
 //!
 //! In blocks marked `console`, lines after `$ ` are commands and the others what they print; in blocks marked
 //! `telnet`, commands are sent and replies awaited; in those marked `clamd`, on a connection for each. `…` stands for anything within a line, a line of only `…` for any lines. The
-//! programs talk to a daemon at a free port, of which the text says that it is 8081.
+//! programs talk to a daemon at free ports, of which the text says that they are 8081, and 8082 for HTTP.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -73,6 +73,7 @@ fn console(block: &Block, daemon: &Daemon, folder: &Path) {
         programs.display()
     );
     // `$?` must be that of the command before, not of the mark.
+    let script = script.replace("127.0.0.1:8082", &daemon.places[2]);
     let script = script.replace("echo '@@@'; echo $?", "code=$?; echo '@@@'; echo $code");
     let output = Command::new("bash")
         .args(["-c", &script])
@@ -153,12 +154,12 @@ fn clamd(block: &Block, daemon: &Daemon) {
 
 #[test]
 fn what_the_documentation_shows_is_what_happens() {
-    if !has_tools(&["bash", "tar", "gzip", "head", "find", "grep"]) {
+    if !has_tools(&["bash", "curl", "tar", "gzip", "head", "find", "grep"]) {
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    let daemon = Daemon::start(&["--threads=1", "--vfdclam-port=0"]);
+    let daemon = Daemon::start(&["--threads=1", "--vfdclam-port=0", "--http-port=0"]);
     let mut played = 0;
     for file in [
         "README.md",
@@ -171,6 +172,7 @@ fn what_the_documentation_shows_is_what_happens() {
         "docs/vfindd.md",
         "docs/vfindc.md",
         "docs/protocols/clamd.md",
+        "docs/protocols/http.md",
         "docs/protocols/svsp.md",
         "docs/vfindc-output.md",
     ] {
@@ -251,6 +253,7 @@ fn every_option_of_the_programs_is_one_that_they_have() {
         "docs/signatures/cvdl.md",
         "docs/signatures/digests.md",
         "docs/vfindc.md",
+        "docs/protocols/http.md",
         "docs/architecture.md",
         "docs/changelog.md",
         "docs/gateways.md",

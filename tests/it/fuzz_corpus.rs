@@ -70,6 +70,11 @@ fn any_text_has_its_views() {
 }
 
 #[test]
+fn any_form_has_the_same_parts_however_it_comes() {
+    replay("web", vfind::fuzzing::web);
+}
+
+#[test]
 fn any_content_is_matched_or_said_not_to_be() {
     replay("content", vfind::fuzzing::content);
 }
@@ -103,6 +108,7 @@ fn for_a_while_other_inputs() {
         ("view", vfind::fuzzing::view),
         ("expander", vfind::fuzzing::expander),
         ("content", vfind::fuzzing::content),
+        ("web", vfind::fuzzing::web),
         #[cfg(feature = "yara")]
         ("yara", vfind::fuzzing::yara),
     ];

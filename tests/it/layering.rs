@@ -102,6 +102,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     ("log", &["database", "engine"]),
     (
+        "http",
+        &[
+            "access", "event", "gateway", "path", "policy", "pool", "request", "server", "verdict",
+        ],
+    ),
+    (
         "config",
         &[
             "access",
@@ -110,6 +116,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "database",
             "files",
             "gateway",
+            "http",
             "journal",
             "kind",
             "log",
@@ -149,6 +156,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "fuzzing",
         &[
+            "access",
             "budget",
             "database",
             "engine",
@@ -156,6 +164,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "expand",
             "filetype",
             "gateway",
+            "http",
             "kind",
             "object",
             "path",
@@ -170,7 +179,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that may know the runtime. All others are plain functions of what they are given.
-const TOKIO: &[&str] = &["client", "local", "pool", "server"];
+const TOKIO: &[&str] = &["client", "http", "local", "pool", "server"];
 
 /// Words that protocols and engines have no use for.
 const PURE: &[&str] = &[

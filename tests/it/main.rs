@@ -34,6 +34,7 @@ mod faults;
 mod fuzz_corpus;
 mod gaps;
 mod gateways;
+mod http;
 mod identity;
 mod late;
 mod layering;

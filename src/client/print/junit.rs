@@ -9,9 +9,9 @@ use std::io::{self, Seek, Write};
 use tempfile::SpooledTempFile;
 
 use super::said::{Kind, Said, quoted, statements};
-use super::xml::{DECLARATION, Tag, escaped};
 use super::{Document, End};
 use crate::calendar::utc;
+use crate::verdict::xml::{DECLARATION, Tag, escaped};
 use crate::verdict::{Record, Verdict};
 
 /// Bytes of test cases that are kept in memory.

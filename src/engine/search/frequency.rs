@@ -31,25 +31,11 @@ const EIGHTHS: [u64; 8] = [
     599_512_966_123,
 ];
 
-/// The same for each n that a table looks up fast.
-static SHARES: [u64; 256] = {
-    let mut shares = [0; 256];
-    let mut n = 0;
-    while n < shares.len() {
-        shares[n] = EIGHTHS[n % 8] >> (n / 8);
-        n += 1;
-    }
-    shares
-};
-
 /// How often something is there of which this is how seldom it is: a share of [`ALWAYS`].
 #[inline]
 pub(super) fn share(seldom: u32) -> u64 {
-    let known = SHARES.get(seldom as usize).copied();
-    known.unwrap_or_else(|| {
-        let eighth = EIGHTHS.get(seldom as usize % 8).copied();
-        eighth.unwrap_or(ALWAYS) >> (seldom / 8).min(40)
-    })
+    let eighth = EIGHTHS.get(seldom as usize % 8).copied();
+    eighth.unwrap_or(ALWAYS) >> (seldom / 8).min(40)
 }
 
 /// How seldom this byte is, in lower case.

@@ -210,10 +210,8 @@ impl<'a> Parts<'a> {
             self.frames.push(frame);
             match segment {
                 Segment::Part if wanted => self.part(&part)?,
-                Segment::Preamble | Segment::Epilogue if wanted => {
-                    if !self.around(&part)? {
-                        self.odd_part(&part)?;
-                    }
+                Segment::Preamble | Segment::Epilogue if wanted && !self.around(&part)? => {
+                    self.odd_part(&part)?;
                 }
                 _ => {}
             }

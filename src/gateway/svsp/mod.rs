@@ -23,9 +23,10 @@ use super::lines::{LINE_LIMIT, Line, Lines};
 use super::{Channel, Hello, Protocol, Step};
 use crate::event::{Errno, Reason};
 use crate::verdict::{JobId, Report};
+pub use options::Settings;
+
 use command::{Command, Intake, Parsed, Refusal, What};
 use job::Job;
-use options::Settings;
 use reply::{ENDING, Reply};
 
 /// Requests in flight and replies held back on one connection; with more, reading stops. The paper lets clients send

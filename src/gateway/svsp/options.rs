@@ -59,7 +59,7 @@ const NAMES: [(Name, &str); 7] = [
 
 /// The options as they stand.
 #[derive(Debug, Default)]
-pub(super) struct Settings {
+pub struct Settings {
     hello: Hello,
     options: Arc<Options>,
     coverage: bool,
@@ -71,7 +71,7 @@ pub(super) struct Settings {
 
 impl Settings {
     /// The options of a peer that has said nothing yet.
-    pub(super) fn new(hello: Hello) -> Self {
+    pub fn new(hello: Hello) -> Self {
         let options = Options {
             expand: hello.expand,
             ..Options::default()
@@ -84,8 +84,17 @@ impl Settings {
     }
 
     /// The options for a request whose line was just read.
-    pub(super) fn snapshot(&self) -> Arc<Options> {
+    pub fn snapshot(&self) -> Arc<Options> {
         Arc::clone(&self.options)
+    }
+
+    /// Does ENABLE (`on`) or DISABLE for protocols with other words for it.
+    ///
+    /// # Errors
+    /// For people: why it cannot be honoured.
+    pub fn set(&mut self, on: bool, name: &str, value: Option<&[u8]>) -> Result<(), String> {
+        let applied = self.apply(on, name.as_bytes(), value);
+        applied.map(drop).map_err(|refusal| refusal.message)
     }
 
     /// COVERAGE is on.

@@ -1,6 +1,8 @@
 //! Who may connect: rules by address range. `deny` wins, and with any `allow` all others are denied.
 #![forbid(unsafe_code)]
 
+pub mod tokens;
+
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,6 +1,8 @@
 //! What a request comes to: the summary of its events, the verdict, and the JSON form that is the same everywhere.
 #![forbid(unsafe_code)]
 
+pub mod xml;
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{
