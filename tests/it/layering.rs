@@ -100,13 +100,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "policy", "pool", "request", "verdict",
         ],
     ),
-    ("log", &["database", "engine"]),
     (
         "http",
         &[
-            "access", "event", "gateway", "path", "policy", "pool", "request", "server", "verdict",
+            "access", "event", "gateway", "journal", "metrics", "path", "policy", "pool",
+            "request", "server", "verdict",
         ],
     ),
+    ("log", &["database", "engine"]),
     (
         "config",
         &[

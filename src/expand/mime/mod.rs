@@ -332,10 +332,17 @@ impl<'a> Parts<'a> {
 
     /// To some readers the last delimiter is one as the others, and the end of the header is one: a part comes behind it.
     fn odd_part(&mut self, part: &Part) -> Result<(), Halt> {
-        let header = header::read(&self.object.slice(0, part.to), part.from)?;
+        let head = self.object.bytes_at(part.from, BLANK)?;
+        let blank = head.len() - head.trim_ascii_start().len();
+        let from = part.from.saturating_add(blank as u64).min(part.to);
+        let header = header::read(&self.object.slice(0, part.to), from)?;
         if self.only_text || !header.readings.iter().any(Reading::describes) {
             return Ok(());
         }
+        let part = &Part {
+            from,
+            ..part.clone()
+        };
         self.note(
             "mime-odd-part",
             "a part before the first or behind the last delimiter",

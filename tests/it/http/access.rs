@@ -4,11 +4,12 @@ use super::{Web, token};
 use crate::support::eicar;
 
 /// A route of each role.
-const ROUTES: [(&str, &str, &str); 5] = [
+const ROUTES: [(&str, &str, &str); 6] = [
     ("POST", "/v1/scan", "scan"),
     ("POST", "/v2/scan", "scan"),
     ("GET", "/v1/jobs/0", "scan"),
     ("GET", "/v1/database", "read"),
+    ("GET", "/metrics", "read"),
     ("POST", "/v1/database/reload", "admin"),
 ];
 
@@ -142,4 +143,27 @@ fn tokens_are_read_again_with_the_signatures() {
     std::fs::write(&file, "").unwrap();
     assert_eq!(reload(), 200);
     assert_eq!((may(&admin), may(&read)), (401, 401), "taken back");
+}
+
+#[test]
+fn requests_and_connections_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tokens");
+    let read = format!("Bearer {}", token(&file, "read"));
+    let option = format!("--token-file={}", file.display());
+    let web = Web::start(&[&option]);
+    for _ in 0..3 {
+        assert_eq!(web.post("/v1/scan", &eicar()).status, 200);
+    }
+    let reply = web.ask("GET", "/metrics", &[("Authorization", &read)], b"");
+    let kind = reply.header("content-type").unwrap();
+    assert!(kind.starts_with("application/openmetrics-text"), "{kind}");
+    let text = reply.text();
+    for line in [
+        "vfind_requests_total{protocol=\"http\",verdict=\"infected\"} 3",
+        "vfind_connections_accepted_total{protocol=\"http\"} 4",
+        "vfind_connections{protocol=\"http\"} 1",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+    }
 }
