@@ -256,17 +256,20 @@ async fn run(
     let own = Arc::clone(&shared);
     let http = http::Service::new(own, http_policy, tokens, webhooks, config.http.terms);
     let http = Arc::new(http);
-    let listeners = places.into_iter().map(|(socket, spoken, policy, access)| {
-        let speaks = match spoken {
-            Spoken::Gateway(gateway) => Speaks::Gateway(gateway, policy),
-            Spoken::Http => Speaks::Streams(Arc::<http::Service>::clone(&http)),
-        };
-        Listener {
-            speaks,
-            socket,
-            access,
-        }
-    });
+    // Nobody may have them when workers are to end: whoever has them last waits for these.
+    let listeners = places
+        .into_iter()
+        .map(move |(socket, spoken, policy, access)| {
+            let speaks = match spoken {
+                Spoken::Gateway(gateway) => Speaks::Gateway(gateway, policy),
+                Spoken::Http => Speaks::Streams(Arc::<http::Service>::clone(&http)),
+            };
+            Listener {
+                speaks,
+                socket,
+                access,
+            }
+        });
     let listeners = listeners.collect();
     // Ended with the listeners.
     let mut updates = JoinSet::new();
