@@ -1,6 +1,6 @@
 //! HTTP: scans, jobs and questions for programs that are behind firewalls, or have no other words (docs/protocols/http.md).
 //!
-//! A handler is a plain function of one [`Call`]; [`routes`] has the table of all of them, from which the router and the
+//! A handler is a plain function of one `Call`; `routes` has the table of all of them, from which the router and the
 //! description at `/openapi.json` come. Scans go to the same pool as those of all other protocols, and content takes the
 //! same room.
 #![forbid(unsafe_code)]
