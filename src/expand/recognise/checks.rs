@@ -618,8 +618,13 @@ pub(super) fn rar_at_the_end(probe: &Probe) -> bool {
 pub(super) fn pdf(probe: &Probe) -> bool {
     let head = probe.head.trim_ascii_start();
     let head = head.get(..1024).unwrap_or(head);
-    let has_end =
-        |text: &[u8]| has_pdf_ends(probe) || memchr::memmem::find(text, b"endobj").is_some();
+    let has = |text: &[u8], word: &[u8]| memchr::memmem::find(text, word).is_some();
+    // Programs that write documents quote objects, too, but hardly a stream.
+    let has_end = |text: &[u8]| {
+        has_pdf_ends(probe)
+            || has(head, b"endobj")
+            || has(text, b"endobj") && (has(text, b"endstream") || has_pdf_version(text))
+    };
     has_pdf_version(head)
         || [&probe.head, &probe.tail]
             .into_iter()
