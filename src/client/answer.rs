@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crate::event::{Coverage, Limit, Reason};
 use crate::gateway::svsp::reply::{ENDING, ErrorName, Reply, is_error};
 use crate::path::{ObjectPath, printable};
-use crate::verdict::{self, FoundRecord, PartRecord, Record, Times, Verdict};
+use crate::verdict::{self, FoundRecord, PartRecord, Record, Verdict};
 
 /// The bytes of a server's line that are kept in a message for people.
 const SHOWN: usize = 200;
@@ -71,24 +71,8 @@ pub(super) enum Progress {
 impl Answer {
     /// The answer to request `id` for `name`, before the first reply.
     pub(super) fn new(id: u64, name: Bytes, now_ms: u64) -> Self {
-        let record = Record {
-            version: 1,
-            request: Some(id.to_string()),
-            verdict: Verdict::Incomplete,
-            path: verdict::elements(&ObjectPath::root(name.clone())),
-            findings: Vec::new(),
-            gaps: Vec::new(),
-            notes: Vec::new(),
-            coverage: None,
-            epoch: None,
-            times: Times {
-                started_ms: now_ms,
-                elapsed_ms: 0,
-            },
-            sha1: None,
-            error: None,
-            quarantined: None,
-        };
+        let path = ObjectPath::root(name.clone());
+        let record = Record::begun(Some(id.to_string()), &path, now_ms);
         Self {
             name,
             record,

@@ -5,7 +5,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::event::{Finding, Gap, Limit, Reason};
 use crate::path::ObjectPath;
-use crate::verdict::{self, PartRecord, Record, Report, Summary, Times, Verdict};
+use crate::verdict::{PartRecord, Record, Report, Summary, Verdict};
 
 /// The findings that are kept: a folder can have more.
 const FINDINGS: usize = 10_000;
@@ -24,26 +24,9 @@ impl Gathering {
     pub(super) fn new(name: &[u8], request: Option<String>) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         let since = since.unwrap_or_default().as_millis();
+        let path = ObjectPath::root(name.to_vec());
         Self {
-            record: Record {
-                version: 1,
-                request,
-                // Until the end says otherwise.
-                verdict: Verdict::Incomplete,
-                path: verdict::elements(&ObjectPath::root(name.to_vec())),
-                findings: Vec::new(),
-                gaps: Vec::new(),
-                notes: Vec::new(),
-                coverage: None,
-                epoch: None,
-                times: Times {
-                    started_ms: u64::try_from(since).unwrap_or(u64::MAX),
-                    elapsed_ms: 0,
-                },
-                sha1: None,
-                error: None,
-                quarantined: None,
-            },
+            record: Record::begun(request, &path, u64::try_from(since).unwrap_or(u64::MAX)),
             begun: Instant::now(),
             dropped: 0,
         }

@@ -164,6 +164,30 @@ pub struct Record {
     pub quarantined: Option<String>,
 }
 
+impl Record {
+    /// The record of a request for what is at `path`, before anything is known; until the end says otherwise it is incomplete.
+    pub(crate) fn begun(request: Option<String>, path: &ObjectPath, started_ms: u64) -> Self {
+        Self {
+            version: 1,
+            request,
+            verdict: Verdict::Incomplete,
+            path: elements(path),
+            findings: Vec::new(),
+            gaps: Vec::new(),
+            notes: Vec::new(),
+            coverage: None,
+            epoch: None,
+            times: Times {
+                started_ms,
+                elapsed_ms: 0,
+            },
+            sha1: None,
+            error: None,
+            quarantined: None,
+        }
+    }
+}
+
 /// A name in a path: text, and the bytes in base64 where they are not UTF-8.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Element {

@@ -157,7 +157,7 @@ impl Usual {
 }
 
 /// The logarithm of the number of counts: a megabyte stays near. With a million patterns each stands for a dozen windows, and tells all the same
-/// which are far more usual than others; four times as many took a third longer to compile, and left as much to be confirmed.
+/// which are far more usual than others; four times as many took four fifths longer to compile, and left as much to be confirmed.
 const USUAL_BITS: u32 = 20;
 
 fn slot(key: u64) -> usize {

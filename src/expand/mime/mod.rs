@@ -77,19 +77,21 @@ impl Expander for Mime {
             return Ok(());
         }
         let mut collector = Collector::default();
-        match Parts::new(object, true, &mut collector).all() {
+        match Parts::new(object, is_mail, true, &mut collector).all() {
             // It has enough.
             Ok(()) | Err(Halt::Item) => {}
             Err(halt) => return Err(halt),
         }
         children.words(collector.words());
-        Parts::new(object, false, children).all()
+        Parts::new(object, is_mail, false, children).all()
     }
 }
 
 /// Goes through the parts of a mail.
 struct Parts<'a> {
     object: &'a Object,
+    /// It is no other text with parts of a mail in it.
+    is_mail: bool,
     children: &'a mut dyn Children,
     /// Only texts are given.
     only_text: bool,
@@ -166,9 +168,15 @@ pub(super) enum Encoding {
 }
 
 impl<'a> Parts<'a> {
-    fn new(object: &'a Object, only_text: bool, children: &'a mut dyn Children) -> Self {
+    fn new(
+        object: &'a Object,
+        is_mail: bool,
+        only_text: bool,
+        children: &'a mut dyn Children,
+    ) -> Self {
         Self {
             object,
+            is_mail,
             children,
             only_text,
             frames: Vec::new(),
@@ -625,8 +633,8 @@ impl<'a> Parts<'a> {
                     self.children.child(&name, Content::Stream(&mut header))?;
                 }
                 Encoding::Identity => {
-                    // What is all of the object is matched as that, and would be opened for ever.
-                    let is_all = slice.length() == self.object.length();
+                    // All of a text is matched and viewed as that, and would be opened for ever.
+                    let is_all = !self.is_mail && slice.length() == self.object.length();
                     if self.only_text || !is_all {
                         self.children.child(&name, Content::Object(slice.clone()))?;
                     }
